@@ -17,6 +17,7 @@ def check(folder: Path) -> None:
         assert (package / "py.typed").is_file(), f"{package} has no py.typed"
 
     import numpy as np
+
     import tracer
 
     def energy(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,21 @@
+"""What holds for every test: no shared caches, no time limits, no window."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+
+# Before anything imports tracer or matplotlib; subprocesses inherit both.
+os.environ["TRACER_CACHE_DIR"] = "off"
+os.environ["MPLBACKEND"] = "Agg"
+
+# A first example may compile for seconds, so no deadline. In CI the same examples every time.
+hypothesis.settings.register_profile(
+    "tracer",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tracer")
