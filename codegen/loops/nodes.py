@@ -1,0 +1,216 @@
+"""The loop program: a plain typed tree that every renderer reads, and nothing else.
+
+A `Program` has buffers and a body. Statements are loops, scalar definitions, stores, reductions, kernel calls,
+checks, `If` and `While`; expressions are scalar. Buffers are dense, C-ordered and do not overlap.
+Scalar operations carry NumPy's names and NumPy's meaning (`codegen.loops.operations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant scalar; `value` is a Python bool, int, float or complex."""
+
+    value: bool | int | float | complex
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A scalar name: a loop index (int64), a `Let`, or a mutable `Declare`."""
+
+    name: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A scalar operation by NumPy's name. `select` is (condition, if_true, if_false) and evaluates lazily:
+    a `Load` in the branch not taken is never executed. `cast` converts to `dtype` as `astype` does."""
+
+    name: str
+    operands: tuple[Expression, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One element of a buffer; as many int64 indices as the buffer has dimensions, always in range."""
+
+    buffer: Buffer
+    indices: tuple[Expression, ...]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.buffer.dtype
+
+
+Expression = Literal | Variable | Operation | Load
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """A dense C-ordered array. `role`: input, output, constant (with `value`), or workspace (uninitialised)."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    role: str
+    value: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The part `buffer[indices]` (leading indices fixed), read with its remaining axes permuted by `axes`."""
+
+    buffer: Buffer
+    indices: tuple[Expression, ...] = ()
+    axes: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        rest = self.buffer.shape[len(self.indices) :]
+        return rest if self.axes is None else tuple(rest[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Define an immutable scalar for the rest of the enclosing block."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """Define a mutable scalar with its first value; `Assign` and `Reduce` change it."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Give a declared scalar a new value."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """`name = operation(name, value)` with an associative operation (add, multiply, maximum, minimum,
+    logical_and, logical_or, bitwise_*): a renderer may use several accumulators in the enclosing loop."""
+
+    name: str
+    operation: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`buffer[indices] = value`."""
+
+    buffer: Buffer
+    indices: tuple[Expression, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """`buffer[indices] = operation(buffer[indices], value)`: a scatter or an accumulation in memory."""
+
+    buffer: Buffer
+    indices: tuple[Expression, ...]
+    operation: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`for index in range(start, stop)`; `reverse` runs from the top down. `kind` is "parallel" where the
+    iterations are independent of each other, "reduce" where they meet only in `Reduce`, else "serial"."""
+
+    index: str
+    start: Expression
+    stop: Expression
+    body: tuple[Statement, ...]
+    kind: str = "parallel"
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """Run `then` or `otherwise`."""
+
+    condition: Expression
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Run `test`, stop if `condition` is false, run `body`, and again. `Let`s of `test` are seen by `condition`."""
+
+    test: tuple[Statement, ...]
+    condition: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a kernel from `kernels/` by name: `results` are written, `operands` read, no overlap."""
+
+    kernel: str
+    results: tuple[View, ...]
+    operands: tuple[View, ...]
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Leave the program with error number `code` (an index into `Program.errors`) unless `condition` holds.
+    `details` are int64 scalars that the message's `{0}`, `{1}` … show."""
+
+    condition: Expression
+    code: int
+    details: tuple[Expression, ...] = ()
+
+
+Statement = Let | Declare | Assign | Reduce | Store | Update | Loop | If | While | Call | Check
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorMessage:
+    """What a failed `Check` raises: the built-in exception's name, its text, and the user's line."""
+
+    kind: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """One native function: buffers in the order inputs, outputs, constants, workspace; and a body."""
+
+    name: str
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    constants: tuple[Buffer, ...]
+    workspace: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+    errors: tuple[ErrorMessage, ...] = ()

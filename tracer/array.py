@@ -1,0 +1,252 @@
+"""The ndarray face of a tracer: operators, methods, attributes and NumPy's dispatch protocols."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracer.dispatch import FUNCTIONS, METHODS
+from tracer.errors import (
+    ArrayConversionError,
+    ConcretizationError,
+    NotAnArrayError,
+    UnsupportedFunctionError,
+)
+from tracer.source_lines import user_source
+
+if TYPE_CHECKING:
+    from tracer.types import ArrayType
+
+
+def _where() -> str:
+    source = user_source()
+    return f"{source}: " if source else ""
+
+
+def _binary(name: str) -> Callable[[Any, Any], Any]:
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return METHODS[name](self, other)
+        except NotAnArrayError:
+            return NotImplemented
+
+    operator.__name__ = name
+    return operator
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    def operator(self: Any) -> Any:
+        return METHODS[name](self)
+
+    operator.__name__ = name
+    return operator
+
+
+def _in_place(name: str) -> Callable[[Any, Any], Any]:
+    def operator(self: Any, other: Any) -> Any:
+        return METHODS["__inplace__"](name, self, other)
+
+    operator.__name__ = name
+    return operator
+
+
+class ArrayFace:
+    """What a tracer shows to the user's program: ndarray's operators, attributes and methods."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+    __array_priority__ = 1000.0
+
+    if TYPE_CHECKING:
+        shape: tuple[int, ...]
+        dtype: np.dtype[Any]
+        type: ArrayType
+
+        def concrete(self, purpose: str) -> Any: ...
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs:
+            function = FUNCTIONS.get(ufunc)
+            if function is not None:
+                return function(*inputs)
+        handler = METHODS["__ufunc_method__"]
+        return handler(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        ours = FUNCTIONS.get(function)
+        if ours is None:
+            name = f"{getattr(function, '__module__', 'numpy')}.{function.__name__}"
+            raise UnsupportedFunctionError(
+                f"{_where()}{name} is not traced; compose it from functions that are, or wrap it "
+                "with tracer.primitive"
+            )
+        return ours(*args, **kwargs)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise ArrayConversionError(
+            f"{_where()}a traced array of type {self.type} cannot become a plain ndarray, which would lose "
+            "its derivative; write tracer.numpy.asarray / tracer.numpy.array for conversions, and make the "
+            "array that is assigned to with tracer.numpy.zeros (or keep it: x = x.at[i].set(v))"
+        )
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return METHODS["__array_namespace__"](api_version)
+
+    # Python's protocols
+
+    def __bool__(self) -> bool:
+        return bool(self.concrete("a Python condition (if, while, and, or, not, assert)"))
+
+    def __float__(self) -> float:
+        return float(self.concrete("float()"))
+
+    def __int__(self) -> int:
+        return int(self.concrete("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self.concrete("complex()"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.shape != ():
+            raise TypeError("only integer scalar arrays can be converted to a scalar index")
+        try:
+            value = self.concrete("indexing a plain ndarray, list or range with it")
+        except ConcretizationError as error:
+            raise ConcretizationError(
+                f"{error.args[0]}; to index a concrete array write tracer.numpy.asarray(table)[i]"
+            ) from None
+        return int(value)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[position] for position in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        try:
+            return f"Tracer({self.type}, {self.concrete('repr()')!r})"
+        except ConcretizationError:
+            return f"Tracer({self.type})"
+
+    def __format__(self, spec: str) -> str:
+        try:
+            return format(self.concrete("format()"), spec)
+        except ConcretizationError:
+            return repr(self)
+
+    def __copy__(self) -> Any:
+        return METHODS["copy"](self)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return METHODS["copy"](self)
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(METHODS["any"](self == item))
+
+    def __getitem__(self, index: Any) -> Any:
+        return METHODS["__getitem__"](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        METHODS["__setitem__"](self, index, value)
+
+    def __getattr__(self, name: str) -> Any:
+        function = METHODS.get(name)
+        if function is None or name.startswith("__"):
+            if hasattr(np.ndarray, name) and not name.startswith("__"):
+                raise UnsupportedFunctionError(f"{_where()}ndarray.{name} is not traced")
+            raise AttributeError(f"a traced array has no attribute '{name}'")
+        return functools.partial(function, self)
+
+    # Attributes
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def T(self) -> Any:
+        """Axes in reverse order."""
+        return METHODS["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return METHODS["swapaxes"](self, -1, -2)
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return METHODS["__real__"](self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return METHODS["__imag__"](self)
+
+    @property
+    def flat(self) -> Iterator[Any]:
+        """The elements one by one."""
+        return iter(METHODS["ravel"](self))
+
+    @property
+    def at(self) -> Any:
+        """`x.at[i].set(v)`, `.add`, `.multiply`, `.min`, `.max`: a changed copy."""
+        return METHODS["__at__"](self)
+
+    @property
+    def device(self) -> str:
+        """Where the array lies."""
+        return "cpu"
+
+    # Operators
+
+    __add__, __radd__, __iadd__ = _binary("__add__"), _binary("__radd__"), _in_place("__add__")
+    __sub__, __rsub__, __isub__ = _binary("__sub__"), _binary("__rsub__"), _in_place("__sub__")
+    __mul__, __rmul__, __imul__ = _binary("__mul__"), _binary("__rmul__"), _in_place("__mul__")
+    __truediv__, __rtruediv__ = _binary("__truediv__"), _binary("__rtruediv__")
+    __floordiv__, __rfloordiv__ = _binary("__floordiv__"), _binary("__rfloordiv__")
+    __mod__, __rmod__, __imod__ = _binary("__mod__"), _binary("__rmod__"), _in_place("__mod__")
+    __pow__, __rpow__, __ipow__ = _binary("__pow__"), _binary("__rpow__"), _in_place("__pow__")
+    __matmul__, __rmatmul__ = _binary("__matmul__"), _binary("__rmatmul__")
+    __and__, __rand__, __iand__ = _binary("__and__"), _binary("__rand__"), _in_place("__and__")
+    __or__, __ror__, __ior__ = _binary("__or__"), _binary("__ror__"), _in_place("__or__")
+    __xor__, __rxor__, __ixor__ = _binary("__xor__"), _binary("__rxor__"), _in_place("__xor__")
+    __lshift__, __rlshift__ = _binary("__lshift__"), _binary("__rlshift__")
+    __rshift__, __rrshift__ = _binary("__rshift__"), _binary("__rrshift__")
+    __divmod__, __rdivmod__ = _binary("__divmod__"), _binary("__rdivmod__")
+    __itruediv__, __ifloordiv__ = _in_place("__truediv__"), _in_place("__floordiv__")
+    __imatmul__ = _in_place("__matmul__")
+    __ilshift__, __irshift__ = _in_place("__lshift__"), _in_place("__rshift__")
+    __lt__, __le__ = _binary("__lt__"), _binary("__le__")
+    __gt__, __ge__ = _binary("__gt__"), _binary("__ge__")
+    __eq__ = _binary("__eq__")  # type: ignore[assignment]
+    __ne__ = _binary("__ne__")  # type: ignore[assignment]
+    __neg__, __pos__ = _unary("__neg__"), _unary("__pos__")
+    __abs__, __invert__ = _unary("__abs__"), _unary("__invert__")
+    __round__ = _binary("__round__")

@@ -1,0 +1,25 @@
+"""The primitives: one file a family, one record a primitive. Importing this package registers them all."""
+
+from tracer.primitives import (
+    arithmetic,
+    broadcast,
+    cast,
+    comparison,
+    contract,
+    index,
+    reduce,
+    shape,
+    transcendental,
+)
+
+__all__ = [
+    "arithmetic",
+    "broadcast",
+    "cast",
+    "comparison",
+    "contract",
+    "index",
+    "reduce",
+    "shape",
+    "transcendental",
+]

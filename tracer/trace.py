@@ -1,0 +1,326 @@
+"""Tracing: a function runs on tracers, and each operation is written down as a node.
+
+There are two kinds of trace. A `ValueTrace` knows the value of every variable one level below: an ndarray when
+run eagerly, or a tracer of an enclosing transform; derivatives are taken of it. A `GraphTrace` knows types only;
+it becomes a `Graph`. Levels count upwards, and an operation belongs to the innermost trace among its operands:
+what comes from outer levels is constant there, so nested derivatives never mix up their perturbations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tracer.array import ArrayFace
+from tracer.errors import (
+    ConcretizationError,
+    LeakedTracerError,
+    NonlinearError,
+    NotAnArrayError,
+)
+from tracer.graph.nodes import Constant, Graph, Node, Source, Variable
+from tracer.graph.primitive import Primitive
+from tracer.source_lines import user_source
+from tracer.types import PYTHON_SCALARS, ArrayType, check_dtype
+
+_levels = itertools.count(1)
+
+
+class _State(threading.local):
+    """What a thread knows of its traces: the stack of open ones, and the line that new nodes belong to."""
+
+    def __init__(self) -> None:
+        self.stack: list[Trace] = []
+        self.source: Source | None = None
+
+
+state = _State()
+
+
+class Tracer(ArrayFace):
+    """An array inside a trace. Has ndarray's attributes, methods and operators; immutable scalars excepted,
+    `x[i] = v` gives it a new variable, so that all names of the array see the new value."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    @property
+    def type(self) -> ArrayType:
+        """dtype and shape."""
+        return self.variable.type
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype."""
+        return self.variable.type.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, a tuple of Python ints."""
+        return self.variable.type.shape
+
+    def concrete(self, purpose: str) -> Any:
+        """The concrete value, where the trace is eager; else `ConcretizationError`."""
+        value = self.variable.value
+        while isinstance(value, Tracer):
+            value = value.variable.value
+        if value is None or isinstance(value, Unknown):
+            raise ConcretizationError(
+                f"{user_source() or 'here'}: {purpose} needs the value of a traced array of type "
+                f"{self.type}, which is known only when the compiled function runs; write "
+                "tracer.cond, tracer.while_loop or np.where, mark the argument as static "
+                "(static_argnums), or take the function out of jit"
+            )
+        return value
+
+
+class Unknown:
+    """The value of a variable in a linear trace: it has a type, and any other use is an error."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type_: ArrayType) -> None:
+        self.type = type_
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype."""
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.type.shape)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise NonlinearError("the function is not linear in its arguments, so it has no transpose")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
+    __rtruediv__ = __pow__ = __rpow__ = __neg__ = __matmul__ = __rmatmul__ = _refuse
+    __array_ufunc__ = __array_function__ = __array__ = __abs__ = __getitem__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
+
+class Trace:
+    """What was recorded at one level."""
+
+    carries_values = True
+
+    def __init__(self) -> None:
+        self.level = next(_levels)
+        self.nodes: list[Node] = []
+        self.closed = False
+
+    def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Write a node down; its result(s) as tracers."""
+        raise NotImplementedError  # pragma: no cover
+
+
+class ValueTrace(Trace):
+    """A trace whose variables have values one level below."""
+
+    def input(self, value: Any, *, weak: bool = False) -> Tracer:
+        """A new independent variable with that value."""
+        variable = Variable(type_of(value), self, snapshot(value))
+        variable.weak = weak
+        return Tracer(variable)
+
+    def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Evaluate one level below, and write the node down."""
+        recorded = []
+        values = []
+        for operand in operands:
+            if type(operand) is Tracer:
+                variable = operand.variable
+                if variable.trace is self:
+                    recorded.append(variable)
+                    values.append(variable.value)
+                    continue
+                operand = Tracer(variable)
+            elif type(operand) is np.ndarray and operand.flags.writeable:
+                operand = operand.copy()  # the caller may overwrite what the adjoint will read
+            recorded.append(operand)
+            values.append(operand)
+        value = bind(primitive, *values, **params)
+        if primitive.multiple:
+            results = tuple(Variable(type_of(item), self, item) for item in value)
+            self.nodes.append(Node(primitive, tuple(recorded), params, results, state.source))
+            return tuple(Tracer(result) for result in results)
+        result = Variable(ArrayType(value.dtype, value.shape), self, value)
+        self.nodes.append(Node(primitive, tuple(recorded), params, (result,), state.source))
+        return Tracer(result)
+
+
+class GraphTrace(Trace):
+    """A trace of types only. What it uses from outside becomes a constant, or a captured outer tracer."""
+
+    carries_values = False
+
+    def __init__(self, *, linear: bool = False) -> None:
+        super().__init__()
+        self.linear = linear
+        self.inputs: list[Variable] = []
+        self.captures: dict[int, tuple[Variable, Tracer]] = {}
+        self.constants: dict[int, tuple[Variable, np.ndarray, Any]] = {}
+
+    def new_variable(self, type_: ArrayType) -> Variable:
+        """A variable of this trace, of that type."""
+        return Variable(type_, self, Unknown(type_) if self.linear else None)
+
+    def input(self, type_: ArrayType, *, weak: bool = False) -> Tracer:
+        """A new input of that type."""
+        variable = self.new_variable(type_)
+        variable.weak = weak
+        self.inputs.append(variable)
+        return Tracer(variable)
+
+    def operand(self, value: Any) -> Any:
+        """What stands for `value` in a node of this trace."""
+        if type(value) is Tracer:
+            variable = value.variable
+            if variable.trace is self:
+                return variable
+            if self.linear:
+                return Tracer(variable)
+            return self._captured(variable)
+        if self.linear:
+            return value
+        if np.ndim(value) == 0:
+            return Constant(value)
+        return self._constant(value)
+
+    def _captured(self, outer: Variable) -> Variable:
+        known = self.captures.get(id(outer))
+        if known is None:
+            known = (self.new_variable(outer.type), Tracer(outer))
+            self.captures[id(outer)] = known
+        return known[0]
+
+    def _constant(self, value: np.ndarray) -> Variable:
+        known = self.constants.get(id(value))
+        if known is not None and np.array_equal(known[1], value, equal_nan=value.dtype.kind in "fc"):
+            return known[0]
+        frozen = value.copy()  # the caller may overwrite its array later
+        frozen.flags.writeable = False
+        variable = self.new_variable(type_of(frozen))
+        self.constants[id(value)] = (variable, frozen, value)
+        if known is not None:  # one array, two contents: keep both
+            self.constants[id(frozen)] = (known[0], known[1], frozen)
+        return variable
+
+    def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Infer the result's type, and write the node down."""
+        recorded = tuple(self.operand(operand) for operand in operands)
+        source = state.source or user_source()
+        types = [type_of(operand) for operand in recorded]
+        try:
+            result_types = primitive.result_types(types, params)
+        except (TypeError, ValueError, IndexError) as error:
+            if source is not None and error.args and str(source) not in str(error.args[0]):
+                error.args = (f"{source}: {primitive.name}: {error.args[0]}", *error.args[1:])
+            raise
+        results = tuple(self.new_variable(type_) for type_ in result_types)
+        self.nodes.append(Node(primitive, recorded, params, results, source))
+        if primitive.multiple:
+            return tuple(Tracer(result) for result in results)
+        return Tracer(results[0])
+
+    def finish(self, outputs: Sequence[Any], name: str = "graph") -> tuple[Graph, list[Tracer]]:
+        """The graph, and the outer tracers that it captured: they are its last inputs."""
+        recorded = tuple(self.operand(output) for output in outputs)
+        captured = list(self.captures.values())
+        inputs = (*self.inputs, *(variable for variable, _ in captured))
+        constants = tuple((variable, array) for variable, array, _ in self.constants.values())
+        graph = Graph(inputs, constants, tuple(self.nodes), recorded, name)
+        return graph, [tracer for _, tracer in captured]
+
+
+def type_of(value: Any) -> ArrayType:
+    """The type of a tracer, variable, constant, array or Python number."""
+    if isinstance(value, Tracer):
+        return value.variable.type
+    if isinstance(value, (Variable, Constant, Unknown)):
+        return value.type
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ArrayType(check_dtype(value.dtype), value.shape)
+    if type(value) in PYTHON_SCALARS:
+        return ArrayType(PYTHON_SCALARS[type(value)], ())
+    raise NotAnArrayError(f"a {type(value).__name__} ({value!r:.60}) stands where an array was due")
+
+
+def snapshot(value: Any) -> Any:
+    """`value` such that no later assignment changes it: tracers are re-wrapped, scalars made NumPy's."""
+    if type(value) is Tracer:
+        return Tracer(value.variable)
+    if type(value) in PYTHON_SCALARS:
+        return PYTHON_SCALARS[type(value)].type(value)
+    return value
+
+
+def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
+    """Apply a primitive: at the innermost level among the operands, or to plain arrays with NumPy."""
+    top: Any = None
+    for operand in operands:
+        if type(operand) is Tracer:
+            trace = operand.variable.trace
+            if top is None or trace.level > top.level:
+                top = trace
+    if top is None:
+        return primitive.evaluate(*operands, **params)
+    if top.closed:
+        raise LeakedTracerError(
+            f"{user_source() or 'here'}: {primitive.name} got a traced array of a function that has already "
+            "returned; return the array from the function instead of storing it in an outer variable"
+        )
+    return top.record(primitive, operands, params)
+
+
+@contextmanager
+def opened(trace: Any) -> Iterator[Any]:
+    """Make `trace` the innermost one; it is closed at the end."""
+    state.stack.append(trace)
+    try:
+        yield trace
+    finally:
+        state.stack.remove(trace)
+        trace.closed = True
+
+
+@contextmanager
+def at_source(source: Source | None) -> Iterator[None]:
+    """New nodes belong to that line of the user's."""
+    before = state.source
+    state.source = source
+    try:
+        yield
+    finally:
+        state.source = before
+
+
+def current_trace() -> Trace | None:
+    """The innermost open trace of this thread."""
+    return state.stack[-1] if state.stack else None
+
+
+def is_tracer(value: Any) -> bool:
+    """Whether `value` is a traced array."""
+    return type(value) is Tracer
+
+
+def is_abstract(value: Any) -> bool:
+    """Whether `value` is a traced array without a concrete value (under `jit`, `vmap`, in a loop's body)."""
+    while type(value) is Tracer:
+        value = value.variable.value
+    return value is None or isinstance(value, Unknown)
