@@ -1,0 +1,1 @@
+"""The tests mirror the sources by path; `tests.docs` and others share helpers by this name."""
