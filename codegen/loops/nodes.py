@@ -1,8 +1,9 @@
 """The loop program: a plain typed tree that every renderer reads, and nothing else.
 
-A `Program` has buffers and a body. Statements are loops, scalar definitions, stores, reductions, kernel calls,
-checks, `If` and `While`; expressions are scalar. Buffers are dense, C-ordered and do not overlap.
-Scalar operations carry NumPy's names and NumPy's meaning (`codegen.loops.operations`).
+A `Program` has buffers and a body. Statements are loops, scalar definitions, stores, reductions,
+kernel calls, checks, `If` and `While`; expressions are scalar. Buffers are dense, C-ordered and do
+not overlap. Scalar operations carry NumPy's names and NumPy's meaning
+(`codegen.loops.operations`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A scalar operation by NumPy's name. `select` is (condition, if_true, if_false) and evaluates lazily:
-    a `Load` in the branch not taken is never executed. `cast` converts to `dtype` as `astype` does."""
+    """A scalar operation by NumPy's name. `select` is (condition, if_true, if_false) and
+    evaluates lazily: a `Load` in the branch not taken is never executed. `cast` converts to
+    `dtype` as `astype` does.
+    """
 
     name: str
     operands: tuple[Expression, ...]
@@ -41,7 +44,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One element of a buffer; as many int64 indices as the buffer has dimensions, always in range."""
+    """One element of a buffer; as many int64 indices as the buffer has dimensions, always in
+    range.
+    """
 
     buffer: Buffer
     indices: tuple[Expression, ...]
@@ -56,7 +61,9 @@ Expression = Literal | Variable | Operation | Load
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """A dense C-ordered array. `role`: input, output, constant (with `value`), or workspace (uninitialised)."""
+    """A dense C-ordered array. `role`: input, output, constant (with `value`), or workspace
+    (uninitialised).
+    """
 
     name: str
     dtype: np.dtype
@@ -75,7 +82,9 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The part `buffer[indices]` (leading indices fixed), read with its remaining axes permuted by `axes`."""
+    """The part `buffer[indices]` (leading indices fixed), read with its remaining axes permuted
+    by `axes`.
+    """
 
     buffer: Buffer
     indices: tuple[Expression, ...] = ()
@@ -113,8 +122,10 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """`name = operation(name, value)` with an associative operation (add, multiply, maximum, minimum,
-    logical_and, logical_or, bitwise_*): a renderer may use several accumulators in the enclosing loop."""
+    """`name = operation(name, value)` with an associative operation (add, multiply, maximum,
+    minimum, logical_and, logical_or, bitwise_*): a renderer may use several accumulators in the
+    enclosing loop.
+    """
 
     name: str
     operation: str
@@ -132,7 +143,9 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`buffer[indices] = operation(buffer[indices], value)`: a scatter or an accumulation in memory."""
+    """`buffer[indices] = operation(buffer[indices], value)`: a scatter or an accumulation in
+    memory.
+    """
 
     buffer: Buffer
     indices: tuple[Expression, ...]
@@ -142,8 +155,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`for index in range(start, stop)`; `reverse` runs from the top down. `kind` is "parallel" where the
-    iterations are independent of each other, "reduce" where they meet only in `Reduce`, else "serial"."""
+    """`for index in range(start, stop)`; `reverse` runs from the top down. `kind` is "parallel"
+    where the iterations are independent of each other, "reduce" where they meet only in
+    `Reduce`, else "serial".
+    """
 
     index: str
     start: Expression
@@ -164,7 +179,9 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class While:
-    """Run `test`, stop if `condition` is false, run `body`, and again. `Let`s of `test` are seen by `condition`."""
+    """Run `test`, stop if `condition` is false, run `body`, and again. `Let`s of `test` are
+    seen by `condition`.
+    """
 
     test: tuple[Statement, ...]
     condition: Expression
@@ -173,7 +190,9 @@ class While:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a kernel from `kernels/` by name: `results` are written, `operands` read, no overlap."""
+    """A call of a kernel from `kernels/` by name: `results` are written, `operands` read, no
+    overlap.
+    """
 
     kernel: str
     results: tuple[View, ...]
@@ -183,8 +202,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Leave the program with error number `code` (an index into `Program.errors`) unless `condition` holds.
-    `details` are int64 scalars that the message's `{0}`, `{1}` … show."""
+    """Leave the program with error number `code` (an index into `Program.errors`) unless
+    `condition` holds. `details` are int64 scalars that the message's `{0}`, `{1}` … show.
+    """
 
     condition: Expression
     code: int
@@ -196,7 +216,9 @@ Statement = Let | Declare | Assign | Reduce | Store | Update | Loop | If | While
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessage:
-    """What a failed `Check` raises: the built-in exception's name, its text, and the user's line."""
+    """What a failed `Check` raises: the built-in exception's name, its text, and the user's
+    line.
+    """
 
     kind: str
     text: str
@@ -205,7 +227,9 @@ class ErrorMessage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """One native function: buffers in the order inputs, outputs, constants, workspace; and a body."""
+    """One native function: buffers in the order inputs, outputs, constants, workspace; and a
+    body.
+    """
 
     name: str
     inputs: tuple[Buffer, ...]

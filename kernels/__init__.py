@@ -1,0 +1,1 @@
+"""Hand-written Numba kernels, each beside its NumPy twin."""
