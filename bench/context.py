@@ -1,0 +1,41 @@
+"""What a run was asked to do, and where its findings go."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.display import Display
+from bench.results import Fact, Failure, Report
+from bench.subjects import Subject
+from bench.timing import Calls, Effort, interleave
+
+SEED = 20_240_229
+"""Of every workload's inputs."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run: its subjects, the reference first, its effort, its display and its report."""
+
+    subjects: tuple[Subject, ...]
+    effort: Effort
+    smoke: bool
+    tracebacks: bool
+    display: Display
+    report: Report
+
+    def time(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Calls]:
+        """Time calls against each other, with the run's effort."""
+        return interleave(calls, self.effort)
+
+    def fact(self, workload: str, name: str, value: float) -> None:
+        """Keep a result that is no time."""
+        self.report.facts.append(Fact(workload, name, value))
+
+    def fail(self, failure: Failure, error: Exception | None = None) -> None:
+        """Say at once what went wrong and keep it; the run goes on and ends with status 1."""
+        if error is not None and self.tracebacks:
+            self.display.line("".join(traceback.format_exception(error)))
+        self.display.line(f"FAILED: {failure}")
+        self.report.failures.append(failure)

@@ -1,0 +1,103 @@
+"""What a workload is: a plain NumPy function, inputs for it, and what is asked about them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bench.context import Context
+    from bench.results import Measurement
+
+Function = Callable[..., Any]
+Size = Mapping[str, int]
+Inputs = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Differentiation:
+    """One library's derivatives under common names, for programs that any of them can run.
+
+    `value_and_grad(f, argnums)` gives a function that returns `(value, tuple of gradients)`;
+    `elementwise_grad(f, argnum)` one that returns the derivative of each result by its own element.
+    """
+
+    value_and_grad: Callable[[Function, tuple[int, ...]], Function]
+    elementwise_grad: Callable[[Function, int], Function]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is computed of a workload's function: `make` combines it with a library's derivatives.
+
+    The function that `make` returns takes the workload's inputs and returns a tuple of arrays, one
+    for each name in `outputs`.
+    """
+
+    outputs: tuple[str, ...]
+    make: Callable[[Differentiation, Function], Function]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest difference from the reference, relative to its largest element; and why."""
+
+    relative: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A benchmark: everything about it that a subject or the command line needs.
+
+    `build(size)` returns the function in plain NumPy; it is a module-level function, because peers
+    that need their own namespace run the same source with `np` and `special` bound to theirs.
+    `torch_build(torch, size)` is the same function for PyTorch, whose names differ, and
+    `handwritten` maps a program to a builder of a version written by hand for `numba.njit`.
+    """
+
+    name: str
+    description: str
+    sizes: Mapping[str, Size]
+    smoke: Size
+    make_inputs: Callable[[Size, np.random.Generator], Inputs]
+    build: Callable[[Size], Function]
+    programs: Mapping[str, Program]
+    tolerance: Tolerance
+    default_sizes: tuple[str, ...] = ("medium",)
+    torch_build: Callable[[ModuleType, Size], Function] | None = None
+    handwritten: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
+    prologue: "Callable[[Context], None] | None" = None
+    measure: "Callable[[Context, str, Size], list[Measurement]] | None" = None
+    """Replaces the usual measurement, for workloads that measure something else than calls."""
+
+
+def gradient(names: Mapping[int, str]) -> Program:
+    """The value of a scalar function and its gradient by the arguments at the given positions."""
+    argnums = tuple(names)
+
+    def make(differentiation: Differentiation, function: Function) -> Function:
+        value_and_grad = differentiation.value_and_grad(function, argnums)
+
+        def value_and_gradient(*arguments: Any) -> tuple[Any, ...]:
+            value, gradients = value_and_grad(*arguments)
+            return (value, *gradients)
+
+        return value_and_gradient
+
+    outputs = ("value", *(f"gradient of {name}" for name in names.values()))
+    return Program(outputs, make)
+
+
+def value_only(name: str) -> Program:
+    """The function's own result, without a derivative."""
+
+    def make(differentiation: Differentiation, function: Function) -> Function:
+        def value(*arguments: Any) -> tuple[Any, ...]:
+            return (function(*arguments),)
+
+        return value
+
+    return Program((name,), make)

@@ -1,0 +1,46 @@
+"""k-means' objective: each point's squared distance to the nearest centre, summed."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+
+
+def build(size: Size) -> Function:
+    def kmeans(centres: Any, points: Any) -> Any:
+        distances = np.sum((points[:, np.newaxis, :] - centres) ** 2, axis=2)
+        return np.sum(np.min(distances, axis=1))
+
+    return kmeans
+
+
+def torch_build(torch: ModuleType, size: Size) -> Function:
+    def kmeans(centres: Any, points: Any) -> Any:
+        distances = torch.sum((points[:, None, :] - centres) ** 2, 2)
+        return torch.sum(torch.amin(distances, 1))
+
+    return kmeans
+
+
+def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
+    points = rng.normal(size=(size["n"], size["d"]))
+    return rng.normal(size=(size["k"], size["d"])), points
+
+
+WORKLOAD = Workload(
+    name="kmeans",
+    description="k-means' objective and its gradient by the centres",
+    sizes={
+        "small": {"k": 10, "n": 1_000, "d": 8},
+        "medium": {"k": 100, "n": 1_000, "d": 32},
+        "large": {"k": 25, "n": 10_000, "d": 32},
+    },
+    smoke={"k": 3, "n": 10, "d": 2},
+    make_inputs=make_inputs,
+    build=build,
+    torch_build=torch_build,
+    programs={"gradient": gradient({0: "centres"})},
+    tolerance=Tolerance(1e-11, "sums over all points and dimensions, in whatever order"),
+)
