@@ -1,0 +1,1 @@
+"""Renderers: the loop program as source that a compiler reads."""

@@ -1,0 +1,52 @@
+"""Errors against mpmath, and NumPy's results at special values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.render.vector_math import FMA, GENERIC, Target
+from codegen.render.vector_math.accuracy import (
+    LIMIT,
+    all_points,
+    measure_compiled,
+    measured_names,
+)
+from codegen.render.vector_math.harness import CompiledLoop, host_target
+
+NAMES = measured_names()
+DTYPES = ("float64", "float32")
+ERROR_LIMITS = dict.fromkeys(NAMES, LIMIT)
+
+_loops: dict[tuple[str, str, int, Target], CompiledLoop] = {}
+
+
+def compiled(name: str, dtype: str, width: int, target: Target | None = None) -> CompiledLoop:
+    """A loop, compiled once for all tests."""
+    key = (name, dtype, width, target or host_target())
+    if key not in _loops:
+        _loops[key] = CompiledLoop(name, dtype, width, key[-1])
+    return _loops[key]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_error_is_within_the_bound(name: str, dtype: str) -> None:
+    found = measure_compiled(compiled(name, dtype, 4), name, dtype, 1200, seed=20)
+    assert not found.wrong, f"{name}: wrong special results at {found.wrong[:5]}"
+    limit = ERROR_LIMITS[name]
+    assert found.worst <= limit, f"{name}: {found.worst:.2f} ulp at {found.where}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_widths_agree_bitwise(name: str, dtype: str) -> None:
+    operands = all_points(name, dtype, 400, seed=21)
+    integer = "i8" if dtype == "float64" else "i4"
+    widths = (1, 2, 4, 8) if dtype == "float64" else (1, 4, 8, 16)
+    target = FMA if host_target().fma else GENERIC
+    results = [compiled(name, dtype, width, target)(*operands) for width in widths]
+    for width, result in zip(widths[1:], results[1:], strict=True):
+        equal = result.view(integer) == results[0].view(integer)
+        equal |= np.isnan(result) & np.isnan(results[0])
+        assert equal.all(), f"{name} differs at width {width} from width 1"
