@@ -134,6 +134,8 @@ def _backends(asked: Sequence[str], display: Display) -> list[Subject]:
 
 def _peers(asked: Sequence[str], display: Display) -> list[Subject]:
     if "none" in asked:
+        if len(asked) > 1:
+            raise BenchError("--peer none leaves no room for another --peer")
         return []
     for name in asked:
         if name not in PEERS:

@@ -31,9 +31,9 @@ def write_plot(report: Report, path: Path) -> None:
         raise BenchError("there is nothing to plot: no calls were timed")
     matplotlib: Any = importlib.import_module("matplotlib")
     figure_module: Any = importlib.import_module("matplotlib.figure")
-    heights = [len(items) + 1.6 for items in panels.values()]
+    heights = [0.26 * len(items) + 0.9 for items in panels.values()]
     with matplotlib.rc_context({"svg.hashsalt": "bench", "font.size": 9}):
-        figure = figure_module.Figure(figsize=(7.0, 0.24 * sum(heights)), layout="constrained")
+        figure = figure_module.Figure(figsize=(7.0, sum(heights)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
         for axis, (title, items) in zip(axes[:, 0], panels.items(), strict=True):
             _draw_panel(axis, title, items)

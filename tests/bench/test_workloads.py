@@ -1,0 +1,142 @@
+"""Each workload's function: its formula, and its derivative against the numerical one."""
+
+import numpy as np
+import pytest
+
+from bench.subjects import Task, reference_outputs
+from bench.workload import Workload
+from bench.workloads import NAMES, load_workload
+from bench.workloads.blackscholes import EXPIRY, RATE, SPOT, VOLATILITY
+from bench.workloads.chain import handwritten_source
+
+GRADIENTS = [name for name in NAMES if "gradient" in load_workload(name).programs]
+STEP = 1e-6
+
+
+def smoke_task(workload: Workload, program: str) -> Task:
+    inputs = workload.make_inputs(workload.smoke, np.random.default_rng(3))
+    return Task(workload, workload.smoke, workload.programs[program], program, inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_record_is_consistent(name: str) -> None:
+    workload = load_workload(name)
+    assert workload.name == name
+    assert set(workload.default_sizes) <= set(workload.sizes)
+    assert {"small", "medium", "large"} <= set(workload.sizes)
+    assert all(set(size) == set(workload.smoke) for size in workload.sizes.values())
+    assert workload.tolerance.reason
+    assert set(workload.handwritten) <= set(workload.programs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_are_the_same_for_the_same_seed(name: str) -> None:
+    workload = load_workload(name)
+    first, second = (
+        workload.make_inputs(workload.smoke, np.random.default_rng(7)) for _ in range(2)
+    )
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradient_is_the_numerical_one(name: str) -> None:
+    """Along a random direction of all differentiated arguments at once, by central differences."""
+    workload = load_workload(name)
+    task = smoke_task(workload, "gradient")
+    value, *gradients = reference_outputs(task)
+    function = workload.build(task.size)
+    rng = np.random.default_rng(5)
+    directions = [rng.normal(size=np.shape(gradient)) for gradient in gradients]
+
+    def along(step: float) -> float:
+        moved = [
+            argument + step * direction
+            for argument, direction in zip(task.inputs, directions, strict=False)
+        ]
+        return float(np.sum(function(*moved, *task.inputs[len(moved) :])))
+
+    assert along(0.0) == pytest.approx(float(value), rel=1e-13)
+    slope = sum(float(np.sum(g * d)) for g, d in zip(gradients, directions, strict=True))
+    numerical = (along(STEP) - along(-STEP)) / (2.0 * STEP)
+    assert slope == pytest.approx(numerical, rel=1e-6)
+
+
+def test_greeks_are_the_numerical_ones() -> None:
+    workload = load_workload("blackscholes")
+    task = smoke_task(workload, "greeks")
+    price = workload.build(task.size)
+    value, delta, gamma, vega, theta, rho = reference_outputs(task)
+    np.testing.assert_allclose(value, price(*task.inputs), rtol=1e-14)
+
+    def moved(argument: int, step: float) -> np.ndarray:
+        inputs = list(task.inputs)
+        inputs[argument] = inputs[argument] + step
+        return np.asarray(price(*inputs))
+
+    def slope(argument: int) -> np.ndarray:
+        return (moved(argument, 1e-5) - moved(argument, -1e-5)) / 2e-5
+
+    np.testing.assert_allclose(delta, slope(SPOT), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(vega, slope(VOLATILITY), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(-theta, slope(EXPIRY), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(rho, slope(RATE), rtol=1e-6, atol=1e-7)
+    curvature = (moved(SPOT, 0.05) - 2.0 * price(*task.inputs) + moved(SPOT, -0.05)) / 0.05**2
+    np.testing.assert_allclose(gamma, curvature, rtol=1e-4, atol=1e-7)
+
+
+def test_put_call_parity() -> None:
+    workload = load_workload("blackscholes")
+    *inputs, _ = workload.make_inputs({"n": 20}, np.random.default_rng(1))
+    price = workload.build({"n": 20})
+    ones = np.ones(20)
+    spot, rate, _, expiry, strike = inputs
+    np.testing.assert_allclose(
+        price(*inputs, ones) - price(*inputs, -ones), spot - strike * np.exp(-rate * expiry)
+    )
+
+
+def test_gmm_is_the_formula_written_with_loops() -> None:
+    workload = load_workload("gmm")
+    size = {"n": 4, "k": 2, "d": 3}
+    alphas, means, factors, points = workload.make_inputs(size, np.random.default_rng(2))
+    value = workload.build(size)(alphas, means, factors, points)
+    likelihood = 0.0
+    for point in points:
+        densities = []
+        for k in range(2):
+            lower = np.diag(np.exp(factors[k, :3]))
+            lower[1, 0], lower[2, 0], lower[2, 1] = factors[k, 3:]
+            precision = lower.T @ lower
+            centred = point - means[k]
+            density = np.sqrt(np.linalg.det(precision) / (2.0 * np.pi) ** 3) * np.exp(
+                -0.5 * centred @ precision @ centred
+            )
+            densities.append(np.exp(alphas[k]) / np.sum(np.exp(alphas)) * density)
+        likelihood += np.log(sum(densities))
+    prior = 0.5 * np.sum(np.exp(factors[:, :3]) ** 2) + 0.5 * np.sum(factors[:, 3:] ** 2)
+    # log of 2^(-ν d / 2) / Γ_d(ν / 2) for ν = 4 degrees of freedom and d = 3, two components.
+    log_gamma_3_of_2 = 1.5 * np.log(np.pi) + np.log(1.0 * (np.sqrt(np.pi) / 2.0) * 1.0)
+    constant = -2.0 * (-6.0 * np.log(2.0) - log_gamma_3_of_2)
+    assert value == pytest.approx(likelihood + prior + constant, rel=1e-12)
+
+
+@pytest.mark.parametrize("functions", [0, 1])
+@pytest.mark.parametrize("operations", [5, 20])
+def test_handwritten_chain_has_the_values_of_the_chain(operations: int, functions: int) -> None:
+    workload = load_workload("chain")
+    size = {"operations": operations, "n": 7, "functions": functions}
+    inputs = workload.make_inputs(size, np.random.default_rng(4))
+    task = Task(workload, size, workload.programs["gradient"], "gradient", inputs)
+    value, gradient = reference_outputs(task)
+    total, slopes = workload.handwritten["gradient"](size)(*inputs)
+    assert total == pytest.approx(float(value), rel=1e-14)
+    np.testing.assert_allclose(slopes, gradient, rtol=1e-13)
+    (values,) = workload.handwritten["value"](size)(*inputs)
+    np.testing.assert_allclose(values, workload.build(size)(*inputs), rtol=1e-15)
+
+
+def test_handwritten_chain_is_one_loop() -> None:
+    source = handwritten_source("gradient", {"operations": 20, "n": 5, "functions": 1})
+    assert source.count("for ") == 1
+    assert source.count("math.sin") == 4
