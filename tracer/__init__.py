@@ -1,0 +1,60 @@
+"""Automatic differentiation for NumPy and Numba.
+
+A plain Python function is traced into a typed graph; a transform emits the graph of its derivative; a backend
+compiles both together to native code. `grad(f)` and `jit(f)` work on the NumPy code that is there already.
+"""
+
+from tracer._clash import refuse_foreign_packages
+
+refuse_foreign_packages()
+
+from tracer import config, errors, tree  # noqa: E402
+from tracer import numpy as numpy  # noqa: E402
+from tracer.graph.nodes import Graph  # noqa: E402
+from tracer.jit import jit, make_graph  # noqa: E402
+from tracer.trace import Tracer  # noqa: E402
+from tracer.transforms.gradient import (  # noqa: E402
+    grad,
+    jvp,
+    linear_transpose,
+    linearize,
+    value_and_grad,
+    vjp,
+)
+from tracer.transforms.graphs import adjoint  # noqa: E402
+from tracer.transforms.jacobian import (  # noqa: E402
+    elementwise_grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacobian,
+    jacrev,
+)
+from tracer.transforms.vmap import vmap  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Graph",
+    "Tracer",
+    "adjoint",
+    "config",
+    "elementwise_grad",
+    "errors",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jit",
+    "jvp",
+    "linear_transpose",
+    "linearize",
+    "make_graph",
+    "numpy",
+    "tree",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

@@ -156,10 +156,14 @@ class ValueTrace(Trace):
         value = bind(primitive, *values, **params)
         if primitive.multiple:
             results = tuple(Variable(type_of(item), self, item) for item in value)
-            self.nodes.append(Node(primitive, tuple(recorded), params, results, state.source))
+            source = value[0].variable.trace.nodes[-1].source if is_tracer(value[0]) else state.source
+            self.nodes.append(Node(primitive, tuple(recorded), params, results, source))
             return tuple(Tracer(result) for result in results)
         result = Variable(ArrayType(value.dtype, value.shape), self, value)
-        self.nodes.append(Node(primitive, tuple(recorded), params, (result,), state.source))
+        source = state.source
+        if type(value) is Tracer:
+            source = value.variable.trace.nodes[-1].source
+        self.nodes.append(Node(primitive, tuple(recorded), params, (result,), source))
         return Tracer(result)
 
 

@@ -3,6 +3,7 @@
 from tracer.primitives import (
     arithmetic,
     broadcast,
+    call,
     cast,
     comparison,
     contract,
@@ -15,6 +16,7 @@ from tracer.primitives import (
 __all__ = [
     "arithmetic",
     "broadcast",
+    "call",
     "cast",
     "comparison",
     "contract",

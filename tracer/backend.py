@@ -1,0 +1,69 @@
+"""The one place that knows the backends: NumPy's evaluator here, all others through `codegen`, loaded when used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tracer import config
+from tracer.errors import BackendError
+from tracer.graph.build import cached_by_graph
+from tracer.graph.evaluate import evaluate
+from tracer.graph.nodes import Graph
+
+BACKENDS = ("llvm", "numba", "cuda", "numpy")
+
+
+class Executable(Protocol):
+    """A compiled graph."""
+
+    timings: dict[str, float]
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs for contiguous input arrays of the graph's types."""
+
+    def cost(self) -> dict[str, float]:
+        """flops, bytes, peak workspace in bytes."""
+
+
+class Reference:
+    """The reference backend: the graph evaluated by NumPy, node by node."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.timings: dict[str, float] = {}
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs, by NumPy."""
+        return evaluate(self.graph, inputs)
+
+    def cost(self) -> dict[str, float]:
+        """What NumPy moves: each node reads its operands and writes its results."""
+        moved = 0
+        for node in self.graph.nodes:
+            for item in (*node.operands, *node.results):
+                moved += item.type.size * item.type.dtype.itemsize
+        return {"flops": float("nan"), "bytes": float(moved), "workspace": float(moved)}
+
+
+def choose(name: str | None) -> str:
+    """The backend's name, by default the configured one."""
+    chosen = name or config.get("backend")
+    if chosen not in BACKENDS:
+        raise BackendError(f"backend {chosen!r} is unknown; it is one of {', '.join(BACKENDS)}")
+    return chosen
+
+
+@cached_by_graph
+def executable(graph: Graph, backend: str) -> Executable:
+    """The graph compiled by that backend; kept with the graph."""
+    if backend == "numpy":
+        return Reference(graph)
+    from codegen.compile import compile_graph
+
+    return compile_graph(graph, backend)  # type: ignore[no-any-return]
+
+
+def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:
+    """The outputs of the graph for plain arrays."""
+    return executable(graph, backend).run(inputs)

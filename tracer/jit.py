@@ -1,0 +1,339 @@
+"""`jit`: trace once for each signature, compile, reuse; and the staged objects between."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tracer import backend as backends
+from tracer import config, tree
+from tracer.errors import BackendError, NotAnArrayError
+from tracer.graph.build import build
+from tracer.graph.nodes import Graph
+from tracer.primitives.call import call
+from tracer.trace import Tracer, is_abstract, snapshot, type_of
+from tracer.transforms.simplify import simplify
+from tracer.types import PYTHON_SCALARS, ArrayType
+
+
+class CacheInfo(NamedTuple):
+    """How often a jitted function was called with a known signature, and with a new one."""
+
+    hits: int
+    misses: int
+    entries: int
+
+
+class Signature(NamedTuple):
+    """What a compiled function depends on."""
+
+    form: Any
+    types: tuple[ArrayType, ...]
+    weak: tuple[bool, ...]
+    static: tuple[Any, ...]
+
+
+class Compiled:
+    """A compiled function: call it with arguments of the types it was compiled for."""
+
+    def __init__(self, traced: Traced, executable: backends.Executable) -> None:
+        self.traced = traced
+        self.executable = executable
+        self.timings = {**traced.timings, **executable.timings}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, signature = self.traced.owner.signature(args, kwargs)
+        if signature != self.traced.signature:
+            raise NotAnArrayError(
+                f"{self.traced.graph.name} was compiled for {list(map(str, self.traced.signature.types))}, "
+                f"not {list(map(str, signature.types))}"
+            )
+        return self.run(leaves)
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """The result for the flat arguments."""
+        arrays = [_as_input(leaf) for leaf in leaves]
+        outputs = self.executable.run(arrays)
+        return tree.unflatten(self.traced.out_form, outputs)
+
+    def cost(self) -> dict[str, float]:
+        """Floating-point operations, bytes moved and peak workspace (bytes) of one call."""
+        return self.executable.cost()
+
+
+class Lowered:
+    """A traced function on its way to one backend."""
+
+    def __init__(self, traced: Traced, backend: str) -> None:
+        self.traced = traced
+        self.backend = backend
+
+    def compile(self) -> Compiled:
+        """The machine code."""
+        return Compiled(self.traced, backends.executable(self.traced.graph, self.backend))
+
+    def _text(self, kind: str) -> str:
+        if self.backend == "numpy":
+            raise BackendError(f"the numpy backend evaluates the graph and has no {kind}")
+        from codegen.compile import render_graph
+
+        return render_graph(self.traced.graph, self.backend, kind)
+
+    def source(self) -> str:
+        """The generated Numba program, which runs by itself when saved to a file."""
+        return self._text("source")
+
+    def llvm_ir(self) -> str:
+        """The generated LLVM IR."""
+        return self._text("llvm_ir")
+
+    def ptx(self) -> str:
+        """The generated PTX, of the cuda backend."""
+        return self._text("ptx")
+
+    def loops(self) -> str:
+        """The loop program as text."""
+        return self._text("loops")
+
+
+class Traced:
+    """A function traced for one signature: `graph`, and how results are put together."""
+
+    def __init__(self, owner: JittedFunction, signature: Signature, args: Any, kwargs: Any) -> None:
+        begin = time.perf_counter()
+        self.owner = owner
+        self.signature = signature
+        forms: list[Any] = []
+
+        def flat(*inputs: Any) -> list[Any]:
+            result = owner.call_with(signature, inputs)
+            leaves, form = tree.flatten(result)
+            forms.append(form)
+            for leaf in leaves:
+                type_of(leaf)
+            return [snapshot(leaf) for leaf in leaves]
+
+        raw, self.captured = build(flat, signature.types, owner.__name__, signature.weak)
+        self.out_form = forms[0]
+        traced = time.perf_counter()
+        self.graph: Graph = simplify(raw)
+        simplified = time.perf_counter()
+        self.timings = {"trace": traced - begin, "simplify": simplified - traced}
+        if config.debugging("graph"):
+            print(self.graph)
+
+    def lower(self, backend: str | None = None) -> Lowered:
+        """Choose the backend."""
+        return Lowered(self, backends.choose(backend or self.owner.backend))
+
+
+def _as_input(leaf: Any) -> Any:
+    kind = type(leaf)
+    if kind in PYTHON_SCALARS:
+        return PYTHON_SCALARS[kind].type(leaf)
+    if kind is np.ndarray and not leaf.flags.c_contiguous:
+        return np.ascontiguousarray(leaf)
+    return leaf
+
+
+class JittedFunction:
+    """What `jit(f)` returns: called like f, with `trace`, `cache_info` and `clear_cache`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        backend: str | None,
+        static_argnums: int | Sequence[int],
+        static_argnames: str | Sequence[str],
+        parallel: bool | None,
+        source: bool,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"jit takes a function, not a {type(function).__name__}")
+        functools.update_wrapper(self, function, updated=())
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.function = function
+        self.backend = backends.choose(backend) if backend is not None else None
+        self.static_argnums = (
+            (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+        )
+        self.static_argnames = (
+            (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+        )
+        self.parallel = parallel
+        self.source = source
+        self._entries: dict[Signature, Compiled] = {}
+        self._hits = 0
+        self._names = _positional_names(function) if self.static_argnames else ()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def split(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """The dynamic part of the arguments, and the static one (hashable)."""
+        fixed = {number % len(args) for number in self.static_argnums if -len(args) <= number < len(args)}
+        fixed |= {self._names.index(name) for name in self.static_argnames if name in self._names}
+        dynamic = tuple(arg for place, arg in enumerate(args) if place not in fixed)
+        static_args = tuple((place, args[place]) for place in sorted(fixed) if place < len(args))
+        named = {name: value for name, value in kwargs.items() if name not in self.static_argnames}
+        static_named = tuple(
+            (name, value) for name, value in kwargs.items() if name in self.static_argnames
+        )
+        return (dynamic, named), (len(args), static_args, static_named)
+
+    def signature(self, args: Any, kwargs: Any) -> tuple[list[Any], Signature]:
+        """The flat arguments, and what they are compiled for."""
+        static: Any = ()
+        if self.static_argnums or self.static_argnames:
+            (args, kwargs), static = self.split(args, kwargs)
+        leaves, form = tree.flatten((args, kwargs))
+        try:
+            types = tuple([type_of(leaf) for leaf in leaves])
+        except NotAnArrayError as error:
+            raise NotAnArrayError(
+                f"an argument of {self.__name__}: {error.args[0]}; arguments that are not arrays or "
+                "numbers must be named in static_argnums or static_argnames"
+            ) from None
+        weak = tuple([_is_weak(leaf) for leaf in leaves])
+        return leaves, Signature(form, types, weak, static)
+
+    def call_with(self, signature: Signature, inputs: Any) -> Any:
+        """The function on flat inputs."""
+        args, kwargs = tree.unflatten(signature.form, inputs)
+        if signature.static:
+            count, static_args, static_named = signature.static
+            places = dict(static_args)
+            rest = iter(args)
+            args = [places[i] if i in places else next(rest) for i in range(count)]
+            kwargs = {**kwargs, **dict(static_named)}
+        return self.traced_function(*args, **kwargs)
+
+    @functools.cached_property
+    def traced_function(self) -> Callable[..., Any]:
+        """The function that is traced."""
+        return self.function
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """Trace for these arguments (arrays, or anything with their types)."""
+        _, signature = self.signature(args, kwargs)
+        return Traced(self, signature, args, kwargs)
+
+    def lower(self, *args: Any, backend: str | None = None, **kwargs: Any) -> Lowered:
+        """`trace(*args).lower(backend)`."""
+        return self.trace(*args, **kwargs).lower(backend)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, signature = self.signature(args, kwargs)
+        for leaf in leaves:
+            if type(leaf) is Tracer:
+                return self._inside_trace(leaves, signature, args, kwargs)
+        try:
+            entry = self._entries.get(signature)
+        except TypeError:
+            raise NotAnArrayError(
+                f"a static argument of {self.__name__} cannot be hashed: {signature.static}"
+            ) from None
+        if entry is None:
+            traced = Traced(self, signature, args, kwargs)
+            if traced.captured:
+                return self._bind(traced, leaves)
+            entry = self._entries[signature] = traced.lower().compile()
+        else:
+            self._hits += 1
+        return entry.run(leaves)
+
+    def _inside_trace(self, leaves: Any, signature: Signature, args: Any, kwargs: Any) -> Any:
+        if any(is_abstract(leaf) for leaf in leaves if type(leaf) is Tracer):
+            return self.traced_function(*args, **kwargs)
+        return self._bind(self._traced(signature, args, kwargs), leaves)
+
+    def _traced(self, signature: Signature, args: Any, kwargs: Any) -> Traced:
+        entry = self._entries.get(signature)
+        if entry is not None:
+            return entry.traced
+        traced = Traced(self, signature, args, kwargs)
+        if not traced.captured:
+            self._entries[signature] = traced.lower().compile()
+        return traced
+
+    def _bind(self, traced: Traced, leaves: Any) -> Any:
+        backend = backends.choose(self.backend)
+        operands = [*[_as_input(leaf) for leaf in leaves], *traced.captured]
+        return tree.unflatten(traced.out_form, call(traced.graph, operands, backend))
+
+    def cache_info(self) -> CacheInfo:
+        """Calls with a known signature, with a new one, and how many are kept."""
+        return CacheInfo(self._hits, len(self._entries), len(self._entries))
+
+    def clear_cache(self) -> None:
+        """Forget all that was traced and compiled."""
+        self._entries.clear()
+        self._hits = 0
+
+
+def _is_weak(leaf: Any) -> bool:
+    return type(leaf) in PYTHON_SCALARS or (type(leaf) is Tracer and leaf.variable.weak)
+
+
+def _positional_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    )
+
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    backend: str | None = None,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    parallel: bool | None = None,
+    source: bool = True,
+) -> Any:
+    """Compile a function: traced once for each signature, then one native function.
+
+    backend          "llvm", "numba", "cuda" or "numpy" (the reference); by default the configured one
+    static_argnums, static_argnames
+                     arguments that are Python values; each new value is traced anew
+    source           read f's source, so that Python `if`, `while` and `for` on traced values work
+    Usable as `@jit` and `@jit(backend=…)`.
+    """
+    if f is None:
+        return functools.partial(
+            jit,
+            backend=backend,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            parallel=parallel,
+            source=source,
+        )
+    return JittedFunction(f, backend, static_argnums, static_argnames, parallel, source)
+
+
+def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
+    """A function from example arguments to the graph of f on their types.
+
+    >>> import numpy as np, tracer
+    >>> print(tracer.make_graph(lambda x: x + x)(1.5))  # doctest: +ELLIPSIS
+    graph <lambda>(%0: f64[]) {
+      %1: f64[] = add %0 %0...
+      return %1
+    }
+    """
+
+    @functools.wraps(f)
+    def graph_of(*args: Any, **kwargs: Any) -> Graph:
+        return jit(f).trace(*args, **kwargs).graph  # type: ignore[no-any-return]
+
+    return graph_of

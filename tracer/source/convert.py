@@ -1,0 +1,179 @@
+"""Conversion: a function in, the same function out, with control flow that follows traced values.
+
+The converted function shares the original's globals, defaults and closure cells, and its code carries the
+user's own file name and line numbers. Each code object is converted once.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from types import CellType, CodeType, FunctionType
+from typing import Any
+
+from tracer.source.locate import Definition, UnreadableError, locate
+from tracer.source.rewrite import OPERATORS, REGION_PREFIXES, Rewriter
+
+_FACTORY = "__factory__"
+_FUTURE_FLAGS = 0x1FE0000  # those of `from __future__ import …`
+
+
+class _Known:
+    """What became of a code object: other code, itself (it is our own), or a reason."""
+
+    __slots__ = ("code", "reason", "reference")
+
+    def __init__(self, original: CodeType, code: CodeType | None, reason: str | None) -> None:
+        key = id(original)
+        self.code = code
+        self.reason = reason
+        self.reference = weakref.ref(original, lambda _: _known.pop(key, None))
+
+
+_known: dict[int, _Known] = {}
+
+
+def convert(function: Callable[..., Any], operators: Any) -> Callable[..., Any]:
+    """`function` with its control flow handed to `operators`; itself where the source cannot be read.
+
+    `why_not` then says why. Only Python functions are converted; other callables come back as they are.
+    """
+    if type(function) is not FunctionType:
+        return function
+    original = function.__code__
+    known = _known.get(id(original))
+    if known is None:
+        known = _remember(function)
+    code = known.code
+    if code is None:
+        return function
+    if code is original:
+        return function
+    cells = dict(zip(original.co_freevars, function.__closure__ or (), strict=True))
+    cells[OPERATORS] = CellType(operators)
+    closure = tuple(cells[name] for name in code.co_freevars)
+    result = FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, closure
+    )
+    result.__kwdefaults__ = function.__kwdefaults__
+    result.__dict__.update(function.__dict__)
+    result.__module__ = function.__module__
+    result.__qualname__ = function.__qualname__
+    result.__doc__ = function.__doc__
+    result.__annotations__ = function.__annotations__
+    result.__wrapped__ = function  # type: ignore[attr-defined]
+    return result
+
+
+def why_not(code: CodeType) -> str | None:
+    """Why the function with that code was not converted; None if it was, or nobody tried."""
+    known = _known.get(id(code))
+    return known.reason if known is not None else None
+
+
+def is_converted(code: CodeType) -> bool:
+    """Whether `code` is a product of the conversion."""
+    known = _known.get(id(code))
+    return known is not None and known.code is code
+
+
+def _remember(function: FunctionType) -> _Known:
+    original = function.__code__
+    try:
+        code: CodeType | None = _converted_code(function)
+        reason = None
+    except UnreadableError as error:
+        code, reason = None, f"the source of {function.__qualname__} is not read: {error}"
+    known = _known[id(original)] = _Known(original, code, reason)
+    if code is not None:
+        for part in _nested(code):
+            _known[id(part)] = _Known(part, part, None)
+    return known
+
+
+def _converted_code(function: FunctionType) -> CodeType:
+    original = function.__code__
+    node = locate(function)
+    class_name = _class_name(original.co_qualname)
+    _drop_outside(node)
+    rewriter = Rewriter(class_name)
+    made: ast.stmt
+    if isinstance(node, ast.Lambda):
+        made = ast.Expr(rewriter.expression(node))
+    else:
+        made = rewriter.definition(node)
+    body = [made]
+    if class_name is not None:  # Python spells private names by their class
+        body = [ast.ClassDef(class_name, bases=[], keywords=[], body=body, decorator_list=[])]
+    names = [name for name in (*original.co_freevars, OPERATORS) if name != "__class__"]
+    arguments = [ast.arg(name) for name in names]
+    factory = ast.FunctionDef(
+        name=_FACTORY,
+        args=ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[]),
+        body=body,
+        decorator_list=[],
+    )
+    module = ast.Module([ast.fix_missing_locations(ast.copy_location(factory, node))], [])
+    ast.fix_missing_locations(module)
+    flags = original.co_flags & _FUTURE_FLAGS
+    compiled = compile(module, original.co_filename, "exec", flags=flags, dont_inherit=True)
+    code = _inner(_inner(compiled, _FACTORY), class_name) if class_name else _inner(compiled, _FACTORY)
+    return _renamed(_inner(code, original.co_name), original, class_name)
+
+
+def _drop_outside(node: Definition) -> None:
+    """Decorators, defaults and annotations were evaluated where the function was defined."""
+    node.args.defaults = []
+    node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
+    every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    every += [extra for extra in (node.args.vararg, node.args.kwarg) if extra is not None]
+    for argument in every:
+        argument.annotation = None
+    if isinstance(node, ast.FunctionDef):
+        node.decorator_list = []
+        node.returns = None
+        if sys.version_info >= (3, 12):
+            node.type_params = []
+
+
+def _class_name(qualified_name: str) -> str | None:
+    """The innermost class around a function, by its qualified name."""
+    parts = qualified_name.split(".")
+    following = parts[1:]
+    outer = zip(parts, following, strict=False)
+    classes = [part for part, after in outer if part != "<locals>" and after != "<locals>"]
+    return classes[-1] if classes else None
+
+
+def _inner(code: CodeType, name: str | None) -> CodeType:
+    """The code of the function or class of that name which `code` defines."""
+    return next(part for part in _parts(code) if part.co_name == name)
+
+
+def _parts(code: CodeType) -> Iterator[CodeType]:
+    return (constant for constant in code.co_consts if isinstance(constant, CodeType))
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for part in _parts(code):
+        yield from _nested(part)
+
+
+def _renamed(code: CodeType, original: CodeType, class_name: str | None) -> CodeType:
+    """Branches and bodies go by the name of the user's function, in tracebacks and recorded source lines."""
+    prefix = f"{_FACTORY}.<locals>." + (f"{class_name}." if class_name else "") + original.co_name
+
+    def rename(part: CodeType, owner: str, owner_path: str) -> CodeType:
+        name, path = part.co_name, part.co_qualname.replace(prefix, original.co_qualname, 1)
+        if name.startswith(REGION_PREFIXES):
+            name, path = owner, owner_path
+        constants = tuple(
+            rename(constant, name, path) if isinstance(constant, CodeType) else constant
+            for constant in part.co_consts
+        )
+        return part.replace(co_name=name, co_qualname=path, co_consts=constants)
+
+    return rename(code, original.co_name, original.co_qualname)

@@ -1,0 +1,323 @@
+"""The variables that a branch or a loop can reach: read, written, compared with before, and put back.
+
+A body is run on stand-ins, to see what it does. What it changed (variables, arrays written in place, items of
+lists, attributes) is found by comparing everything within its reach with a copy from before; it is then an
+output of the graph's node, and everything is put back.
+"""
+
+from __future__ import annotations
+
+import functools
+import site
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from tracer.source.protocol import Host
+from tracer.source.rewrite import OPERATORS
+
+MOST_OBJECTS = 20_000  # a larger heap is not searched to its end
+MOST_BYTES = 1 << 16  # concrete arrays up to this size are compared
+
+
+class Undefined:
+    """What a variable holds that only some paths bind: reading it raises the error that `message` tells."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __getitem__ = __setitem__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __float__ = __int__ = __index__ = _refuse
+    __len__ = __iter__ = __call__ = __array__ = __array_ufunc__ = __array_function__ = _refuse
+
+
+class _Unbound:
+    """Stands for the content of a variable that has none."""
+
+    def __repr__(self) -> str:
+        return "unbound"
+
+
+UNBOUND = _Unbound()
+
+
+class Slot(Protocol):
+    """A place that holds a value."""
+
+    path: str
+
+    def read(self) -> Any:
+        """What it holds now."""
+
+    def write(self, value: Any) -> None:
+        """Let it hold `value`."""
+
+
+class CellSlot:
+    """A variable of a function."""
+
+    __slots__ = ("cell", "path")
+
+    def __init__(self, cell: CellType, path: str) -> None:
+        self.cell = cell
+        self.path = path
+
+    def read(self) -> Any:
+        """Its value, or `UNBOUND`."""
+        try:
+            return self.cell.cell_contents
+        except ValueError:
+            return UNBOUND
+
+    def write(self, value: Any) -> None:
+        """Bind it; `UNBOUND` deletes it."""
+        if value is not UNBOUND:
+            self.cell.cell_contents = value
+        elif self.read() is not UNBOUND:
+            del self.cell.cell_contents
+
+
+class ItemSlot:
+    """An item of a list or a dict: of globals and of attributes too."""
+
+    __slots__ = ("container", "key", "path")
+
+    def __init__(self, container: Any, key: Any, path: str) -> None:
+        self.container = container
+        self.key = key
+        self.path = path
+
+    def read(self) -> Any:
+        """Its value, or `UNBOUND`."""
+        try:
+            return self.container[self.key]
+        except (KeyError, IndexError):
+            return UNBOUND
+
+    def write(self, value: Any) -> None:
+        """Store it; `UNBOUND` deletes it."""
+        if value is not UNBOUND:
+            self.container[self.key] = value
+        else:
+            self.container.pop(self.key, None)
+
+
+class ArraySlot:
+    """A traced array that is written in place: the object itself, whatever names it has."""
+
+    __slots__ = ("host", "path", "tracer")
+
+    def __init__(self, tracer: Any, host: Host, path: str) -> None:
+        self.tracer = tracer
+        self.host = host
+        self.path = path
+
+    def read(self) -> Any:
+        """Another array of the value that it has now."""
+        return self.host.copy(self.tracer)
+
+    def write(self, value: Any) -> None:
+        """Give it that value."""
+        self.host.assign(self.tracer, value)
+
+
+class Memory:
+    """All that some functions can reach, as it was when this object was made."""
+
+    def __init__(self, host: Host, functions: Iterable[Callable[..., Any] | None]) -> None:
+        self.host = host
+        self.variables: dict[str, CellSlot] = {}
+        self.arrays: list[tuple[ArraySlot, Any]] = []
+        self._slots: list[tuple[Slot, Any]] = []
+        self._containers: list[tuple[Any, Any, str]] = []
+        self._contents: list[tuple[np.ndarray[Any, Any], bytes, str]] = []
+        self._seen: dict[int, Any] = {}
+        self._folders = (*_library_folders(), *host.own_folders)
+        waiting: deque[tuple[Any, str]] = deque()
+        for function in functions:
+            if isinstance(function, FunctionType):
+                waiting.extend(self._function(function, "", self.variables))
+        while waiting and len(self._seen) < MOST_OBJECTS:
+            waiting.extend(self._visit(*waiting.popleft()))
+
+    def reaches(self, value: Any) -> bool:
+        """Whether `value` is one of the objects found."""
+        return id(value) in self._seen
+
+    def restore(self) -> None:
+        """Put everything back as it was."""
+        for array, value in self.arrays:
+            if not self.host.same_value(array.tracer, value):
+                array.write(value)
+        for container, content, _ in self._containers:
+            if _content(container) != content:
+                _refill(container, content)
+        for slot, before in self._slots:
+            if slot.read() is not before:
+                slot.write(before)
+
+    def before(self, path: str) -> Any:
+        """What the place of that path held."""
+        return next(value for slot, value in self.places() if slot.path == path)
+
+    def places(self) -> Iterator[tuple[Slot, Any]]:
+        """Every place with what it held."""
+        yield from self._slots
+        yield from self.arrays
+
+    def changed(self, dead: frozenset[str]) -> Iterator[Slot]:
+        """The places that hold something else now; variables in `dead` are not asked."""
+        for slot, before in self._slots:
+            if slot.read() is not before and slot.path not in dead:
+                yield slot
+        for array, value in self.arrays:
+            if not self.host.same_value(array.tracer, value):
+                yield array
+
+    def resized(self) -> str | None:
+        """The path of a list, dict or set that grew or shrank, or of a concrete array with other contents."""
+        for container, content, path in self._containers:
+            now = _content(container)
+            same = len(now) == len(content) and type(container) is not deque
+            if same and isinstance(container, dict):
+                same = now.keys() == content.keys()
+            if (not same or isinstance(container, (set, deque))) and now != content:
+                return path
+        for array, content, path in self._contents:
+            if array.tobytes() != content:
+                return path
+        return None
+
+    def _visit(self, value: Any, path: str) -> Iterator[tuple[Any, str]]:
+        if id(value) in self._seen:
+            return
+        if self.host.is_traced(value):
+            self._seen[id(value)] = value
+            slot = ArraySlot(value, self.host, f"{path}[…]")
+            self.arrays.append((slot, slot.read()))
+        elif isinstance(value, (list, tuple, dict)):
+            self._seen[id(value)] = value
+            yield from self._items(value, path)
+        elif isinstance(value, (set, deque, bytearray)):
+            self._seen[id(value)] = value
+            self._containers.append((value, _content(value), path))
+        elif isinstance(value, np.ndarray):
+            self._seen[id(value)] = value
+            if value.flags.writeable and value.nbytes <= MOST_BYTES and not value.dtype.hasobject:
+                self._contents.append((value, value.tobytes(), path))
+        elif isinstance(value, FunctionType):
+            self._seen[id(value)] = value
+            if not is_library(value.__code__.co_filename, self._folders):
+                yield from self._function(value, f"{path}.", None)
+        elif isinstance(value, (MethodType, functools.partial)):
+            self._seen[id(value)] = value
+            yield from _members(value, path)
+        else:
+            yield from self._object(value, path)
+
+    def _items(self, value: Any, path: str) -> Iterator[tuple[Any, str]]:
+        if isinstance(value, tuple):
+            yield from ((item, f"{path}[{key}]") for key, item in enumerate(value))
+            return
+        self._containers.append((value, value.copy(), path))
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in list(pairs):
+            place = f"{path}[{key!r}]"
+            self._slots.append((ItemSlot(value, key, place), item))
+            yield item, place
+
+    def _function(
+        self, function: FunctionType, prefix: str, variables: dict[str, CellSlot] | None
+    ) -> Iterator[tuple[Any, str]]:
+        code = function.__code__
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            if name == OPERATORS or id(cell) in self._seen:
+                continue
+            self._seen[id(cell)] = cell
+            slot = CellSlot(cell, prefix + name)
+            value = slot.read()
+            self._slots.append((slot, value))
+            if variables is not None:
+                variables[name] = slot
+            yield value, slot.path
+        space = function.__globals__
+        for name in _global_names(code):
+            if name in space and not isinstance(space[name], (ModuleType, type)):
+                item = ItemSlot(space, name, f"global {name}")
+                if id(item.read()) not in self._seen:
+                    self._slots.append((item, space[name]))
+                    yield space[name], item.path
+
+    def _object(self, value: Any, path: str) -> Iterator[tuple[Any, str]]:
+        if isinstance(value, (ModuleType, type, BuiltinMethodType)) or value is UNBOUND:
+            return
+        attributes = getattr(value, "__dict__", None)
+        if type(attributes) is not dict or _is_library_type(type(value), self._folders):
+            return
+        self._seen[id(value)] = value
+        for name, item in list(attributes.items()):
+            place = f"{path}.{name}"
+            self._slots.append((ItemSlot(attributes, name, place), item))
+            yield item, place
+        self._containers.append((attributes, attributes.copy(), path))
+
+
+def _content(container: Any) -> Any:
+    """A copy of a container that can be compared by the identity of its items."""
+    return container.copy()
+
+
+def _refill(container: Any, content: Any) -> None:
+    if isinstance(container, (list, bytearray)):
+        container[:] = content
+        return
+    container.clear()
+    (container.extend if isinstance(container, deque) else container.update)(content)
+
+
+def _members(value: Any, path: str) -> Iterator[tuple[Any, str]]:
+    if isinstance(value, MethodType):
+        yield value.__self__, path
+        yield value.__func__, path
+        return
+    yield value.func, path
+    yield value.args, path
+    yield value.keywords, path
+
+
+@functools.lru_cache(maxsize=4096)
+def _global_names(code: CodeType) -> tuple[str, ...]:
+    nested = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return tuple(dict.fromkeys((*code.co_names, *(n for part in nested for n in _global_names(part)))))
+
+
+@functools.cache
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found.update(site.getsitepackages(), [site.getusersitepackages()])
+    return (*sorted(found), "<frozen")
+
+
+@functools.lru_cache(maxsize=4096)
+def is_library(file_name: str, folders: tuple[str, ...]) -> bool:
+    """Whether a file is Python's, an installed package's, or ours: such functions are not converted."""
+    return file_name.startswith(folders)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_library_type(kind: type, folders: tuple[str, ...]) -> bool:
+    module = sys.modules.get(kind.__module__)
+    file_name = getattr(module, "__file__", None)
+    return kind.__module__ == "builtins" or (file_name is not None and is_library(file_name, folders))

@@ -1,0 +1,399 @@
+"""The rewriting itself: branches and loops become functions of no arguments, handed to the operators.
+
+    if x > 0:                      def __branch_1__():
+        y = f(x)                       nonlocal y
+    else:             becomes          y = __operators__.callee(f)(x)
+        y = x                      def __branch_2__():
+                                       nonlocal y
+                                       y = x
+                                   __operators__.if_(x > 0, __branch_1__, __branch_2__, ("y",), ())
+
+The functions write the variables of the function around them, as the statements did, so on concrete values
+the operators just call them. On traced ones the operators read and write the variables' cells.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from tracer.source.flow import Names, Usage, annotate, exposed, updated_only, usage
+from tracer.source.jumps import Jumps, contains, is_hidden
+
+OPERATORS = "__operators__"
+ITEM = "__item__"
+REGION_PREFIXES = ("__branch_", "__body_", "__test_")
+_STATIC_TESTS = {"isinstance", "issubclass", "hasattr", "callable"}
+_COUNTED = {"enumerate", "zip", "reversed", "range"}
+_COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne",
+    ast.Is: "is_", ast.IsNot: "is_not", ast.In: "in_", ast.NotIn: "not_in",
+}  # fmt: skip
+
+
+def mangled(name: str, class_name: str | None) -> str:
+    """`name` as Python spells it inside that class."""
+    if class_name is None or not name.startswith("__") or name.endswith("__"):
+        return name
+    return f"_{class_name.lstrip('_')}{name}"
+
+
+class Rewriter(ast.NodeTransformer):
+    """Rewrites one function; nested ones get a rewriter each."""
+
+    def __init__(self, class_name: str | None, counter: list[int] | None = None) -> None:
+        self._class_name = class_name
+        self._counter = [0] if counter is None else counter
+        self._used = Usage()
+        self._own: Names = frozenset()
+        self._first_argument: str | None = None
+        self._handed: set[str] = set()  # names that a branch or loop writes for its function
+        self._uncertain: Names = frozenset()
+
+    def definition(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """The function rewritten; its decorators and defaults are left alone."""
+        parameters = _parameter_names(node.args)
+        self._first_argument = parameters[0] if parameters else None
+        self._used = usage(node.body)
+        declared = frozenset(self._used.global_names | self._used.nonlocal_names)
+        self._own = (frozenset(self._used.binds) | frozenset(parameters)) - declared
+        node.body = Jumps().function(node.body)
+        self._used.binds |= usage(node.body).binds
+        self._own |= frozenset(self._used.binds) - declared
+        always = frozenset(self._used.captured) | declared
+        annotate(node.body, always, always)
+        direct = _bound_directly(node.body) | frozenset(parameters)
+        self._uncertain = (self._own - direct) & _handed_over(node.body)
+        node.body = self._statements(node.body)
+        self._declare(node.body, self._own - frozenset(parameters), after_docstring=True)
+        return node
+
+    def expression(self, node: ast.Lambda) -> ast.Lambda:
+        """A lambda rewritten."""
+        parameters = _parameter_names(node.args)
+        self._first_argument = parameters[0] if parameters else None
+        node.body = self.visit(node.body)
+        return node
+
+    # Statements
+
+    def _statements(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for statement in statements:
+            rewritten = self.visit(statement)
+            result += rewritten if isinstance(rewritten, list) else [rewritten]
+        return result
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """A nested function."""
+        node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
+        self._visit_defaults(node.args)
+        if _is_generator(node):
+            return node
+        return Rewriter(self._class_name, self._counter).definition(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        """Coroutines stay as they are."""
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Classes stay as they are: their methods are converted when they are called."""
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        """A nested lambda."""
+        self._visit_defaults(node.args)
+        return Rewriter(self._class_name, self._counter).expression(node)
+
+    def _visit_defaults(self, arguments: ast.arguments) -> None:
+        arguments.defaults = [self.visit(default) for default in arguments.defaults]
+        arguments.kw_defaults = [d and self.visit(d) for d in arguments.kw_defaults]
+
+    def visit_If(self, node: ast.If) -> Any:
+        """A branch on a value that may be traced."""
+        if _is_static(node.test):
+            node.test = self.visit(node.test)
+            node.body = self._statements(node.body)
+            node.orelse = self._statements(node.orelse)
+            return node
+        live: Names = node.live  # type: ignore[attr-defined]
+        returns = contains([node], ast.Return)
+        bound = frozenset(usage(node.body + node.orelse).binds)
+        read = frozenset(exposed(node.body) | exposed(node.orelse))
+        outputs = bound & live
+        test = self.visit(node.test)
+        branches: list[ast.expr] = []
+        functions: list[ast.stmt] = []
+        for statements in (node.body, node.orelse):
+            if not statements or all(isinstance(statement, ast.Pass) for statement in statements):
+                branches.append(ast.Constant(None))
+                continue
+            function = self._region("branch", statements, bound & (live | read), node)
+            functions.append(function)
+            branches.append(ast.Name(function.name, ast.Load()))
+        dead = (bound & read) - live
+        call = self._call("if_", [test, *branches, self._names(outputs), self._names(dead)], node)
+        last = ast.Return(call) if returns else ast.Expr(call)
+        return [*functions, _at(last, node)]
+
+    def visit_While(self, node: ast.While) -> Any:
+        """A loop whose test may be traced."""
+        stops: list[str] = node.stops  # type: ignore[attr-defined]
+        test = node.test
+        if stops:
+            test = ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), _flags(stops)), test])
+            if isinstance(node.test, ast.Constant) and node.test.value:
+                test = test.values[0]
+            _at(test, node)
+        live: Names = node.live  # type: ignore[attr-defined]
+        asked = self._region("test", [_at(ast.Return(test), node.test)], frozenset(), node.test)
+        body, outputs, updates = self._loop_body(node.body, live, node)
+        arguments = [_name(asked.name), _name(body.name), outputs, updates]
+        return [asked, body, _at(ast.Expr(self._call("while_", arguments, node)), node)]
+
+    def visit_For(self, node: ast.For) -> Any:
+        """A loop over something that may be traced, or long."""
+        stops: list[str] = node.stops  # type: ignore[attr-defined]
+        live: Names = node.live  # type: ignore[attr-defined]
+        first = _at(ast.Assign([node.target], _name(ITEM)), node.target)
+        iterated = self._counted(node.iter)
+        body, outputs, updates = self._loop_body([first, *node.body], live, node)
+        body.args.args.append(ast.arg(ITEM))
+        stop: ast.expr = ast.Constant(None)
+        if stops:
+            stop = self.visit(_lambda(_at(_flags(stops), node)))
+        arguments = [iterated, _name(body.name), stop, outputs, updates]
+        call = _at(ast.Expr(self._call("for_", arguments, node)), node)
+        return [ast.fix_missing_locations(body), call]
+
+    def _loop_body(
+        self, statements: list[ast.stmt], live: Names, at: ast.stmt
+    ) -> tuple[ast.FunctionDef, ast.expr, ast.expr]:
+        bound = frozenset(usage(statements).binds) & live
+        updates = updated_only(statements) & bound
+        body = self._region("body", statements, bound, at)
+        return body, self._names(bound), self._names(updates)
+
+    def _counted(self, node: ast.expr) -> ast.expr:
+        """The iterable of a `for`: `enumerate`, `zip` and `reversed` are kept in a form that can be counted."""
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            return self.visit(node)  # type: ignore[no-any-return]
+        if node.func.id not in _COUNTED or node.func.id in self._own:
+            return self.visit(node)  # type: ignore[no-any-return]
+        node.args = [self._counted(argument) for argument in node.args]
+        node.keywords = [self.visit(keyword) for keyword in node.keywords]
+        node.func = self._call("counted", [node.func], node.func)
+        return node
+
+    def _region(
+        self, kind: str, statements: list[ast.stmt], shared: Names, at: ast.AST
+    ) -> ast.FunctionDef:
+        """A function of these statements, which writes the `shared` names of the function around it."""
+        self._counter[0] += 1
+        bound = frozenset(usage(statements).binds) - shared
+        outer, self._own = self._own, self._own | bound
+        body = self._statements(statements)
+        self._own = outer
+        self._declare(body, bound - frozenset(self._used.global_names | self._used.nonlocal_names))
+        self._handed |= shared
+        shared_globals = shared & self._used.global_names
+        declarations: list[ast.stmt] = []
+        if shared - shared_globals:
+            declarations.append(ast.Nonlocal(sorted(shared - shared_globals)))
+        if shared_globals:
+            declarations.append(ast.Global(sorted(shared_globals)))
+        function = ast.FunctionDef(
+            name=f"__{kind}_{self._counter[0]}__",
+            args=ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]),
+            body=declarations + body,
+            decorator_list=[],
+        )
+        return _at(function, at)
+
+    def _declare(self, body: list[ast.stmt], names: Names, *, after_docstring: bool = False) -> None:
+        """Make those of `names` that inner functions write variables of this one."""
+        wanted = sorted(names & self._handed)
+        self._handed -= names
+        start = after_docstring and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+        for name in wanted:
+            target = ast.Name(name, ast.Store())
+            declaration = ast.AnnAssign(target=target, annotation=ast.Constant(0), value=None, simple=1)
+            body.insert(int(start), _at(declaration, body[0]))
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        """An annotation would forbid the name to be written by a branch."""
+        if node.value is None or not isinstance(node.target, ast.Name):
+            return self.generic_visit(node)
+        return self.visit(_at(ast.Assign([node.target], node.value), node))
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        """Stays at the top of its function; branches repeat it."""
+        return node
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        """An assertion that may be on a traced value."""
+        arguments = [self.visit(node.test)]
+        if node.msg is not None and _can_wait(node.msg):
+            arguments.append(_lambda(self.visit(node.msg)))
+        check = _at(ast.Expr(self._call("assert_", arguments, node)), node)
+        return _at(ast.If(_name("__debug__"), [check], []), node)
+
+    # Expressions
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """A variable that only some paths bind is checked when it is read."""
+        if isinstance(node.ctx, ast.Load) and node.id in self._uncertain:
+            return self._call("load", [node], node)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """A call: of the converted function, or of one that follows tracers."""
+        is_super = isinstance(node.func, ast.Name) and node.func.id == "super"
+        if is_super and not node.args and self._first_argument is not None:
+            node.args = [_name("__class__"), _name(self._first_argument)]
+            return _at(node, node)
+        self.generic_visit(node)
+        if not is_super:
+            node.func = self._call("callee", [node.func], node.func)
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        """`table[index]`, where a traced index makes the table traced."""
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load) or _is_fixed(node.slice):
+            return node
+        if any(isinstance(part, ast.Starred) for part in getattr(node.slice, "elts", ())):
+            return node
+        return self._call("getitem", [node.value, _index(node.slice)], node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        """`and`, `or`."""
+        if _is_static(node) or not all(_can_wait(value) for value in node.values[1:]):
+            return self.generic_visit(node)
+        simple = all(_is_simple(value) for value in node.values[1:])
+        values: list[ast.expr] = [self.visit(value) for value in node.values]
+        later = [_lambda(value) for value in values[1:]]
+        name = "and_" if isinstance(node.op, ast.And) else "or_"
+        return self._call(name, [ast.Constant(simple), values[0], *later], node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        """`not`."""
+        if not isinstance(node.op, ast.Not) or _is_static(node):
+            return self.generic_visit(node)
+        return self._call("not_", [self.visit(node.operand)], node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        """`a if test else b`."""
+        if _is_static(node.test) or not (_can_wait(node.body) and _can_wait(node.orelse)):
+            return self.generic_visit(node)
+        test, body, orelse = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
+        return self._call("choose", [test, _lambda(body), _lambda(orelse)], node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """`a < b < c`."""
+        if len(node.ops) == 1 or not all(_can_wait(value) for value in node.comparators):
+            return self.generic_visit(node)
+        simple = all(_is_simple(value) for value in node.comparators)
+        pairs: list[ast.expr] = []
+        for operator, value in zip(node.ops, node.comparators, strict=True):
+            pairs += [ast.Constant(_COMPARISONS[type(operator)]), _lambda(self.visit(value))]
+        return self._call("compare", [ast.Constant(simple), self.visit(node.left), *pairs], node)
+
+    # Pieces
+
+    def _call(self, name: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
+        function = ast.Attribute(_name(OPERATORS), name, ast.Load())
+        return _at(ast.Call(function, arguments, []), at)
+
+    def _names(self, names: Names) -> ast.Constant:
+        return ast.Constant(tuple(sorted(mangled(name, self._class_name) for name in names)))
+
+
+def _at(node: Any, at: ast.AST) -> Any:
+    return ast.fix_missing_locations(ast.copy_location(node, at))
+
+
+def _name(name: str) -> ast.Name:
+    return ast.Name(name, ast.Load())
+
+
+def _lambda(body: ast.expr) -> ast.Lambda:
+    none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    return _at(ast.Lambda(none, body), body)  # type: ignore[no-any-return]
+
+
+def _flags(names: list[str]) -> ast.expr:
+    values: list[ast.expr] = [_name(name) for name in names]
+    return values[0] if len(values) == 1 else ast.BoolOp(ast.Or(), values)
+
+
+def _index(node: ast.expr) -> ast.expr:
+    """An index as an expression: slices are written out."""
+    if isinstance(node, ast.Slice):
+        ends = [part or ast.Constant(None) for part in (node.lower, node.upper, node.step)]
+        function = ast.Attribute(_name(OPERATORS), "slice", ast.Load())
+        return _at(ast.Call(function, ends, []), node)  # type: ignore[no-any-return]
+    if isinstance(node, ast.Tuple):
+        node.elts = [_index(part) for part in node.elts]
+    return node
+
+
+def _parameter_names(arguments: ast.arguments) -> list[str]:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
+    return [argument.arg for argument in every + extra]
+
+
+def _bound_directly(statements: list[ast.stmt]) -> Names:
+    simple = [node for node in statements if not hasattr(node, "body")]
+    return frozenset(usage(simple).binds)
+
+
+def _handed_over(statements: list[ast.stmt]) -> Names:
+    """Names that some branch or loop binds for what follows it."""
+    names: set[str] = set()
+    for statement in statements:
+        for node in ast.walk(statement):
+            if hasattr(node, "live"):
+                names |= usage([node]).binds & node.live
+    return frozenset(name for name in names if not is_hidden(name))
+
+
+def _is_generator(node: ast.FunctionDef) -> bool:
+    return contains(node.body, ast.Yield) or contains(node.body, ast.YieldFrom)
+
+
+def _is_fixed(node: ast.expr | None) -> bool:
+    """Whether an index consists of literals."""
+    if isinstance(node, ast.Slice):
+        return all(_is_fixed(part) for part in (node.lower, node.upper, node.step))
+    if isinstance(node, ast.Tuple):
+        return all(_is_fixed(part) for part in node.elts)
+    if isinstance(node, ast.UnaryOp):
+        return _is_fixed(node.operand)
+    return node is None or isinstance(node, ast.Constant)
+
+
+def _is_static(node: ast.expr) -> bool:
+    """Whether a test is certainly not traced: `is None`, `isinstance(…)`, constants."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return _is_static(node.operand)
+    if isinstance(node, ast.BoolOp):
+        return all(_is_static(value) for value in node.values)
+    if isinstance(node, ast.Compare):
+        return all(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in _STATIC_TESTS
+    return isinstance(node, ast.Constant)
+
+
+def _can_wait(node: ast.expr) -> bool:
+    """Whether an expression means the same inside a lambda."""
+    kinds = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
+    return not any(isinstance(part, kinds) for part in ast.walk(node))
+
+
+def _is_simple(node: ast.expr) -> bool:
+    """Whether an expression cannot fail on traced values, so that both sides may be computed."""
+    kinds = (ast.Call, ast.Subscript, ast.Await, ast.Lambda)
+    return not any(isinstance(part, kinds) for part in ast.walk(node))

@@ -1,0 +1,103 @@
+"""Reverse mode: cotangents pulled back through recorded nodes.
+
+An operation gives the cotangents of its operands in one of three ways, all from the same rules: elementwise
+families apply their partials, linear operations their transpose, and all others have their JVP rule written down
+as a linear program in the tangents, which is then transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracer.errors import DerivativeError
+from tracer.graph.nodes import Node, Variable
+from tracer.graph.primitive import Primitive
+from tracer.trace import GraphTrace, Tracer, state, type_of
+
+
+def vjp_of(
+    primitive: Primitive,
+    cotangents: Sequence[Any],
+    primals: Sequence[Any],
+    results: Sequence[Any],
+    active: Sequence[bool],
+    params: dict[str, Any],
+) -> Sequence[Any]:
+    """The cotangents of the operands of one application of a primitive; None is zero."""
+    if primitive.vjp_rule is not None:
+        if primitive.multiple:
+            return primitive.vjp_rule(cotangents, primals, results, active, **params)  # type: ignore[no-any-return]
+        return primitive.vjp_rule(cotangents[0], primals, results[0], active, **params)  # type: ignore[no-any-return]
+    if primitive.transpose_rule is not None:
+        ct = cotangents if primitive.multiple else cotangents[0]
+        return primitive.transpose_rule(ct, primals, active, **params)  # type: ignore[no-any-return]
+    if primitive.jvp_rule is not None:
+        out = results if primitive.multiple else results[0]
+        return vjp_by_transposing(primitive, cotangents, primals, out, active, params)
+    raise DerivativeError(f"{primitive.name} has no derivative in reverse mode")
+
+
+def vjp_by_transposing(
+    primitive: Primitive,
+    cotangents: Sequence[Any],
+    primals: Sequence[Any],
+    results: Any,
+    active: Sequence[bool],
+    params: dict[str, Any],
+) -> list[Any]:
+    """Write the JVP rule down on abstract tangents, and transpose what was written."""
+    trace = GraphTrace(linear=True)
+    tangents = [
+        trace.input(type_of(value)) if wanted else None
+        for value, wanted in zip(primals, active, strict=True)
+    ]
+    assert primitive.jvp_rule is not None, f"{primitive.name} has no JVP rule"
+    outgoing = primitive.jvp_rule(primals, tangents, results, **params)
+    found: dict[Variable, Any] = {}
+    for tangent, ct in zip(
+        outgoing if primitive.multiple else (outgoing,), cotangents, strict=True
+    ):
+        if isinstance(tangent, Tracer) and tangent.variable.trace is trace and ct is not None:
+            accumulate(found, tangent.variable, ct)
+    pull_back(trace.nodes, found)
+    return [None if tangent is None else found.get(tangent.variable) for tangent in tangents]
+
+
+def accumulate(cotangents: dict[Variable, Any], variable: Variable, ct: Any) -> None:
+    """Add `ct` to the cotangent of `variable`."""
+    known = cotangents.get(variable)
+    cotangents[variable] = ct if known is None else known + ct
+
+
+def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
+    """Add to `cotangents`, which holds those of the results, the cotangents of all inputs of `nodes`."""
+    before = state.source
+    try:
+        for node in reversed(nodes):
+            _pull_back_node(node, cotangents)
+    finally:
+        state.source = before
+
+
+def _pull_back_node(node: Node, cotangents: dict[Variable, Any]) -> None:
+    results = node.results
+    incoming = [cotangents.pop(result, None) for result in results]
+    if all(ct is None for ct in incoming):
+        return
+    primitive = node.primitive
+    if not primitive.differentiable:
+        return
+    operands = node.operands
+    primals = [op.value if type(op) is Variable else op for op in operands]
+    active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in operands]
+    if not any(active):
+        return
+    state.source = node.source
+    outgoing = vjp_of(
+        primitive, incoming, primals, [result.value for result in results], active, node.params
+    )
+    for operand, wanted, ct in zip(operands, active, outgoing, strict=True):
+        if ct is not None and wanted:
+            known = cotangents.get(operand)
+            cotangents[operand] = ct if known is None else known + ct

@@ -1,0 +1,215 @@
+"""Simplification of graphs: dead code, common subexpressions, constants, and safe algebra.
+
+Algebra here must be right for NaN, infinities and signed zeros: x·1 and x/1 are x, x−0 is x, x+(−0) is x;
+x·0 is not 0, and x+0 is not x where x may be −0. A scale moved through a sum would change rounding: it stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracer import config
+from tracer.graph.nodes import Constant, Graph, Node, Variable
+
+_IMPURE = frozenset({"callback"})
+
+
+def simplify(graph: Graph) -> Graph:
+    """An equal graph with less in it."""
+    result = remove_dead(fold(graph))
+    if config.get("check"):
+        result.check()
+    return result
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """The graph without nodes that no output needs."""
+    needed = {output for output in graph.outputs if type(output) is Variable}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if node.primitive.name not in _IMPURE and not any(r in needed for r in node.results):
+            continue
+        kept.append(node)
+        needed.update(operand for operand in node.operands if type(operand) is Variable)
+    constants = tuple(pair for pair in graph.constants if pair[0] in needed)
+    return Graph(graph.inputs, constants, tuple(reversed(kept)), graph.outputs, graph.name)
+
+
+def fold(graph: Graph) -> Graph:
+    """One walk: operands replaced by what they equal, equal nodes merged, constants computed."""
+    equal: dict[Variable, Any] = {}
+    seen: dict[Any, tuple[Variable, ...]] = {}
+    makers: dict[Variable, Node] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        operands = tuple(
+            equal.get(op, op) if type(op) is Variable else op for op in node.operands
+        )
+        known = _known(node, operands, makers)
+        if known is not None:
+            equal[node.results[0]] = known
+            continue
+        key = _key(node, operands)
+        twin = seen.get(key) if key is not None else None
+        if twin is not None:
+            equal.update(zip(node.results, twin, strict=True))
+            continue
+        if operands != node.operands:
+            node = Node(node.primitive, operands, node.params, node.results, node.source)
+        nodes.append(node)
+        for result in node.results:
+            makers[result] = node
+        if key is not None:
+            seen[key] = node.results
+    outputs = tuple(
+        equal.get(output, output) if type(output) is Variable else output
+        for output in graph.outputs
+    )
+    return Graph(graph.inputs, graph.constants, tuple(nodes), outputs, graph.name)
+
+
+def _operand_key(operand: Any) -> Any:
+    if type(operand) is Constant:
+        return (operand.type.dtype.str, operand.value.tobytes())
+    return id(operand)
+
+
+def _key(node: Node, operands: tuple[Any, ...]) -> Any:
+    """Equal for nodes that compute the same; None where that cannot be said."""
+    if node.primitive.name in _IMPURE:
+        return None
+    params = tuple(
+        (name, id(value) if isinstance(value, Graph) else value)
+        for name, value in node.params.items()
+    )
+    key = (node.primitive.name, params, *(_operand_key(operand) for operand in operands))
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _known(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    """The operand or constant that the node equals, or None."""
+    if node.primitive.multiple:
+        return None
+    type_ = node.results[0].type
+    if (
+        operands
+        and type_.shape == ()
+        and all(type(operand) is Constant for operand in operands)
+        and node.primitive.lowering is not None
+        and node.primitive.lowering.kind == "elementwise"
+    ):
+        with np.errstate(all="ignore"):
+            value = node.primitive.evaluate(
+                *[operand.value[()] for operand in operands], **node.params
+            )
+        return Constant(np.asarray(value, type_.dtype))
+    rule = _ALGEBRA.get(node.primitive.name)
+    return rule(node, operands, makers) if rule is not None else None
+
+
+def _scalar(operand: Any, makers: dict[Variable, Node]) -> Any:
+    """The number that a constant, or a broadcast constant, holds; else None."""
+    while type(operand) is Variable:
+        maker = makers.get(operand)
+        if maker is None or maker.primitive.name not in ("broadcast_to", "reshape"):
+            return None
+        operand = maker.operands[0]
+    return operand.value[()] if type(operand) is Constant else None
+
+
+def _is_number(operand: Any, number: float, makers: dict[Variable, Node]) -> bool:
+    value = _scalar(operand, makers)
+    if value is None or value.dtype.kind not in "iuf":
+        return False
+    return bool(value == number and np.signbit(value) == np.signbit(number))
+
+
+def _same_type(node: Node, operand: Any) -> bool:
+    return bool(operand.type == node.results[0].type)
+
+
+def _multiply(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    x, y = operands
+    if _is_number(y, 1.0, makers) and _same_type(node, x):
+        return x
+    if _is_number(x, 1.0, makers) and _same_type(node, y):
+        return y
+    return None
+
+
+def _divide(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    x, y = operands
+    return x if _is_number(y, 1.0, makers) and _same_type(node, x) else None
+
+
+def _subtract(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    x, y = operands
+    return x if _is_number(y, 0.0, makers) and _same_type(node, x) else None
+
+
+def _add(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    x, y = operands
+    for zero, other in ((y, x), (x, y)):
+        if _is_number(zero, -0.0, makers) and _same_type(node, other):
+            return other
+        if node.results[0].type.dtype.kind in "iu" and _is_number(zero, 0, makers):
+            if _same_type(node, other):
+                return other
+    return None
+
+
+def _undone_by(name: str) -> Any:
+    def rule(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+        maker = makers.get(operands[0]) if type(operands[0]) is Variable else None
+        if maker is not None and maker.primitive.name == name and not node.params:
+            if _same_type(node, maker.operands[0]):
+                return maker.operands[0]
+        return None
+
+    return rule
+
+
+def _identity_view(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    return operands[0] if _same_type(node, operands[0]) else None
+
+
+def _reshape(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    operand = operands[0]
+    while type(operand) is Variable:
+        if _same_type(node, operand):
+            return operand
+        maker = makers.get(operand)
+        if maker is None or maker.primitive.name != "reshape":
+            return None
+        operand = maker.operands[0]
+    return operand if _same_type(node, operand) else None
+
+
+def _transposed(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
+    maker = makers.get(operands[0]) if type(operands[0]) is Variable else None
+    if maker is None or maker.primitive.name != "transpose":
+        return None
+    inner, outer = maker.params["axes"], node.params["axes"]
+    if tuple(inner[axis] for axis in outer) == tuple(range(len(inner))):
+        return maker.operands[0]
+    return None
+
+
+_ALGEBRA: dict[str, Any] = {
+    "multiply": _multiply,
+    "divide": _divide,
+    "subtract": _subtract,
+    "add": _add,
+    "negative": _undone_by("negative"),
+    "logical_not": _undone_by("logical_not"),
+    "positive": lambda node, operands, makers: operands[0],
+    "broadcast_to": _identity_view,
+    "reshape": _reshape,
+    "transpose": _transposed,
+}

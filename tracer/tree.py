@@ -1,0 +1,93 @@
+"""Pytrees: nested tuples, lists, dicts, named tuples, dataclasses and registered classes (optree)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optree
+
+from tracer.errors import StructureError
+
+NAMESPACE = "tracer"
+Structure = optree.PyTreeSpec
+
+
+def _register_dataclass(cls: type) -> None:
+    names = [field.name for field in dataclasses.fields(cls)]
+    optree.register_pytree_node(
+        cls,
+        lambda instance: ([getattr(instance, name) for name in names], None, names),
+        lambda _, children: cls(**dict(zip(names, children, strict=True))),
+        namespace=NAMESPACE,
+    )
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves of a pytree, and its structure. None has no leaves. Dataclasses register themselves."""
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    for leaf in leaves:
+        if dataclasses.is_dataclass(leaf):
+            _register_dataclass(leaf if isinstance(leaf, type) else type(leaf))
+            return flatten(tree)
+    return leaves, structure
+
+
+def unflatten(structure: Structure, leaves: Any) -> Any:
+    """The pytree of that structure with those leaves."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a pytree, in order."""
+    return flatten(tree)[0]
+
+
+def structure(tree: Any) -> Structure:
+    """The structure of a pytree."""
+    return flatten(tree)[1]
+
+
+def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """`function` applied to the leaves of one pytree, or of several that agree in structure."""
+    first, form = flatten(tree)
+    others = []
+    for position, other in enumerate(rest, 1):
+        items, other_form = flatten(other)
+        if other_form != form:
+            raise StructureError(f"pytree {position} has structure {other_form}, the first {form}")
+        others.append(items)
+    return unflatten(form, [function(*row) for row in zip(first, *others, strict=True)])
+
+
+def spread_prefix(prefix: Any, tree: Any, what: str) -> list[Any]:
+    """For each leaf of `tree`, the leaf of `prefix` above it; None in a prefix is a leaf."""
+    try:
+        return list(
+            optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE)
+        )
+    except ValueError as error:
+        raise StructureError(f"{what} must be a prefix of the pytree it speaks of: {error}") from None
+
+
+def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """All leaves in one vector, and the function that makes the pytree from such a vector again."""
+    import tracer.numpy as tnp
+
+    items, form = flatten(tree)
+    shapes = [np.shape(item) for item in items]
+    sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes]
+    bounds = np.cumsum([0, *sizes])
+
+    def unravel(vector: Any) -> Any:
+        parts = [
+            tnp.reshape(vector[bounds[i] : bounds[i + 1]], shape)
+            for i, shape in enumerate(shapes)
+        ]
+        return unflatten(form, parts)
+
+    if not items:
+        return np.zeros(0), unravel
+    return tnp.concatenate([tnp.ravel(item) for item in items]), unravel
