@@ -4,6 +4,9 @@ On Linux it is the growth of the process's resident set: the kernel's high-water
 before the call (`/proc/self/clear_refs`), the heap's free pages are given back, and the mark is
 read afterwards. It sees every library alike, to within some 0.3 MB. Elsewhere `tracemalloc` counts
 what Python and NumPy allocate, and cannot see into native libraries; the result says which it was.
+
+The runner takes the larger of a first call, which alone shows what is kept from then on, and a
+later one, before which no compiler's memory is still on its way back to the system.
 """
 
 import ctypes

@@ -58,9 +58,10 @@ def _draw_panel(axis: Any, title: str, items: Sequence[Measurement]) -> None:
     )
     axis.set_yticks(places, [item.subject for item, _ in timed])
     axis.invert_yaxis()
-    axis.set_xscale("log")
-    axis.set_xlim(min(medians) / 2.0, max(medians) * 4.0)
+    longest = max(calls.upper_quartile for _, calls in timed)
+    axis.set_xlim(0.0, 1.2 * longest)
     axis.set_title(title, loc="left", fontsize=9)
     axis.set_xlabel("seconds a call, median and quartiles", fontsize=7)
-    for place, median in zip(places, medians, strict=True):
-        axis.text(median * 1.15, place, format_seconds(median), va="center", fontsize=7)
+    for place, (_, calls) in zip(places, timed, strict=True):
+        end = max(calls.median, calls.upper_quartile) + 0.01 * longest
+        axis.text(end, place, format_seconds(calls.median), va="center", fontsize=7)

@@ -140,3 +140,11 @@ def test_handwritten_chain_is_one_loop() -> None:
     source = handwritten_source("gradient", {"operations": 20, "n": 5, "functions": 1})
     assert source.count("for ") == 1
     assert source.count("math.sin") == 4
+
+
+def test_both_forms_of_kmeans_agree() -> None:
+    workload = load_workload("kmeans")
+    size = {"k": 4, "n": 30, "d": 3, "expanded": 0}
+    inputs = workload.make_inputs(size, np.random.default_rng(6))
+    expanded = workload.build({**size, "expanded": 1})(*inputs)
+    assert expanded == pytest.approx(workload.build(size)(*inputs), rel=1e-13)
