@@ -30,8 +30,8 @@ class Display(ABC):
         """A table that stays."""
 
     @abstractmethod
-    def progress(self, text: str, done: int, total: int) -> None:
-        """What is going on now, and how far it is."""
+    def progress(self, text: str, done: int, total: int, *, brief: bool = False) -> None:
+        """What is going on now, and how far it is; a brief step is worth no line of its own."""
 
     def __enter__(self) -> "Display":
         return self
@@ -51,8 +51,9 @@ class PlainDisplay(Display):
     def line(self, text: str) -> None:
         print(text, flush=True)
 
-    def progress(self, text: str, done: int, total: int) -> None:
-        self.line(f"[{done + 1}/{total}] {text}")
+    def progress(self, text: str, done: int, total: int, *, brief: bool = False) -> None:
+        if not brief:
+            self.line(f"[{done + 1}/{total}] {text}")
 
     def table(self, table: Table) -> None:
         self.line("")
@@ -83,7 +84,7 @@ class TerminalDisplay(Display):
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
-            refresh_per_second=4,
+            auto_refresh=False,  # its thread would take part in what is timed
         )
         self._task: Any = None
 
@@ -102,16 +103,16 @@ class TerminalDisplay(Display):
     def line(self, text: str) -> None:
         self._console.print(text, markup=False)
 
-    def progress(self, text: str, done: int, total: int) -> None:
+    def progress(self, text: str, done: int, total: int, *, brief: bool = False) -> None:
         if self._task is None:
             self._task = self._bar.add_task(text, total=total)
-        self._bar.update(self._task, description=text, completed=done, total=total)
+        self._bar.update(self._task, description=text, completed=done, total=total, refresh=True)
 
     def table(self, table: Table) -> None:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        drawn = RichTable(title=Text(table.title), title_justify="left")
+        drawn = RichTable(title=Text(table.title), title_justify="left", box=None, pad_edge=False)
         for number, column in enumerate(table.columns):
             drawn.add_column(Text(column), justify="left" if number == 0 else "right")
         for row in table.rows:

@@ -120,7 +120,8 @@ def train(context: Context) -> None:
     epochs = 1 if context.smoke else EPOCHS
     step, correct, started = 0, 0.0, time.perf_counter()
     for epoch in range(1, epochs + 1):
-        context.display.progress(f"digits: epoch {epoch} of {epochs}", epoch - 1, epochs)
+        title = f"digits: epoch {epoch} of {epochs}"
+        context.display.progress(title, epoch - 1, epochs, brief=True)
         order = rng.permutation(rows)
         losses = []
         for first in range(0, rows - BATCH_ROWS + 1, BATCH_ROWS):

@@ -86,7 +86,7 @@ def measure(context: Context, size_name: str, size: Size) -> list[Measurement]:
     names = [name for name, case in cases().items() if size["elements"] or case.scalars]
     found: list[Measurement] = []
     for number, name in enumerate(names):
-        context.display.progress(f"eager {size_name}: {name}", number, len(names))
+        context.display.progress(f"eager {size_name}: {name}", number, len(names), brief=True)
         try:
             found += _measure_case(context, size_name, size, name, inputs, with_autograd)
         except Exception as error:
