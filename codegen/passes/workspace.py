@@ -1,0 +1,97 @@
+"""Where each workspace buffer lies: offsets by liveness, so that buffers share memory when they
+can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import Buffer, Program
+from codegen.loops.walk import buffers_read, buffers_written, statements
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """One piece of memory: `dtype` of its elements (None: of any dtype) and its size in bytes."""
+
+    dtype: np.dtype[Any] | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspacePlan:
+    """`offsets[buffer]` in bytes from the start of its arena, a multiple of 64; and the arenas.
+
+    With one arena a dtype, `arenas` holds one for each dtype in use, in order of first use.
+    """
+
+    offsets: dict[Buffer, int]
+    arenas: tuple[Arena, ...]
+
+    @property
+    def peak(self) -> int:
+        """Bytes of all arenas together."""
+        return sum(arena.size for arena in self.arenas)
+
+
+def plan_workspace(program: Program, separate_dtypes: bool = False) -> WorkspacePlan:
+    """Offsets for the program's workspace buffers.
+
+    A buffer lives from the first to the last top-level statement that uses it, nested uses
+    included. With `separate_dtypes` buffers share memory only with others of their dtype, which
+    lets a renderer index one flat array for each dtype.
+    """
+    lives = _live_ranges(program)
+    groups: dict[np.dtype[Any] | None, list[Buffer]] = {}
+    for buffer in program.workspace:
+        if buffer in lives:
+            groups.setdefault(buffer.dtype if separate_dtypes else None, []).append(buffer)
+    offsets: dict[Buffer, int] = {}
+    arenas = []
+    for dtype, buffers in groups.items():
+        arenas.append(Arena(dtype, _place(buffers, lives, offsets)))
+    return WorkspacePlan(offsets, tuple(arenas))
+
+
+def _live_ranges(program: Program) -> dict[Buffer, tuple[int, int]]:
+    """First and last top-level statement that uses each workspace buffer."""
+    lives: dict[Buffer, tuple[int, int]] = {}
+    for position, outer in enumerate(program.body):
+        for statement in statements((outer,)):
+            for buffer in (*buffers_read(statement), *buffers_written(statement)):
+                if buffer.role == "workspace":
+                    lives[buffer] = (lives.get(buffer, (position, 0))[0], position)
+    return lives
+
+
+def _place(
+    buffers: list[Buffer], lives: dict[Buffer, tuple[int, int]], offsets: dict[Buffer, int]
+) -> int:
+    """Give each buffer the lowest gap that is free during its life, large ones first; the peak."""
+    placed: list[tuple[int, int, tuple[int, int]]] = []
+    peak = 0
+    for buffer in sorted(buffers, key=_byte_size, reverse=True):
+        size = _byte_size(buffer)
+        first, last = lives[buffer]
+        offset = 0
+        for start, end, (other_first, other_last) in placed:
+            if other_last < first or last < other_first:
+                continue
+            if offset + size <= start:
+                break
+            offset = max(offset, end)
+        offsets[buffer] = offset
+        placed.append((offset, offset + size, (first, last)))
+        placed.sort(key=lambda entry: entry[:2])
+        peak = max(peak, offset + size)
+    return peak
+
+
+def _byte_size(buffer: Buffer) -> int:
+    """Bytes of a buffer, rounded up to the alignment; never 0, so that offsets stay distinct."""
+    return max(1, -(-buffer.size * buffer.dtype.itemsize // ALIGNMENT)) * ALIGNMENT

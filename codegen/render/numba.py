@@ -1,0 +1,213 @@
+"""The Numba renderer: a loop program as Python source that runs by itself, or as a callable.
+
+The kernel takes every buffer as a flat array and computes positions itself, since Numba's
+N-dimensional indexing costs more to compile and knows less about the sizes. Workspace buffers of
+one dtype share one array, at offsets planned by liveness, and so do small constants: an array
+argument costs compile time and call time.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import Buffer, Check, Program
+from codegen.loops.operations import DType
+from codegen.loops.walk import statements
+from codegen.passes.workspace import WorkspacePlan, plan_workspace
+from codegen.render.numba_expressions import RESERVED
+from codegen.render.numba_runtime import FUNCTIONS, IMPORTS, INTRINSICS, NEEDS
+from codegen.render.numba_scalars import require_dtype
+from codegen.render.numba_statements import StatementWriter
+from tracer.types import SHORT_NAMES, ArrayType
+
+Array = np.ndarray[Any, np.dtype[Any]]
+OPTIONS = 'error_model="numpy", boundscheck=False, nogil=True, no_cfunc_wrapper=True'
+HELPER_OPTIONS = 'error_model="numpy", boundscheck=False, nogil=True'
+LARGE_CONSTANT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An array argument of the kernel: its name, the dtype of its elements, what it holds.
+
+    `buffers` are the buffers in it: one input, output or large constant, several small constants
+    in order, or none for workspace, which has `size` elements.
+    """
+
+    name: str
+    dtype: DType
+    role: str
+    buffers: tuple[Buffer, ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedKernel:
+    """The kernel's source with all that it uses, its arguments, and the plan of its workspace.
+
+    `detail_count` is how many int64 values `status`, the last argument, has room for; 0 where the
+    program has no checks, and the kernel then neither takes `status` nor returns a number.
+    """
+
+    source: str
+    arguments: tuple[Argument, ...]
+    plan: WorkspacePlan
+    detail_count: int
+
+    def arguments_of(self, *roles: str) -> list[Argument]:
+        """The arguments with one of these roles, in order."""
+        return [argument for argument in self.arguments if argument.role in roles]
+
+
+@dataclass(slots=True)
+class _Layout:
+    """Which flat array holds each buffer, and where in it."""
+
+    arguments: list[Argument] = field(default_factory=list)
+    place: dict[Buffer, tuple[str, int]] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=lambda: set(RESERVED))
+
+    def add(self, wanted: str, dtype: DType, role: str, buffers: tuple[Buffer, ...]) -> str:
+        """An argument for buffers that lie one behind the other."""
+        require_dtype(dtype)
+        while wanted in self.taken:
+            wanted += "_"
+        self.taken.add(wanted)
+        offset = 0
+        for buffer in buffers:
+            self.place[buffer] = (wanted, offset)
+            offset += buffer.size
+        self.arguments.append(Argument(wanted, dtype, role, buffers, offset))
+        return wanted
+
+
+def render_kernel(program: Program) -> RenderedKernel:
+    """The `kernel` function of a program, with imports and helpers before it.
+
+    Raises UnsupportedProgramError for dtypes and operations that Numba lacks on the CPU.
+    """
+    plan = plan_workspace(program, separate_dtypes=True)
+    layout = _lay_out(program, plan)
+    writer = StatementWriter(layout.place)
+    for statement in program.body:
+        writer.statement(statement)
+    detail_count = _detail_count(program)
+    source = "\n".join(
+        [
+            *_imports(writer),
+            "",
+            *_helpers(writer),
+            *_literals(writer),
+            "",
+            *_kernel(program, layout, writer, detail_count),
+        ]
+    )
+    return RenderedKernel(source + "\n", tuple(layout.arguments), plan, detail_count)
+
+
+def _lay_out(program: Program, plan: WorkspacePlan) -> _Layout:
+    layout = _Layout()
+    for role, group in (("input", program.inputs), ("output", program.outputs)):
+        for buffer in group:
+            layout.add(buffer.name, buffer.dtype, role, (buffer,))
+    small: dict[DType, list[Buffer]] = {}
+    for buffer in program.constants:
+        if buffer.size > LARGE_CONSTANT:
+            layout.add(buffer.name, buffer.dtype, "constant", (buffer,))
+        else:
+            small.setdefault(buffer.dtype, []).append(buffer)
+    for dtype, buffers in small.items():
+        layout.add(f"constants_{SHORT_NAMES[dtype.name]}", dtype, "constant", tuple(buffers))
+    for arena in plan.arenas:
+        assert arena.dtype is not None, "the plan was made with one arena a dtype"
+        name = layout.add(f"work_{SHORT_NAMES[arena.dtype.name]}", arena.dtype, "workspace", ())
+        size = arena.size // arena.dtype.itemsize
+        layout.arguments[-1] = Argument(name, arena.dtype, "workspace", (), size)
+        for buffer, offset in plan.offsets.items():
+            if buffer.dtype == arena.dtype:
+                layout.place[buffer] = (name, offset // arena.dtype.itemsize)
+    return layout
+
+
+def _detail_count(program: Program) -> int:
+    counts = [
+        max(1, len(statement.details))
+        for statement in statements(program.body)
+        if isinstance(statement, Check)
+    ]
+    return max(counts, default=0)
+
+
+def _imports(writer: StatementWriter) -> list[str]:
+    lines = ["import math", "", "import numba", "import numpy as np"]
+    used = "".join(
+        inspect.getsource(part) for part in INTRINSICS if part.__name__ in writer.helpers
+    )
+    lines += [line for name, line in sorted(IMPORTS.items()) if f"{name}." in used]
+    if used:
+        lines.append("from numba.extending import intrinsic")
+    return lines
+
+
+def _helpers(writer: StatementWriter) -> list[str]:
+    """The source of every helper in use, decorated."""
+    wanted = set(writer.helpers)
+    for name in writer.helpers:
+        wanted.update(NEEDS.get(name, ()))
+    parts: list[tuple[str, Callable[..., Any]]]
+    parts = [("intrinsic", part) for part in INTRINSICS if part.__name__ in wanted]
+    njit = f"numba.njit({HELPER_OPTIONS})"
+    parts += [(njit, part) for part in FUNCTIONS if part.__name__ in wanted]
+    parts += [(njit, part) for part in writer.kernel_functions.values()]
+    lines = []
+    for decorator, part in parts:
+        lines += ["", f"@{decorator}", _plain_source(part), ""]
+    return lines
+
+
+def _plain_source(function: Callable[..., Any]) -> str:
+    """A function's source without annotations and without remarks to the type checker."""
+    text = inspect.getsource(function).replace("  # type: ignore[no-untyped-def]", "").rstrip()
+    _, _, body = text.partition(":\n")
+    signature = inspect.signature(function)
+    return f"def {function.__name__}({', '.join(signature.parameters)}):\n{body}"
+
+
+def _literals(writer: StatementWriter) -> list[str]:
+    lines = [f"{name} = np.{dtype.name}({text})" for (dtype, text), name in writer.literals.items()]
+    return ["", *lines, ""] if lines else []
+
+
+def _kernel(
+    program: Program, layout: _Layout, writer: StatementWriter, detail_count: int
+) -> list[str]:
+    names = [argument.name for argument in layout.arguments]
+    types = [numba_type(argument.dtype) for argument in layout.arguments]
+    if detail_count:
+        names.append("status")
+        types.append("int64[::1]")
+    result = "int64" if detail_count else "void"
+    body = writer.lines or ["    pass"]
+    if detail_count:
+        body = [*body, "    return 0"]
+    return [
+        f'@numba.njit("{result}({", ".join(types)})", {OPTIONS})',
+        f"def kernel({', '.join(names)}):",
+        f'    """{program.name}: every array flat, in C order."""',
+        *body,
+    ]
+
+
+def numba_type(dtype: DType) -> str:
+    """A flat array of a dtype in a Numba signature."""
+    return "boolean[::1]" if dtype.kind == "b" else f"{dtype.name}[::1]"
+
+
+def describe(buffer: Buffer) -> str:
+    """`x: f64[3,4]`."""
+    return f"{buffer.name}: {ArrayType(buffer.dtype, buffer.shape)}"

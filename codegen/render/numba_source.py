@@ -1,0 +1,148 @@
+"""A program as a Python file of its own: the kernel, its constants, and a plain `run`."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import textwrap
+import zlib
+
+import numpy as np
+
+from codegen.loops.errors import ProgramError
+from codegen.loops.interpret import error_class
+from codegen.loops.nodes import Buffer, ErrorMessage, Program
+from codegen.render.numba import RenderedKernel, describe, render_kernel
+from codegen.render.numba_expressions import literal_text
+
+LITERAL_CONSTANT = 64
+
+RUN = '''
+def run(*inputs):
+    """{summary}"""
+    if len(inputs) != len(INPUTS):
+        raise TypeError(f"expected {{len(INPUTS)}} arrays, not {{len(inputs)}}")
+    arrays = []
+    for (name, dtype, shape), value in zip(INPUTS, inputs):
+        array = np.asarray(value)
+        if array.dtype != dtype or array.shape != shape:
+            got = f"{{array.dtype}}{{list(array.shape)}}"
+            raise TypeError(f"{{name}} must be {{dtype}}{{list(shape)}}, not {{got}}")
+        arrays.append(np.require(array, requirements=["C", "A", "W"]).reshape(-1))
+    results = [np.empty(shape, dtype) for _, dtype, shape in OUTPUTS]
+    workspace = [np.empty(size, dtype) for dtype, size in WORKSPACE]
+{call}
+    return results
+'''
+PLAIN_CALL = (
+    "    kernel(*arrays, *(result.reshape(-1) for result in results), *CONSTANTS, *workspace)"
+)
+CHECKED_CALL = """    status = np.zeros({details}, np.int64)
+    flat = [result.reshape(-1) for result in results]
+    code = kernel(*arrays, *flat, *CONSTANTS, *workspace, status)
+    if code:
+        kind, text, source = ERRORS[code - 1]
+        raise kind(text.format(*status) + f" ({{source}})" * bool(source))"""
+
+DEMO = """
+
+if __name__ == "__main__":
+    # A first call, on ones.
+    for (name, dtype, shape), result in zip(OUTPUTS, run(*(np.ones(s, d) for _, d, s in INPUTS))):
+        print(f"{name}: {dtype}{list(shape)}")
+        print(result)
+"""
+
+
+def render(program: Program) -> str:
+    """The whole program as Python source, which needs NumPy and Numba only.
+
+    `run(*inputs)` returns a list of the outputs. Raises UnsupportedProgramError for what Numba
+    lacks on the CPU.
+    """
+    rendered = render_kernel(program)
+    details = rendered.detail_count
+    call = CHECKED_CALL.format(details=details) if details else PLAIN_CALL
+    parts = [
+        _docstring(program, rendered),
+        rendered.source,
+        "",
+        _tables(program, rendered),
+        "",
+        RUN.format(summary=_summary(program), call=call).rstrip("\n"),
+        DEMO,
+    ]
+    return "\n".join(parts)
+
+
+def _docstring(program: Program, rendered: RenderedKernel) -> str:
+    inputs = [f"    {describe(buffer)}" for buffer in program.inputs]
+    outputs = [f"    {describe(buffer)}" for buffer in program.outputs]
+    lines = [
+        f'"""{program.name}, compiled by Numba.',
+        "",
+        "`run(*inputs)` takes",
+        *inputs,
+        "and returns a list of",
+        *outputs,
+        f"`kernel` computes it on flat arrays, with {rendered.plan.peak} bytes of workspace.",
+        '"""',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(program: Program) -> str:
+    inputs = ", ".join(buffer.name for buffer in program.inputs)
+    outputs = ", ".join(buffer.name for buffer in program.outputs)
+    return f"({inputs}) -> [{outputs}]"
+
+
+def _tables(program: Program, rendered: RenderedKernel) -> str:
+    lines = [*_table("INPUTS", program.inputs), *_table("OUTPUTS", program.outputs)]
+    lines += ["WORKSPACE = ["]
+    lines += [
+        f'    ("{argument.dtype.name}", {argument.size}),'
+        for argument in rendered.arguments_of("workspace")
+    ]
+    lines += ["]"]
+    arguments = rendered.arguments_of("constant")
+    if any(buffer.size > LITERAL_CONSTANT for argument in arguments for buffer in argument.buffers):
+        lines = ["import base64", "import zlib", "", *lines]
+    lines += ["CONSTANTS = ["]
+    for argument in arguments:
+        lines += ["    np.concatenate(", "        ["]
+        for buffer in argument.buffers:
+            lines += [f"            # {describe(buffer)}", _constant(buffer)]
+        lines += ["        ]", "    ),"]
+    lines += ["]"]
+    if program.errors:
+        lines += ["ERRORS = [", *(f"    {_error(error)}," for error in program.errors), "]"]
+    return "\n".join(lines)
+
+
+def _table(name: str, buffers: tuple[Buffer, ...]) -> list[str]:
+    rows = [f'    ("{b.name}", "{b.dtype.name}", {b.shape}),' for b in buffers]
+    return [f"{name} = [", *rows, "]"]
+
+
+def _constant(buffer: Buffer) -> str:
+    """A flat array expression: a list where it is short, else compressed bytes."""
+    assert buffer.value is not None, "constants have values"
+    value = np.ascontiguousarray(buffer.value).reshape(-1)
+    if value.size <= LITERAL_CONSTANT:
+        items = ", ".join(literal_text(item) for item in value.tolist())
+        text = f'np.array([{items}], "{value.dtype.name}"),'
+        return textwrap.fill(text, 98, initial_indent=" " * 12, subsequent_indent=" " * 16)
+    packed = base64.b64encode(zlib.compress(value.tobytes(), 9)).decode()
+    lines = [f'                "{packed[i : i + 76]}"' for i in range(0, len(packed), 76)]
+    head = "            np.frombuffer(\n                zlib.decompress(base64.b64decode(\n"
+    return head + "\n".join(lines) + f'\n                )), "{value.dtype.str}",\n            ),'
+
+
+def _error(error: ErrorMessage) -> str:
+    """An error's row, with the first built-in exception that its class is."""
+    for kind in error_class(error.kind).__mro__:
+        if getattr(builtins, kind.__name__, None) is kind:
+            return f"({kind.__name__}, {error.text!r}, {error.source!r})"
+    raise ProgramError(f"'{error.kind}' is not a built-in exception")
