@@ -1,4 +1,4 @@
-"""What holds for every test: no shared caches, no time limits, no window."""
+"""What holds for every test: no shared cache, every stage verified, no time limits, no window."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 
 import hypothesis
 
-# Before anything imports tracer or matplotlib; subprocesses inherit both.
+# Before anything imports tracer or matplotlib; subprocesses inherit them.
 os.environ["TRACER_CACHE_DIR"] = "off"
+os.environ["TRACER_CHECK"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
 # A first example may compile for seconds, so no deadline. In CI the same examples every time.
