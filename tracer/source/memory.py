@@ -8,6 +8,7 @@ output of the graph's node, and everything is put back.
 from __future__ import annotations
 
 import functools
+import operator
 import site
 import sys
 import sysconfig
@@ -142,7 +143,7 @@ class Memory:
         self._slots: list[tuple[Slot, Any]] = []
         self._containers: list[tuple[Any, Any, str]] = []
         self._contents: list[tuple[np.ndarray[Any, Any], bytes, str]] = []
-        self._seen: dict[int, Any] = {}
+        self._seen: dict[Any, Any] = {}
         self._folders = (*_library_folders(), *host.own_folders)
         waiting: deque[tuple[Any, str]] = deque()
         for function in functions:
@@ -161,15 +162,11 @@ class Memory:
             if not self.host.same_value(array.tracer, value):
                 array.write(value)
         for container, content, _ in self._containers:
-            if _content(container) != content:
+            if not _identical(container, content):
                 _refill(container, content)
         for slot, before in self._slots:
             if slot.read() is not before:
                 slot.write(before)
-
-    def before(self, path: str) -> Any:
-        """What the place of that path held."""
-        return next(value for slot, value in self.places() if slot.path == path)
 
     def places(self) -> Iterator[tuple[Slot, Any]]:
         """Every place with what it held."""
@@ -188,16 +185,26 @@ class Memory:
     def resized(self) -> str | None:
         """The path of a list, dict or set that grew or shrank, or of a concrete array with other contents."""
         for container, content, path in self._containers:
-            now = _content(container)
-            same = len(now) == len(content) and type(container) is not deque
-            if same and isinstance(container, dict):
-                same = now.keys() == content.keys()
-            if (not same or isinstance(container, (set, deque))) and now != content:
+            if isinstance(container, list):
+                same = len(container) == len(content)
+            elif isinstance(container, dict):
+                same = container.keys() == content.keys()
+            else:
+                same = _identical(container, content)
+            if not same:
                 return path
         for array, content, path in self._contents:
             if array.tobytes() != content:
                 return path
         return None
+
+    def variable(self, name: str, function: Callable[..., Any]) -> Slot:
+        """The variable of that name which `function` writes."""
+        slot = self.variables.get(name)
+        if slot is not None:
+            return slot
+        assert isinstance(function, FunctionType), "a body is a Python function"
+        return ItemSlot(function.__globals__, name, f"global {name}")
 
     def _visit(self, value: Any, path: str) -> Iterator[tuple[Any, str]]:
         if id(value) in self._seen:
@@ -211,7 +218,7 @@ class Memory:
             yield from self._items(value, path)
         elif isinstance(value, (set, deque, bytearray)):
             self._seen[id(value)] = value
-            self._containers.append((value, _content(value), path))
+            self._containers.append((value, value.copy(), path))
         elif isinstance(value, np.ndarray):
             self._seen[id(value)] = value
             if value.flags.writeable and value.nbytes <= MOST_BYTES and not value.dtype.hasobject:
@@ -253,11 +260,13 @@ class Memory:
             yield value, slot.path
         space = function.__globals__
         for name in _global_names(code):
-            if name in space and not isinstance(space[name], (ModuleType, type)):
-                item = ItemSlot(space, name, f"global {name}")
-                if id(item.read()) not in self._seen:
-                    self._slots.append((item, space[name]))
-                    yield space[name], item.path
+            key = id(space), name
+            if name not in space or key in self._seen or isinstance(space[name], (ModuleType, type)):
+                continue
+            item = ItemSlot(space, name, f"global {name}")
+            self._seen[key] = None
+            self._slots.append((item, space[name]))
+            yield space[name], item.path
 
     def _object(self, value: Any, path: str) -> Iterator[tuple[Any, str]]:
         if isinstance(value, (ModuleType, type, BuiltinMethodType)) or value is UNBOUND:
@@ -273,9 +282,15 @@ class Memory:
         self._containers.append((attributes, attributes.copy(), path))
 
 
-def _content(container: Any) -> Any:
-    """A copy of a container that can be compared by the identity of its items."""
-    return container.copy()
+def _identical(container: Any, content: Any) -> bool:
+    """Whether a container holds the very objects that it held."""
+    if isinstance(container, (set, bytearray)):
+        return bool(container == content)
+    if len(container) != len(content):
+        return False
+    if isinstance(container, dict):
+        return all(content.get(key, UNBOUND) is value for key, value in container.items())
+    return all(map(operator.is_, container, content))
 
 
 def _refill(container: Any, content: Any) -> None:

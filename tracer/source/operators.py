@@ -1,0 +1,352 @@
+"""What converted code calls. On concrete values each operator does what Python does; on values that are known only
+when the compiled function runs it makes a part of the graph."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import operator
+import random
+from collections.abc import Callable, Iterator, Sequence
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from tracer.source.branch import Branch
+from tracer.source.callees import Callees
+from tracer.source.convert import convert, is_converted
+from tracer.source.iterables import Counted, Enumerated, TracedRange, Zipped, counted
+from tracer.source.loops import Loop
+from tracer.source.memory import Undefined, _library_folders, is_library
+from tracer.source.protocol import Host
+from tracer.source.values import place
+
+Names = tuple[str, ...]
+_RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
+_AS_THEY_ARE = frozenset({np.ufunc, BuiltinFunctionType, type})
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne", "is_", "is_not")},
+    "in_": lambda item, container: item in container,
+    "not_in": lambda item, container: item not in container,
+}
+
+
+class Operators:
+    """The operators, for one `Host`."""
+
+    slice = builtins.slice
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._callees = Callees(host).table
+        self._folders = (*_library_folders(), *host.own_folders)
+        self._plans: dict[Any, Any] = {}
+        self._loops = 0  # traced loops around the running code
+        self._counted_forms = {
+            id(enumerate): self._enumerate, id(zip): self._zip, id(reversed): self._reversed,
+        }  # fmt: skip
+
+    # Calls
+
+    def convert(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function` converted, if it is a Python function of the user's."""
+        if type(function) is not FunctionType:
+            return self.callee(function)
+        code = function.__code__
+        if is_converted(code) or is_library(code.co_filename, self._folders):
+            return function
+        return convert(function, self)
+
+    def callee(self, function: Any) -> Any:
+        """What a call of `function` in converted code calls."""
+        known = self._callees.get(id(function))
+        if known is not None:
+            return known[1]
+        if self._loops and isinstance(getattr(function, "__self__", None), _RANDOM):
+            raise self.host.control_flow_error(
+                f"{function.__name__} would be drawn once for all turns of a traced loop; use tracer.random "
+                "with a key that the loop carries"
+            )
+        kind = type(function)
+        if kind in _AS_THEY_ARE:
+            return function
+        if kind is FunctionType:
+            return self.convert(function)
+        if kind is MethodType:
+            inner = function.__func__
+            converted = self.convert(inner) if type(inner) is FunctionType else inner
+            return function if converted is inner else MethodType(converted, function.__self__)
+        if kind is functools.partial:
+            return functools.partial(self.callee(function.func), *function.args, **function.keywords)
+        call = getattr(kind, "__call__", None)
+        if type(call) is FunctionType:
+            converted = self.convert(call)
+            return function if converted is call else MethodType(converted, function)
+        return function
+
+    def counted(self, function: Any) -> Any:
+        """`callee`, of the iterable of a `for`."""
+        form = self._counted_forms.get(id(function)) if self.host.is_tracing() else None
+        return form if form is not None else self.callee(function)
+
+    def _enumerate(self, iterable: Any, start: int = 0) -> Any:
+        return Enumerated(iterable, start) if self._countable(iterable) else enumerate(iterable, start)
+
+    def _zip(self, *iterables: Any, strict: bool = False) -> Any:
+        if any(map(self._countable, iterables)):
+            return Zipped(*iterables, strict=strict)
+        return zip(*iterables, strict=strict)
+
+    def _reversed(self, sequence: Any) -> Any:
+        if isinstance(sequence, range) or (self._countable(sequence) and hasattr(sequence, "shape")):
+            return sequence[::-1]
+        return reversed(sequence)
+
+    def _countable(self, iterable: Any) -> bool:
+        kinds = (range, np.ndarray, TracedRange, Enumerated, Zipped)
+        return isinstance(iterable, kinds) or self.host.is_traced(iterable)
+
+    def getitem(self, table: Any, index: Any) -> Any:
+        """`table[index]`; a traced index makes an array, or a list of arrays, traced."""
+        if isinstance(table, (np.ndarray, list, tuple)) and self._is_traced_index(table, index):
+            return self.host.as_traced(table)[index]
+        return table[index]
+
+    def _is_traced_index(self, table: Any, index: Any) -> bool:
+        is_traced = self.host.is_traced if isinstance(table, np.ndarray) else self.host.is_abstract
+        return any(map(is_traced, index)) if type(index) is tuple else is_traced(index)
+
+    def load(self, value: Any) -> Any:
+        """A variable that only some paths bind."""
+        if type(value) is Undefined:
+            raise value.error
+        return value
+
+    # Branches
+
+    def if_(
+        self,
+        test: Any,
+        body: Callable[[], Any] | None,
+        orelse: Callable[[], Any] | None,
+        outputs: Names,
+        dead: Names,
+    ) -> Any:
+        """`if test: body() else: orelse()`."""
+        if self.host.is_abstract(test):
+            if body is None and orelse is None:
+                return None
+            branch = Branch(self.host, (body, orelse), outputs, dead, self._plans)
+            return branch.run(self._truth(test))
+        chosen = body if test else orelse
+        return chosen() if chosen is not None else None
+
+    def choose(self, test: Any, body: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+        """`body() if test else orelse()`."""
+        return self.if_(test, body, orelse, (), ())
+
+    def and_(self, simple: bool, value: Any, *later: Callable[[], Any]) -> Any:
+        """`value and later() and …`."""
+        return self._junction(value, later, "logical_and" if simple else None, until=False)
+
+    def or_(self, simple: bool, value: Any, *later: Callable[[], Any]) -> Any:
+        """`value or later() or …`."""
+        return self._junction(value, later, "logical_or" if simple else None, until=True)
+
+    def _junction(
+        self, value: Any, later: Sequence[Callable[[], Any]], joining: str | None, *, until: bool
+    ) -> Any:
+        for position, following in enumerate(later):
+            if self.host.is_abstract(value):
+                rest = later[position:]
+                if joining is not None:
+                    other = self._junction(rest[0](), rest[1:], joining, until=until)
+                    if self._is_truth_value(value) and self._is_truth_value(other):
+                        return self.host.numpy(joining)(value, other)
+                return self._short_circuit(value, rest, joining, until)
+            if bool(value) is until:
+                return value
+            value = following()
+        return value
+
+    def _short_circuit(
+        self, value: Any, rest: Sequence[Callable[[], Any]], joining: str | None, until: bool
+    ) -> Any:
+        """The rest is computed only where it matters: it may fail elsewhere (`i < n and a[i] > 0`)."""
+
+        def evaluate() -> Any:
+            return self._junction(rest[0](), rest[1:], joining, until=until)
+
+        branches = (None, evaluate) if until else (evaluate, None)
+        branch = Branch(self.host, branches, (), (), self._plans, reach=rest, otherwise=value)
+        return branch.run(self._truth(value))
+
+    def not_(self, value: Any) -> Any:
+        """`not value`."""
+        return self.host.numpy("logical_not")(self._truth(value)) if self.host.is_abstract(value) else not value
+
+    def compare(self, simple: bool, left: Any, *pairs: Any) -> Any:
+        """`left < middle() < right()`, each operand computed once."""
+        later = pairs[1::2]
+
+        def link(position: int, left: Any) -> Any:
+            right = later[position]()
+            result = _COMPARE[pairs[2 * position]](left, right)
+            if position + 1 == len(later):
+                return result
+
+            def following() -> Any:
+                return link(position + 1, right)
+
+            if simple or not self.host.is_abstract(result):
+                return self._junction(result, (following,), "logical_and", until=False)
+            branch = Branch(self.host, (following, None), (), (), self._plans, reach=later, otherwise=result)
+            return branch.run(self._truth(result))
+
+        return link(0, left)
+
+    def assert_(self, test: Any, message: Callable[[], Any] | None = None) -> None:
+        """`assert test, message()`; compiled code leaves assertions on traced values out, as `python -O` does."""
+        if not self.host.is_abstract(test) and not test:
+            raise AssertionError(*([] if message is None else [message()]))
+
+    def _truth(self, value: Any) -> Any:
+        """A traced value as a condition."""
+        _, shape = self.host.dtype_and_shape(value)
+        if any(extent != 1 for extent in shape):
+            raise ValueError(
+                f"the truth value of a traced array of shape {shape} is ambiguous; use its any() or all()"
+            )
+        scalar = self.host.numpy("reshape")(value, ()) if shape else value
+        return self.host.cast(scalar, np.bool_)
+
+    def _is_truth_value(self, value: Any) -> bool:
+        if self.host.is_traced(value):
+            dtype, shape = self.host.dtype_and_shape(value)
+            return dtype.kind == "b" and shape == ()
+        return isinstance(value, (bool, np.bool_))
+
+    # Loops
+
+    def while_(
+        self, test: Callable[[], Any], body: Callable[[], Any], outputs: Names, updates: Names
+    ) -> None:
+        """`while test(): body()`."""
+        while True:
+            answer = test()
+            if self.host.is_abstract(answer):
+                break
+            if not answer:
+                return
+            body()
+        loop = Loop(self.host, body, test, outputs, updates, self._plans)
+        self._traced(loop, lambda carry: self.host.while_loop(
+            lambda state: self._truth_of(loop.ask(test, state)), lambda state: loop.step((), state), carry
+        ), surely_runs=False)  # fmt: skip
+
+    def for_(
+        self,
+        iterable: Any,
+        body: Callable[[Any], Any],
+        stop: Callable[[], Any] | None,
+        outputs: Names,
+        updates: Names,
+    ) -> None:
+        """`for item in iterable: body(item)`, until `stop()`."""
+        items = counted(iterable, self.host) if self.host.is_tracing() else None
+        if items is None:
+            self._plain(iter(iterable), body, stop, outputs)
+        elif self.host.is_traced(items.length):
+            self._counted_loop(items, 0, body, stop, outputs, updates)
+        elif items.length <= self.host.unroll_limit:
+            self._plain(iter(iterable), body, stop, outputs)
+        else:
+            self._static(iterable, items, body, stop, outputs, updates)
+
+    def _static(
+        self, iterable: Any, items: Counted, body: Any, stop: Any, outputs: Names, updates: Names
+    ) -> None:
+        """A loop of known length: one node if that can be, maybe after a first turn which settles the types."""
+        try:
+            if not self._counted_loop(items, 0, body, stop, outputs, updates):
+                self._plain(iter(iterable), body, stop, outputs)
+            return
+        except Exception:  # perhaps only the types before the loop are others than in it
+            body(items.item(0))
+        answer = False if stop is None else stop()
+        if answer is True:
+            return
+        try:
+            self._counted_loop(items, 1, body, stop, outputs, updates)
+            return
+        except Exception as error:  # whatever is the user's own mistake occurs again below
+            where = place(body.__code__)
+            self.host.note(f"{where}: the loop of {items.length} turns is unrolled, because: {error}")
+        rest = iter(iterable)
+        next(rest)
+        self._go_on(answer, rest, body, stop, outputs)
+
+    def _counted_loop(
+        self, items: Counted, start: int, body: Any, stop: Any, outputs: Names, updates: Names
+    ) -> bool:
+        """The turns from `start` on as one loop; False if nothing in it is traced."""
+        host = self.host
+        loop = Loop(host, body, stop, outputs, updates, self._plans)
+        static = not host.is_traced(items.length)
+        if static and not loop.touches_abstract:
+            return False
+        if stop is None:
+            self._traced(loop, lambda carry: host.fori_loop(
+                start, items.length, lambda i, state: loop.step((items.item(i),), state), carry
+            ), surely_runs=static)  # fmt: skip
+            return True
+
+        def test(state: list[Any]) -> Any:
+            going = host.numpy("logical_not")(self._truth_of(loop.ask(stop, state[1:])))
+            return host.numpy("logical_and")(state[0] < items.length, going)
+
+        def turn(state: list[Any]) -> list[Any]:
+            return [state[0] + 1, *loop.step((items.item(state[0]),), state[1:])]
+
+        first = np.asarray(start, np.int64)
+        self._traced(loop, lambda carry: host.while_loop(test, turn, [first, *carry])[1:], surely_runs=static)
+        return True
+
+    def _truth_of(self, value: Any) -> Any:
+        return self._truth(value) if self.host.is_traced(value) else bool(value)
+
+    def _traced(self, loop: Loop, drive: Callable[[list[Any]], list[Any]], *, surely_runs: bool) -> None:
+        self._loops += 1
+        try:
+            loop.run(drive, surely_runs=surely_runs)
+        finally:
+            self._loops -= 1
+
+    def _plain(self, items: Iterator[Any], body: Any, stop: Any, outputs: Names) -> None:
+        """Turn by turn."""
+        for item in items:
+            body(item)
+            if stop is not None:
+                self._go_on(stop(), items, body, stop, outputs)
+                return
+
+    def _go_on(self, answer: Any, items: Iterator[Any], body: Any, stop: Any, outputs: Names) -> None:
+        """The remaining turns, unless `answer` says to stop; if it is traced they stand in a branch."""
+        while not self.host.is_abstract(answer):
+            if answer:
+                return
+            for item in items:
+                body(item)
+                answer = False if stop is None else stop()
+                break
+            else:
+                return
+        rest = list(items)
+        if rest:
+            branch = Branch(
+                self.host,
+                (None, lambda: self._plain(iter(rest), body, stop, outputs)),
+                outputs, (), self._plans, reach=(body, stop),
+            )  # fmt: skip
+            branch.run(self._truth(answer))

@@ -1,0 +1,105 @@
+"""Values that branches and loops hand over: which of their leaves are arrays, and how two of them agree."""
+
+from __future__ import annotations
+
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import optree
+
+from tracer.source.memory import UNBOUND, Undefined
+from tracer.source.protocol import Host
+
+NUMBERS = (bool, int, float, complex)
+_KINDS = {bool: "b", int: "i", float: "f", complex: "c"}
+_DEFAULTS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
+Type = tuple[np.dtype[Any], tuple[int, ...]]
+
+
+class Again(Exception):
+    """The trace of a body taught something: it is to be traced again under another plan."""
+
+
+def place(code: CodeType) -> str:
+    """The line of the user's where a branch or loop stands."""
+    return f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}"
+
+
+def flatten(value: Any) -> tuple[list[Any], Any]:
+    """The leaves of a value, and its structure."""
+    leaves, structure = optree.tree_flatten(value)
+    return leaves, structure
+
+
+def unflatten(structure: Any, leaves: list[Any]) -> Any:
+    """The value back."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def is_unbound(value: Any) -> bool:
+    """Whether a variable is unbound on at least one path."""
+    return value is UNBOUND or type(value) is Undefined
+
+
+def is_array(value: Any, host: Host) -> bool:
+    """Whether a leaf is an array or a number, which a loop can carry."""
+    if host.is_traced(value) or type(value) in NUMBERS:
+        return True
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc"
+
+
+def is_same(first: Any, second: Any) -> bool:
+    """Whether two leaves that are no arrays are the same."""
+    if first is second:
+        return True
+    return type(first) is type(second) and isinstance(first, (str, bytes, *NUMBERS)) and first == second
+
+
+def default_type(value: Any, host: Host) -> Type:
+    """The dtype and shape that a leaf has by itself."""
+    if type(value) in NUMBERS:
+        return np.dtype(_DEFAULTS[type(value)]), ()
+    return host.dtype_and_shape(value)
+
+
+def takes(number: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a Python number may take that dtype: one of its kind, or a wider kind of number."""
+    kind = _KINDS[type(number)]
+    order = "biufc"
+    if kind == "b" or dtype.kind == "b":
+        return kind == dtype.kind
+    return order.index(dtype.kind) >= order.index(kind)
+
+
+def joint_dtype(first: Any, second: Any, host: Host) -> np.dtype[Any] | None:
+    """The dtype of a value that is `first` or `second`; None if they do not agree.
+
+    A Python number takes the dtype of the other side if that is of its kind, or of a wider one.
+    """
+    (one, shape), (two, other_shape) = default_type(first, host), default_type(second, host)
+    if shape != other_shape:
+        return None
+    if one == two:
+        return one
+    if type(first) in NUMBERS and takes(first, two):
+        return two
+    if type(second) in NUMBERS and takes(second, one):
+        return one
+    return None
+
+
+def describe(value: Any, host: Host) -> str:
+    """A value's type in words, for errors."""
+    if is_unbound(value):
+        return "nothing"
+    if host.is_traced(value) or isinstance(value, (np.ndarray, np.generic)):
+        dtype, shape = host.dtype_and_shape(value)
+        return f"{dtype.name}{list(shape)}" if shape else f"a {dtype.name}"
+    if value is None or type(value) in NUMBERS:
+        return f"the Python value {value!r}"
+    if isinstance(value, (list, tuple, dict)):
+        leaves, structure = flatten(value)
+        inner = ", ".join(describe(leaf, host) for leaf in leaves[:6])
+        return f"a {type(value).__name__} of {structure.num_leaves} leaves ({inner})"
+    return f"a {type(value).__name__} ({value!r:.40})"
