@@ -1,14 +1,15 @@
 """The Numba renderer: a loop program as Python source that runs by itself, or as a callable.
 
-The kernel takes every buffer as a flat array and computes positions itself, since Numba's
-N-dimensional indexing costs more to compile and knows less about the sizes. Workspace buffers of
-one dtype share one array, at offsets planned by liveness, and so do small constants: an array
-argument costs compile time and call time.
+Inside the kernel every buffer is a flat array, and positions are computed from constant sizes:
+Numba's N-dimensional indexing costs more to compile and knows less. Workspace buffers of one dtype
+share one array, at offsets planned by liveness, and so do small constants: an array argument costs
+compile time and call time.
 """
 
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,14 +71,29 @@ class _Layout:
 
     arguments: list[Argument] = field(default_factory=list)
     place: dict[Buffer, tuple[str, int]] = field(default_factory=dict)
+    whole: dict[Buffer, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
 
-    def add(self, wanted: str, dtype: DType, role: str, buffers: tuple[Buffer, ...]) -> str:
-        """An argument for buffers that lie one behind the other."""
-        require_dtype(dtype)
+    def fresh(self, wanted: str) -> str:
+        """`wanted`, with underscores until nothing else has the name."""
         while wanted in self.taken:
             wanted += "_"
         self.taken.add(wanted)
+        return wanted
+
+    def add_whole(self, buffer: Buffer, role: str) -> None:
+        """An argument that is one buffer with its own shape."""
+        require_dtype(buffer.dtype)
+        name = self.fresh(buffer.name)
+        self.whole[buffer] = name
+        flat = name if len(buffer.shape) == 1 else self.fresh(f"{name}_flat")
+        self.place[buffer] = (flat, 0)
+        self.arguments.append(Argument(name, buffer.dtype, role, (buffer,), buffer.size))
+
+    def add(self, wanted: str, dtype: DType, role: str, buffers: tuple[Buffer, ...]) -> str:
+        """A flat argument for buffers that lie one behind the other."""
+        require_dtype(dtype)
+        wanted = self.fresh(wanted)
         offset = 0
         for buffer in buffers:
             self.place[buffer] = (wanted, offset)
@@ -93,9 +109,11 @@ def render_kernel(program: Program) -> RenderedKernel:
     """
     plan = plan_workspace(program, separate_dtypes=True)
     layout = _lay_out(program, plan)
-    writer = StatementWriter(layout.place)
+    writer = StatementWriter(layout.place, layout.whole)
     for statement in program.body:
         writer.statement(statement)
+    if _flat_views(layout, writer):
+        writer.helpers.add("view")
     detail_count = _detail_count(program)
     source = "\n".join(
         [
@@ -114,7 +132,7 @@ def _lay_out(program: Program, plan: WorkspacePlan) -> _Layout:
     layout = _Layout()
     for role, group in (("input", program.inputs), ("output", program.outputs)):
         for buffer in group:
-            layout.add(buffer.name, buffer.dtype, role, (buffer,))
+            layout.add_whole(buffer, role)
     small: dict[DType, list[Buffer]] = {}
     for buffer in program.constants:
         if buffer.size > LARGE_CONSTANT:
@@ -187,25 +205,49 @@ def _kernel(
     program: Program, layout: _Layout, writer: StatementWriter, detail_count: int
 ) -> list[str]:
     names = [argument.name for argument in layout.arguments]
-    types = [numba_type(argument.dtype) for argument in layout.arguments]
+    types = [numba_type(argument) for argument in layout.arguments]
     if detail_count:
         names.append("status")
         types.append("int64[::1]")
     result = "int64" if detail_count else "void"
-    body = writer.lines or ["    pass"]
+    body = [*_flat_views(layout, writer), *writer.lines]
     if detail_count:
-        body = [*body, "    return 0"]
+        body.append("    return 0")
     return [
-        f'@numba.njit("{result}({", ".join(types)})", {OPTIONS})',
+        "@numba.njit(",
+        *_signature(result, types),
+        f"    {OPTIONS},",
+        ")",
         f"def kernel({', '.join(names)}):",
-        f'    """{program.name}: every array flat, in C order."""',
+        f'    """{program.name}: arrays in C order that do not overlap; workspace is flat."""',
         *body,
     ]
 
 
-def numba_type(dtype: DType) -> str:
-    """A flat array of a dtype in a Numba signature."""
-    return "boolean[::1]" if dtype.kind == "b" else f"{dtype.name}[::1]"
+def _signature(result: str, types: list[str]) -> list[str]:
+    """The lines of a signature's text."""
+    text = f"{result}({', '.join(types)})"
+    lines = textwrap.wrap(text, 88, break_long_words=False, break_on_hyphens=False)
+    return [f"    {line + ' '!r}" for line in lines[:-1]] + [f"    {lines[-1]!r},"]
+
+
+def _flat_views(layout: _Layout, writer: StatementWriter) -> list[str]:
+    """One line for each input and output that is not flat and is used element by element."""
+    lines = []
+    for buffer, name in layout.whole.items():
+        flat, _ = layout.place[buffer]
+        if flat != name and flat in writer.arrays_used:
+            lines.append(f"    {flat} = view({name}, 0, ({buffer.size},))")
+    return lines
+
+
+def numba_type(argument: Argument) -> str:
+    """The type of an array argument in a Numba signature."""
+    name = "boolean" if argument.dtype.kind == "b" else argument.dtype.name
+    if argument.role not in ("input", "output"):
+        return f"{name}[::1]"
+    ndim = len(argument.buffers[0].shape)
+    return f"{name}[{':, ' * (ndim - 1)}::1]" if ndim else f'Array({name}, 0, "C")'
 
 
 def describe(buffer: Buffer) -> str:

@@ -19,7 +19,7 @@ class NumbaProgram:
 
     Inputs must have exactly the program's dtypes and shapes (TypeError otherwise); those that are
     not contiguous are copied. A failed check raises the program's error. `kernel` is the Numba
-    dispatcher, which other compiled code can call on flat arrays; `seconds` is the compile time.
+    dispatcher, which other compiled code can call; `seconds` is the compile time.
     Calls from several threads at once each have workspace of their own.
     """
 
@@ -69,6 +69,7 @@ def _make_call(
 ) -> Callable[[Sequence[Array]], list[Array]]:
     """Python that is written for this program: no loop over arguments, no table to look up."""
     namespace: dict[str, Any] = {"empty": np.empty, "entry": entry, "pool": []}
+    namespace["contiguous"] = np.ascontiguousarray
     workspace = [(part.name, part.dtype, part.size) for part in rendered.arguments_of("workspace")]
     if rendered.detail_count:
         workspace.append(("status", np.dtype(np.int64), rendered.detail_count))
@@ -115,7 +116,11 @@ def _call_lines(program: Program, rendered: RenderedKernel, namespace: dict[str,
         flat = [np.ascontiguousarray(buffer.value).reshape(-1) for buffer in argument.buffers]
         namespace[f"c{position}"] = flat[0] if len(flat) == 1 else np.concatenate(flat)
         constants.append(f"c{position}")
-    arguments = [f"{name}.reshape(-1)" for name in (*inputs, *outputs)] + constants + memory
+    arguments = [
+        f"contiguous({name})" if buffer.shape else name
+        for name, buffer in zip(inputs, program.inputs, strict=True)
+    ]
+    arguments += outputs + constants + memory
     lines.append(f"    code = entry({', '.join(arguments)})")
     if rendered.detail_count:
         lines += ["    if code:", "        raise failure(code, status)"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import math
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -24,6 +25,7 @@ from codegen.render.numba_scalars import (
 from tracer.types import SHORT_NAMES
 
 LONGEST_TEXT = 76
+CALL_TEMPLATE = re.compile(r"[\w.]+\(\{0\}(, \{\d\})*\)")
 NATIVE = {np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.complex128)}
 RESERVED = {
     *keyword.kwlist,
@@ -44,6 +46,7 @@ class ExpressionWriter:
     def __init__(self, place: Mapping[Buffer, tuple[str, int]]) -> None:
         self.place = place
         self.lines: list[str] = []
+        self.arrays_used: set[str] = set()
         self.indent = "    "
         self.helpers: set[str] = set()
         self.literals: dict[tuple[DType, str], str] = {}
@@ -115,7 +118,8 @@ class ExpressionWriter:
         else:
             template = find_template(operation.name, source)
         self.helpers.update(template.helpers)
-        return self.fill(template, [self.atom(operand) for operand in operands], source, dtype)
+        write = self.value if CALL_TEMPLATE.fullmatch(template.text) else self.atom
+        return self.fill(template, [write(operand) for operand in operands], source, dtype)
 
     def fill(self, template: Template, atoms: list[str], source: DType, dtype: DType) -> str:
         """The template's text for these operands."""
@@ -186,9 +190,14 @@ class ExpressionWriter:
 
     def element(self, buffer: Buffer, indices: tuple[Expression, ...]) -> str:
         """`array[index]` for one element of a buffer."""
+        return f"{self.array(buffer)}[{self.offset(buffer, indices)}]"
+
+    def array(self, buffer: Buffer) -> str:
+        """The flat array that holds a buffer."""
         require_dtype(buffer.dtype)
         array, _ = self.place[buffer]
-        return f"{array}[{self.offset(buffer, indices)}]"
+        self.arrays_used.add(array)
+        return array
 
     def offset(self, buffer: Buffer, indices: tuple[Expression, ...]) -> str:
         """The position of an element, or of a part, in its flat array."""

@@ -39,7 +39,7 @@ def maximum(context, left, right):  # type: ignore[no-untyped-def]
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         a, b = arguments
         if isinstance(left, types.Float):
-            chosen = builder.fcmp_ordered(">=", a, b)
+            chosen = builder.fcmp_ordered(">", a, b)
             chosen = builder.or_(chosen, builder.fcmp_unordered("uno", a, a))
         else:
             compare = builder.icmp_signed if left.signed else builder.icmp_unsigned
@@ -55,7 +55,7 @@ def minimum(context, left, right):  # type: ignore[no-untyped-def]
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         a, b = arguments
         if isinstance(left, types.Float):
-            chosen = builder.fcmp_ordered("<=", a, b)
+            chosen = builder.fcmp_ordered("<", a, b)
             chosen = builder.or_(chosen, builder.fcmp_unordered("uno", a, a))
         else:
             compare = builder.icmp_signed if left.signed else builder.icmp_unsigned
@@ -70,7 +70,7 @@ def fmax(context, left, right):  # type: ignore[no-untyped-def]
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         a, b = arguments
-        chosen = builder.fcmp_ordered(">=", a, b)
+        chosen = builder.fcmp_ordered(">", a, b)
         chosen = builder.or_(chosen, builder.fcmp_unordered("uno", b, b))
         return builder.select(chosen, a, b)
 
@@ -82,7 +82,7 @@ def fmin(context, left, right):  # type: ignore[no-untyped-def]
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         a, b = arguments
-        chosen = builder.fcmp_ordered("<=", a, b)
+        chosen = builder.fcmp_ordered("<", a, b)
         chosen = builder.or_(chosen, builder.fcmp_unordered("uno", b, b))
         return builder.select(chosen, a, b)
 

@@ -232,12 +232,20 @@ COMPLEX: Table = {
         real="{0}.real",
         imag="{0}.imag",
         conjugate="np.conj({0})",
+        divide="np.divide({0}, {1})",
+        reciprocal="np.reciprocal({0})",
+        rint="{type}(complex(np.rint({0}.real), np.rint({0}.imag)))",
+    ),
+    "power": Template(
+        "where(({0} == {zero}) & ({1}.real > 0), {zero}, {0} ** {1})", helpers=("where",)
     ),
     "maximum": _chosen(">=", "{0}"),
     "minimum": _chosen("<=", "{0}"),
     "fmax": _chosen(">=", "{1}"),
     "fmin": _chosen("<=", "{1}"),
-    "sign": Template("where({0} == {zero}, {zero}, {0} / abs({0}))", helpers=("where",)),
+    "sign": Template(
+        "where({0} == {zero}, {zero}, np.divide({0}, {type}(abs({0}))))", helpers=("where",)
+    ),
 }
 
 TABLES = {"b": BOOLEAN, "i": SIGNED, "u": UNSIGNED, "f": FLOATING, "c": COMPLEX}

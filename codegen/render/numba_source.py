@@ -28,18 +28,15 @@ def run(*inputs):
         if array.dtype != dtype or array.shape != shape:
             got = f"{{array.dtype}}{{list(array.shape)}}"
             raise TypeError(f"{{name}} must be {{dtype}}{{list(shape)}}, not {{got}}")
-        arrays.append(np.require(array, requirements=["C", "A", "W"]).reshape(-1))
+        arrays.append(np.require(array, requirements=["C", "A", "W"]))
     results = [np.empty(shape, dtype) for _, dtype, shape in OUTPUTS]
     workspace = [np.empty(size, dtype) for dtype, size in WORKSPACE]
 {call}
     return results
 '''
-PLAIN_CALL = (
-    "    kernel(*arrays, *(result.reshape(-1) for result in results), *CONSTANTS, *workspace)"
-)
+PLAIN_CALL = "    kernel(*arrays, *results, *CONSTANTS, *workspace)"
 CHECKED_CALL = """    status = np.zeros({details}, np.int64)
-    flat = [result.reshape(-1) for result in results]
-    code = kernel(*arrays, *flat, *CONSTANTS, *workspace, status)
+    code = kernel(*arrays, *results, *CONSTANTS, *workspace, status)
     if code:
         kind, text, source = ERRORS[code - 1]
         raise kind(text.format(*status) + f" ({{source}})" * bool(source))"""
@@ -85,7 +82,7 @@ def _docstring(program: Program, rendered: RenderedKernel) -> str:
         *inputs,
         "and returns a list of",
         *outputs,
-        f"`kernel` computes it on flat arrays, with {rendered.plan.peak} bytes of workspace.",
+        f"`kernel` computes it, with {rendered.plan.peak} bytes of workspace.",
         '"""',
         "",
     ]

@@ -57,8 +57,12 @@ class Reduction:
 class StatementWriter(ExpressionWriter):
     """Writes statements, line by line."""
 
-    def __init__(self, place: Mapping[Buffer, tuple[str, int]]) -> None:
+    def __init__(
+        self, place: Mapping[Buffer, tuple[str, int]], whole: Mapping[Buffer, str]
+    ) -> None:
         super().__init__(place)
+        self.whole = whole
+        self.taken.update(whole.values())
         self.reductions: dict[str, Reduction] = {}
         self.declared: dict[str, DType] = {}
         self.kernel_functions: dict[str, Callable[..., Any]] = {}
@@ -118,7 +122,7 @@ class StatementWriter(ExpressionWriter):
         offset = self.offset(buffer, indices)
         if not offset.isidentifier() and not offset.isdigit():
             offset = self.temporary(offset)
-        element = f"{self.place[buffer][0]}[{offset}]"
+        element = f"{self.array(buffer)}[{offset}]"
         self.line(f"{element} = {self.combine(operation, element, combined, buffer.dtype)}")
 
     def while_loop(self, loop: While) -> None:
@@ -263,12 +267,12 @@ class StatementWriter(ExpressionWriter):
     def view(self, view: View) -> str:
         """The text of a view: the flat array itself where it is just that."""
         shape = view.buffer.shape[len(view.indices) :]
-        array, _ = self.place[view.buffer]
-        offset = self.offset(view.buffer, view.indices)
-        whole = view.buffer.role in ("input", "output") and not view.indices and len(shape) == 1
-        if not whole:
+        if view.buffer in self.whole and not view.indices:
+            array = self.whole[view.buffer]
+        else:
+            offset = self.offset(view.buffer, view.indices)
             self.helpers.add("view")
-            array = f"view({array}, {offset}, {shape})"
+            array = f"view({self.array(view.buffer)}, {offset}, {shape})"
         if view.axes is None or view.axes == tuple(range(len(shape))):
             return array
         if view.axes == tuple(reversed(range(len(shape)))):
