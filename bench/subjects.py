@@ -125,6 +125,6 @@ def backend_problem(backend: str) -> str | None:
         return None
     try:
         tracer.jit(lambda x: x + x, backend=backend)(1.0)
-    except (ImportError, NotImplementedError, ValueError, RuntimeError) as error:
+    except (ImportError, tracer.errors.TracerError) as error:
         return str(error)
     return None

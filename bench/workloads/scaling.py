@@ -69,7 +69,9 @@ def _measure_backend(
         stopwatch.time("plain", jitted.trace, x)
         jitted = tracer.jit(tracer.value_and_grad(function), backend=subject.backend)
         traced = stopwatch.time("both", jitted.trace, x)
-        stopwatch.time("lower", traced.lower, backend=subject.backend)
+        lowered = traced.lower(backend=subject.backend)
+        text = lowered.llvm_ir if subject.backend == "llvm" else lowered.source
+        stopwatch.time("lower", text)
         nodes = len(traced.graph.nodes)
         plain.append(stopwatch.stages["plain"])
         both.append(stopwatch.stages["both"])

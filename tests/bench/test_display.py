@@ -2,7 +2,15 @@
 
 import pytest
 
-from bench.display import PlainDisplay, Table, align, format_bytes, format_seconds, open_display
+from bench.display import (
+    PlainDisplay,
+    Table,
+    TerminalDisplay,
+    align,
+    format_bytes,
+    format_seconds,
+    open_display,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +52,23 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_no_terminal_gets_plain_lines() -> None:
     assert isinstance(open_display(), PlainDisplay)
+
+
+def test_terminal_shows_lines_tables_and_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with TerminalDisplay() as display:
+        display.progress("gmm: jax", 1, 4)
+        display.line("a line with [brackets]")
+        display.table(Table("the title", ("subject", "median"), [("jax [x64]", "1.00 s")]))
+    shown = capsys.readouterr().out
+    for text in ("gmm: jax", "1/4", "a line with [brackets]", "the title", "jax [x64]", "1.00 s"):
+        assert text in shown
+
+
+def test_a_brief_step_is_no_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainDisplay().progress("epoch 3", 2, 40, brief=True)
+    assert capsys.readouterr().out == ""
