@@ -62,7 +62,8 @@ Expression = Literal | Variable | Operation | Load
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
     """A dense C-ordered array. `role`: input, output, constant (with `value`), or workspace
-    (uninitialised).
+    (uninitialised). With a `base` it is that buffer's memory seen in another shape of the same
+    size.
     """
 
     name: str
@@ -70,6 +71,12 @@ class Buffer:
     shape: tuple[int, ...]
     role: str
     value: np.ndarray | None = None
+    base: Buffer | None = None
+
+    @property
+    def root(self) -> Buffer:
+        """The buffer whose memory this is: itself, or its base."""
+        return self if self.base is None else self.base
 
     @property
     def size(self) -> int:

@@ -64,6 +64,7 @@ def _live_ranges(program: Program) -> dict[Buffer, tuple[int, int]]:
     for position, outer in enumerate(program.body):
         for statement in statements((outer,)):
             for buffer in (*buffers_read(statement), *buffers_written(statement)):
+                buffer = buffer.root
                 if buffer.role == "workspace":
                     lives[buffer] = (lives.get(buffer, (position, 0))[0], position)
     return lives

@@ -1,0 +1,74 @@
+"""From a graph to a callable: lower, optimize, render, compile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import Program
+from codegen.lower.graph import lower_graph
+from codegen.passes.cost import program_cost
+from codegen.passes.pipeline import optimize
+from tracer import config
+from tracer.errors import BackendError
+from tracer.graph.nodes import Graph
+
+Outputs = list[Any]
+
+
+class CompiledGraph:
+    """A graph compiled by one backend."""
+
+    def __init__(self, graph: Graph, backend: str) -> None:
+        start = time.perf_counter()
+        program = lower_graph(graph)
+        lowered = time.perf_counter()
+        self.program: Program = optimize(program)
+        optimized = time.perf_counter()
+        self.native = _native(self.program, backend)
+        self.timings = {
+            "lower": lowered - start,
+            "optimize": optimized - lowered,
+            "compile": time.perf_counter() - optimized,
+        }
+        if config.debugging("time"):
+            print({stage: round(seconds * 1e3, 3) for stage, seconds in self.timings.items()})
+
+    def run(self, inputs: Sequence[Any]) -> Outputs:
+        """The outputs; 0-d ones as NumPy scalars."""
+        outputs = self.native([np.asarray(value) for value in inputs])
+        return [output if output.ndim else output[()] for output in outputs]
+
+    def cost(self) -> dict[str, float]:
+        """flops, bytes and peak workspace in bytes of one call."""
+        return {**program_cost(self.program), "workspace": float(self.native.workspace_bytes)}
+
+
+def _native(program: Program, backend: str) -> Any:
+    if backend == "numba":
+        from codegen.render.numba_call import compile_numba
+
+        return compile_numba(program)
+    raise BackendError(f"the {backend} backend is not there yet; use 'numba' or 'numpy'")
+
+
+def compile_graph(graph: Graph, backend: str) -> CompiledGraph:
+    """The graph as native code."""
+    return CompiledGraph(graph, backend)
+
+
+def render_graph(graph: Graph, backend: str, kind: str) -> str:
+    """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
+    program = optimize(lower_graph(graph))
+    if kind == "loops":
+        from codegen.loops.text import print_program
+
+        return print_program(program)
+    if kind == "source":
+        from codegen.render.numba_source import render
+
+        return render(program)
+    raise BackendError(f"the {backend} backend has no {kind}")

@@ -1,0 +1,280 @@
+"""What a lowering works with: blocks of statements, names, buffers, and where each value is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import (
+    Buffer,
+    Check,
+    Declare,
+    ErrorMessage,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Reduce,
+    Statement,
+    Store,
+    Update,
+    Variable,
+)
+from tracer.graph.nodes import Node, Source
+from tracer.graph.nodes import Variable as GraphVariable
+from tracer.types import ArrayType
+
+INT64 = np.dtype(np.int64)
+BOOL = np.dtype(np.bool_)
+ZERO = Literal(0, INT64)
+Indices = tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A value in memory: `buffer[prefix]`."""
+
+    buffer: Buffer
+    prefix: Indices = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A value that is computed where it is used."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A 0-d value in a scalar name."""
+
+    expression: Expression
+
+
+Place = Stored | Inline | Scalar
+
+
+class Block:
+    """Statements being written, and the values already computed in them."""
+
+    def __init__(self, parent: Block | None = None) -> None:
+        self.parent = parent
+        self.statements: list[Statement] = []
+        self.known: dict[Any, Expression] = {}
+
+    def find(self, key: Any) -> Expression | None:
+        """The scalar that holds the value of that key, here or in an enclosing block."""
+        block: Block | None = self
+        while block is not None:
+            found = block.known.get(key)
+            if found is not None:
+                return found
+            block = block.parent
+        return None
+
+
+class Context:
+    """The state of one lowering."""
+
+    def __init__(self) -> None:
+        self.block = Block()
+        self.count = 0
+        self.inputs: list[Buffer] = []
+        self.outputs: list[Buffer] = []
+        self.constants: list[Buffer] = []
+        self.workspace: list[Buffer] = []
+        self.errors: list[ErrorMessage] = []
+        self.places: dict[GraphVariable, Place] = {}
+        self.emit_inline: Any = None
+
+    # names and statements
+
+    def fresh(self, prefix: str) -> str:
+        """A new name."""
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    def add(self, statement: Statement) -> None:
+        """Write a statement at the end of the current block."""
+        self.block.statements.append(statement)
+
+    def let(self, expression: Expression) -> Expression:
+        """A name for a scalar; literals and names stand for themselves."""
+        if isinstance(expression, (Literal, Variable)):
+            return expression
+        name = self.fresh("v")
+        self.add(Let(name, expression))
+        return Variable(name, expression.dtype)
+
+    def settled(self, variable: Variable) -> Variable:
+        """The value of a mutable scalar now, under a name that keeps it."""
+        name = self.fresh("v")
+        self.add(Let(name, variable))
+        return Variable(name, variable.dtype)
+
+    def operation(self, name: str, *operands: Expression, dtype: Any = None) -> Expression:
+        """A scalar operation, named."""
+        result = dtype if dtype is not None else operands[0].dtype
+        return self.let(Operation(name, operands, result))
+
+    def declare(self, prefix: str, value: Expression) -> Variable:
+        """A mutable scalar."""
+        name = self.fresh(prefix)
+        self.add(Declare(name, value))
+        return Variable(name, value.dtype)
+
+    def reduce(self, target: Variable, operation: str, value: Expression) -> None:
+        """Combine a value into a mutable scalar."""
+        self.add(Reduce(target.name, operation, value))
+
+    def load(self, buffer: Buffer, indices: Indices) -> Expression:
+        """One element, named; loaded once a block."""
+        key = (buffer, indices)
+        found = self.block.find(key)
+        if found is None:
+            found = self.let(Load(buffer, indices))
+            self.block.known[key] = found
+        return found
+
+    def store(self, buffer: Buffer, indices: Indices, value: Expression) -> None:
+        """Write one element."""
+        self.add(Store(buffer, indices, value))
+
+    def update(self, buffer: Buffer, indices: Indices, operation: str, value: Expression) -> None:
+        """Combine a value into one element."""
+        self.add(Update(buffer, indices, operation, value))
+
+    def check(
+        self, condition: Expression, kind: str, text: str, source: Source | None, *details: Expression
+    ) -> None:
+        """Fail with a message unless the condition holds."""
+        self.errors.append(ErrorMessage(kind, text, str(source or "")))
+        self.add(Check(condition, len(self.errors) - 1, details))
+
+    @contextmanager
+    def inner_block(self) -> Iterator[Block]:
+        """A nested block; the caller puts its statements into a loop or branch."""
+        outer = self.block
+        self.block = Block(outer)
+        try:
+            yield self.block
+        finally:
+            self.block = outer
+
+    @contextmanager
+    def loop(
+        self, extent: int | Expression, kind: str = "parallel", *, reverse: bool = False
+    ) -> Iterator[Expression]:
+        """A loop from 0 to `extent`; yields the index. Nothing is written for a static extent of 1."""
+        if extent == 1:
+            yield ZERO
+            return
+        stop = Literal(extent, INT64) if isinstance(extent, int) else extent
+        name = self.fresh("i")
+        with self.inner_block() as block:
+            yield Variable(name, INT64)
+        self.add(Loop(name, ZERO, stop, tuple(block.statements), kind, reverse))
+
+    @contextmanager
+    def loops(self, shape: Sequence[int], kind: str = "parallel") -> Iterator[Indices]:
+        """Nested loops over a shape; yields the indices."""
+        if not shape:
+            yield ()
+            return
+        with self.loop(shape[0], kind) as first, self.loops(shape[1:], kind) as rest:
+            yield (first, *rest)
+
+    def branch(self, condition: Expression, then: Block, otherwise: Block | None = None) -> None:
+        """An `if` of two finished blocks."""
+        other = tuple(otherwise.statements) if otherwise is not None else ()
+        self.add(If(condition, tuple(then.statements), other))
+
+    # buffers
+
+    def new_buffer(self, type_: ArrayType, role: str = "workspace") -> Buffer:
+        """A new buffer of that type."""
+        letter, buffers = {
+            "workspace": ("w", self.workspace),
+            "output": ("y", self.outputs),
+            "input": ("x", self.inputs),
+        }[role]
+        buffer = Buffer(self.fresh(letter), type_.dtype, type_.shape, role)
+        buffers.append(buffer)
+        return buffer
+
+    def constant(self, value: np.ndarray) -> Buffer:
+        """A buffer that holds a known array."""
+        data = np.ascontiguousarray(value)
+        buffer = Buffer(self.fresh("c"), data.dtype, data.shape, "constant", data)
+        self.constants.append(buffer)
+        return buffer
+
+    def alias(self, buffer: Buffer, shape: tuple[int, ...]) -> Buffer:
+        """The same memory with another shape."""
+        if shape == buffer.shape:
+            return buffer
+        base = buffer.base or buffer
+        if shape == base.shape:
+            return base
+        return Buffer(self.fresh("r"), buffer.dtype, shape, base.role, None, base)
+
+    # values
+
+    def element(self, operand: Any, indices: Indices) -> Expression:
+        """The scalar at `indices` of a graph operand."""
+        if type(operand) is not GraphVariable:
+            return literal(operand.value[()])
+        place = self.places[operand]
+        if isinstance(place, Stored):
+            return self.load(place.buffer, (*place.prefix, *indices))
+        if isinstance(place, Scalar):
+            return place.expression
+        key = (operand, indices)
+        found = self.block.find(key)
+        if found is None:
+            found = self.emit_inline(self, place.node, indices)
+            self.block.known[key] = found
+        return found
+
+
+def literal(value: Any) -> Literal:
+    """A literal of a NumPy scalar."""
+    return Literal(value.item(), value.dtype)
+
+
+def integer(value: int) -> Literal:
+    """An int64 literal."""
+    return Literal(int(value), INT64)
+
+
+def add_index(index: Expression, offset: int) -> Expression:
+    """index + offset, simplified."""
+    if offset == 0:
+        return index
+    if isinstance(index, Literal):
+        return integer(int(index.value.real) + offset)
+    return Operation("add", (index, integer(offset)), INT64)
+
+
+def scale_index(index: Expression, factor: int) -> Expression:
+    """index · factor, simplified."""
+    if factor == 1:
+        return index
+    if isinstance(index, Literal):
+        return integer(int(index.value.real) * factor)
+    return Operation("multiply", (index, integer(factor)), INT64)
+
+
+def mirror_index(index: Expression, extent: int) -> Expression:
+    """extent − 1 − index."""
+    if isinstance(index, Literal):
+        return integer(extent - 1 - int(index.value.real))
+    return Operation("subtract", (integer(extent - 1), index), INT64)

@@ -1,0 +1,176 @@
+"""Contractions: a kernel for matrices of some size, loops for the small and the slender."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from codegen.loops.nodes import Buffer, Call, Expression, View
+from codegen.lower.context import Context, Indices, Inline, Stored
+from codegen.lower.reduction import identity
+from tracer.graph.nodes import Node, Variable
+
+SMALL_PRODUCT = 4096
+
+
+class Sides:
+    """The axes of a contraction by their part."""
+
+    def __init__(self, node: Node) -> None:
+        self.x, self.y = node.operands
+        contract, batch = node.params["contract"], node.params["batch"]
+        self.batch_x, self.batch_y = batch
+        self.contract_x, self.contract_y = contract
+        self.free_x = _rest(len(self.x.type.shape), contract[0] + batch[0])
+        self.free_y = _rest(len(self.y.type.shape), contract[1] + batch[1])
+        shape_x, shape_y = self.x.type.shape, self.y.type.shape
+        self.batch = [shape_x[axis] for axis in self.batch_x]
+        self.rows = [shape_x[axis] for axis in self.free_x]
+        self.columns = [shape_y[axis] for axis in self.free_y]
+        self.depth = [shape_x[axis] for axis in self.contract_x]
+
+
+def _rest(ndim: int, used: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axis for axis in range(ndim) if axis not in used)
+
+
+def uses_kernel(node: Node) -> bool:
+    """Whether a matrix product is called; else loops are written."""
+    sides = Sides(node)
+    if node.results[0].type.dtype.kind not in "fc" or node.results[0].type.dtype.itemsize == 2:
+        return False
+    rows, columns, depth = (math.prod(part) for part in (sides.rows, sides.columns, sides.depth))
+    return min(rows, columns) > 1 and rows * columns * depth >= SMALL_PRODUCT
+
+
+def operand_order(sides: Sides, first: bool) -> tuple[tuple[int, ...], list[int], list[int]]:
+    """Axes of an operand as (batch, outer, inner), with the shapes of outer and inner."""
+    if first:
+        return (*sides.batch_x, *sides.free_x, *sides.contract_x), sides.rows, sides.depth
+    return (*sides.batch_y, *sides.contract_y, *sides.free_y), sides.depth, sides.columns
+
+
+def matrix_view(context: Context, operand: Any, order: tuple[int, ...], lead: int, split: int) -> Any:
+    """A stored operand as (batch…, outer, inner) without a copy, or None: (buffer, prefix, flipped)."""
+    axes = list(order)
+    while isinstance(operand, Variable) and isinstance(context.places.get(operand), Inline):
+        place = context.places[operand]
+        assert isinstance(place, Inline), "only inline values are followed"
+        if place.node.primitive.name != "transpose":
+            return None
+        axes = [place.node.params["axes"][axis] for axis in axes]
+        operand = place.node.operands[0]
+    place_found = context.places.get(operand) if isinstance(operand, Variable) else None
+    if not isinstance(place_found, Stored):
+        return None
+    shape = operand.type.shape
+    significant = [axis for axis in axes if shape[axis] != 1]
+    if [axis for axis in axes[:lead] if shape[axis] != 1] != significant[: _count(shape, axes[:lead])]:
+        return None
+    outer = [axis for axis in axes[lead : lead + split] if shape[axis] != 1]
+    inner = [axis for axis in axes[lead + split :] if shape[axis] != 1]
+    batch = [axis for axis in axes[:lead] if shape[axis] != 1]
+    sizes = (math.prod(shape[a] for a in outer), math.prod(shape[a] for a in inner))
+    lengths = [shape[axis] for axis in axes[:lead]]
+    straight, flipped = batch + outer + inner, batch + inner + outer
+    for order_found, swapped in ((straight, False), (flipped, True)):
+        if order_found == sorted(order_found):
+            matrix = sizes[::-1] if swapped else sizes
+            prefix_shape = place_found.buffer.shape[: len(place_found.prefix)]
+            buffer = context.alias(place_found.buffer, (*prefix_shape, *lengths, *matrix))
+            return buffer, place_found.prefix, swapped
+    return None
+
+
+def _count(shape: Any, axes: Any) -> int:
+    return sum(1 for axis in axes if shape[axis] != 1)
+
+
+def emit_contraction(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """Write a contraction."""
+    if uses_kernel(node):
+        _emit_kernel(context, node, target, place)
+    else:
+        _emit_loops(context, node, target, place)
+
+
+def _stored_matrix(context: Context, operand: Any, sides: Sides, first: bool) -> Any:
+    order, outer, inner = operand_order(sides, first)
+    lead = len(sides.batch)
+    view = matrix_view(context, operand, order, lead, len(outer))
+    if view is not None:
+        return view
+    from tracer.types import ArrayType
+
+    copy = context.new_buffer(ArrayType(operand.type.dtype, (*sides.batch, *outer, *inner)))
+    with context.loops(copy.shape) as indices:
+        source: list[Expression] = list(indices)
+        for position, axis in enumerate(order):
+            source[axis] = indices[position]
+        context.store(copy, indices, context.element(operand, tuple(source)))
+    matrix = (math.prod(outer), math.prod(inner))
+    return context.alias(copy, (*sides.batch, *matrix)), (), False
+
+
+def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    sides = Sides(node)
+    left, left_prefix, left_flipped = _stored_matrix(context, sides.x, sides, True)
+    right, right_prefix, right_flipped = _stored_matrix(context, sides.y, sides, False)
+    shape = (*target.shape[: len(place)], *sides.batch, math.prod(sides.rows), math.prod(sides.columns))
+    result = context.alias(target, shape)
+    with context.loops(sides.batch, "serial") as batch:
+        context.add(
+            Call(
+                "matmul",
+                (View(result, (*place, *batch)),),
+                (
+                    View(left, (*left_prefix, *batch), (1, 0) if left_flipped else None),
+                    View(right, (*right_prefix, *batch), (1, 0) if right_flipped else None),
+                ),
+            )
+        )
+
+
+def _emit_loops(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    sides = Sides(node)
+    dtype = node.results[0].type.dtype
+    combine = "logical_or" if dtype.kind == "b" else "add"
+    times = "logical_and" if dtype.kind == "b" else "multiply"
+    start = identity(combine, dtype)
+
+    def product(batch: Indices, row: Indices, column: Indices, depth: Indices) -> Expression:
+        x = _gathered(sides.batch_x + sides.free_x + sides.contract_x, (*batch, *row, *depth))
+        y = _gathered(sides.batch_y + sides.free_y + sides.contract_y, (*batch, *column, *depth))
+        return context.operation(
+            times, context.element(sides.x, x), context.element(sides.y, y), dtype=dtype
+        )
+
+    last_free = bool(sides.free_y) and sides.free_y[-1] == len(sides.y.type.shape) - 1
+    if last_free and math.prod(sides.columns) > 1 and math.prod(sides.depth) > 1:
+        with context.loops(target.shape[len(place) :]) as indices:
+            context.store(target, (*place, *indices), start)
+        with (
+            context.loops(sides.batch) as batch,
+            context.loops(sides.rows) as row,
+            context.loops(sides.depth, "serial") as depth,
+            context.loops(sides.columns) as column,
+        ):
+            value = product(batch, row, column, depth)
+            context.update(target, (*place, *batch, *row, *column), combine, value)
+        return
+    with (
+        context.loops(sides.batch) as batch,
+        context.loops(sides.rows) as row,
+        context.loops(sides.columns) as column,
+    ):
+        total = context.declare("s", start)
+        with context.loops(sides.depth, "reduce") as depth:
+            context.reduce(total, combine, product(batch, row, column, depth))
+        context.store(target, (*place, *batch, *row, *column), context.settled(total))
+
+
+def _gathered(axes: tuple[int, ...], values: Indices) -> Indices:
+    result = list(values)
+    for axis, value in zip(axes, values, strict=True):
+        result[axis] = value
+    return tuple(result)

@@ -1,0 +1,162 @@
+"""A graph as a loop program: stored values one after the other, the rest inlined into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from codegen.loops.nodes import Buffer, Expression, Program
+from codegen.lower.contraction import emit_contraction
+from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Stored
+from codegen.lower.elementwise import emit_elementwise
+from codegen.lower.index import emit_gather, emit_scatter
+from codegen.lower.plan import Plan
+from codegen.lower.reduction import emit_arg_reduction, emit_reduction
+from codegen.lower.views import PIECEWISE, copy_into, emit_pieces, emit_view, is_index_map
+from tracer.errors import BackendError
+from tracer.graph.nodes import Graph, Node, Variable
+
+Emitter = Callable[[Context, Node, Buffer, Indices], None]
+
+_EMITTERS: dict[str, Emitter] = {
+    "reduction": emit_reduction,
+    "arg_reduction": emit_arg_reduction,
+    "contraction": emit_contraction,
+    "gather": emit_gather,
+    "scatter": emit_scatter,
+}
+
+
+def emit_inline(context: Context, node: Node, indices: Indices) -> Expression:
+    """The scalar at `indices` of an inlined value."""
+    assert node.primitive.lowering is not None, f"{node.primitive.name} cannot be lowered"
+    if node.primitive.lowering.kind == "elementwise":
+        return emit_elementwise(context, node, indices)
+    return emit_view(context, node, indices)
+
+
+def lower_graph(graph: Graph) -> Program:
+    """The loop program of a graph: its inputs and outputs are buffers in the same order."""
+    context = Context()
+    context.emit_inline = emit_inline
+    for variable in graph.inputs:
+        context.places[variable] = Stored(context.new_buffer(variable.type, "input"))
+    targets = [context.new_buffer(output.type, "output") for output in graph.outputs]
+    lower_body(context, graph, [Stored(target) for target in targets])
+    return Program(
+        _identifier(graph.name),
+        tuple(context.inputs),
+        tuple(context.outputs),
+        tuple(context.constants),
+        tuple(context.workspace),
+        tuple(context.block.statements),
+        tuple(context.errors),
+    )
+
+
+def _identifier(name: str) -> str:
+    cleaned = "".join(letter if letter.isalnum() else "_" for letter in name).strip("_")
+    return cleaned if cleaned and not cleaned[0].isdigit() else f"f_{cleaned}"
+
+
+def lower_body(context: Context, graph: Graph, targets: Sequence[Stored]) -> None:
+    """Write the statements of a graph, whose inputs have places; outputs go to `targets`."""
+    for variable, array in graph.constants:
+        context.places[variable] = Stored(context.constant(array))
+    plan = Plan(graph)
+    wanted: dict[Variable, Stored] = {}
+    for output, target in zip(graph.outputs, targets, strict=True):
+        if type(output) is Variable and output not in wanted:
+            wanted[output] = target
+    direct: set[Variable] = set()
+    for position, node in enumerate(graph.nodes):
+        result = node.results[0] if node.results else None
+        if result in plan.inlined:
+            context.places[result] = Inline(node)
+            continue
+        direct |= _emit_stored(context, node, position, plan, wanted)
+    for output, target in zip(graph.outputs, targets, strict=True):
+        if output in direct and wanted.get(output) is target:
+            continue
+        offsets = [0] * len(output.type.shape)
+        _copy(context, output, target, offsets)
+
+
+def _copy(context: Context, output: Any, target: Stored, offsets: list[int]) -> None:
+    copy_into(context, output, target.buffer, target.prefix, offsets, [1] * len(offsets))
+
+
+def _emit_stored(
+    context: Context, node: Node, position: int, plan: Plan, wanted: dict[Variable, Stored]
+) -> set[Variable]:
+    """Write the statements of one stored node; the outputs that went straight to their targets."""
+    lowering = node.primitive.lowering
+    if lowering is None:
+        raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled")
+    if lowering.kind in _MULTIPLE:
+        return _MULTIPLE[lowering.kind](context, node, position, plan, wanted)  # type: ignore[no-any-return]
+    result = node.results[0]
+    if node.primitive.name == "reshape" and not is_index_map(node):
+        context.places[result] = _alias(context, node)
+        return set()
+    if lowering.kind == "elementwise" and result.type.shape == () and result not in wanted:
+        context.places[result] = Scalar(emit_elementwise(context, node, ()))
+        return set()
+    target = wanted.get(result)
+    straight = target is not None
+    if target is None:
+        reused = _reusable(context, node, position, plan)
+        target = reused or Stored(context.new_buffer(result.type))
+    _emit_node(context, node, target)
+    context.places[result] = target
+    return {result} if straight else set()
+
+
+def _emit_node(context: Context, node: Node, target: Stored) -> None:
+    assert node.primitive.lowering is not None, f"{node.primitive.name} cannot be lowered"
+    kind = node.primitive.lowering.kind
+    if node.primitive.name in PIECEWISE:
+        emit_pieces(context, node, target.buffer, target.prefix)
+    elif kind in ("elementwise", "view"):
+        with context.loops(node.results[0].type.shape) as indices:
+            value = emit_inline(context, node, indices)
+            context.store(target.buffer, (*target.prefix, *indices), value)
+    elif kind in _EMITTERS:
+        _EMITTERS[kind](context, node, target.buffer, target.prefix)
+    else:
+        raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled yet")
+
+
+def _alias(context: Context, node: Node) -> Place:
+    """A reshape of stored data is the same memory."""
+    operand = node.operands[0]
+    place = context.places[operand]
+    if not isinstance(place, Stored):
+        stored = Stored(context.new_buffer(operand.type))
+        _copy(context, operand, stored, [0] * len(operand.type.shape))
+        context.places[operand] = place = stored
+    prefix_shape = place.buffer.shape[: len(place.prefix)]
+    shape = (*prefix_shape, *node.results[0].type.shape)
+    return Stored(context.alias(place.buffer, shape), place.prefix)
+
+
+def _reusable(context: Context, node: Node, position: int, plan: Plan) -> Stored | None:
+    """The memory of the first operand, where the node may overwrite it: it is ours, and dead afterwards."""
+    if node.primitive.name not in ("slice_update", "scatter"):
+        return None
+    x, part = node.operands[0], node.operands[1]
+    place = context.places.get(x) if type(x) is Variable else None
+    if not isinstance(place, Stored) or place.prefix or place.buffer.base is not None:
+        return None
+    if place.buffer.role != "workspace" or plan.last_use.get(x) != position:
+        return None
+    if part.type.size > 1 and type(part) is Variable and part in plan.inlined:
+        return None
+    sharers = [v for v, p in context.places.items() if isinstance(p, Stored) and v is not x
+               and (p.buffer is place.buffer or p.buffer.base is place.buffer)]
+    if any(plan.last_use.get(v, -1) >= position for v in sharers):
+        return None
+    return place
+
+
+_MULTIPLE: dict[str, Any] = {}

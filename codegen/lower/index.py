@@ -1,0 +1,124 @@
+"""Gather and scatter: indices checked in a loop of their own, then data moved without checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import Buffer, Expression, Literal, Operation
+from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, Inline, Stored, integer
+from codegen.lower.elementwise import broadcast_indices
+from tracer.graph.nodes import Node, Source, Variable
+
+_SHAPE_ONLY = frozenset({"reshape", "broadcast_to", "transpose", "flip", "slice"})
+
+
+def index_range(context: Context, operand: Any) -> tuple[int, int] | None:
+    """The smallest and largest value of an index array, where the graph tells."""
+    while type(operand) is Variable:
+        place = context.places[operand]
+        if isinstance(place, Stored) and place.buffer.value is not None and place.buffer.size:
+            return int(place.buffer.value.min()), int(place.buffer.value.max())
+        if not isinstance(place, Inline):
+            return None
+        node = place.node
+        if node.primitive.name == "iota":
+            return 0, max(0, node.params["length"] - 1)
+        if node.primitive.name not in _SHAPE_ONLY:
+            return None
+        operand = node.operands[0]
+    return int(operand.value), int(operand.value)
+
+
+def wrapped_index(
+    context: Context, operand: Any, indices: Indices, extent: int
+) -> Expression:
+    """The index at `indices`, negative ones counted from the end, as int64."""
+    value = context.element(operand, indices)
+    if value.dtype != INT64:
+        value = context.operation("cast", value, dtype=INT64)
+    known = index_range(context, operand)
+    if known is not None and known[0] >= 0:
+        return value
+    if isinstance(value, Literal):
+        return integer(int(value.value.real) % extent)
+    negative = context.operation("less", value, ZERO, dtype=BOOL)
+    shifted = context.operation("add", value, integer(extent), dtype=INT64)
+    return context.let(Operation("select", (negative, shifted, value), INT64))
+
+
+def check_bounds(context: Context, operand: Any, extent: int, axis: int, source: Source | None) -> None:
+    """Fail with NumPy's IndexError unless all indices lie in the axis."""
+    known = index_range(context, operand)
+    if known is not None and -extent <= known[0] and known[1] < extent:
+        return
+    message = f"index {{0}} is out of bounds for axis {axis} with size {extent}"
+    with context.loops(operand.type.shape, "serial") as indices:
+        value = context.element(operand, indices)
+        if value.dtype != INT64:
+            value = context.operation("cast", value, dtype=INT64)
+        low = context.operation("greater_equal", value, integer(-extent), dtype=BOOL)
+        high = context.operation("less", value, integer(extent), dtype=BOOL)
+        inside = context.operation("logical_and", low, high, dtype=BOOL)
+        context.check(inside, "IndexError", message, source, value)
+
+
+def _index_shape(indices: Any) -> tuple[int, ...]:
+    return np.broadcast_shapes(*[index.type.shape for index in indices])
+
+
+def _element_indices(
+    context: Context, shape: Any, indices: Any, axes: Any, lead: Indices, rest: Indices
+) -> Indices:
+    """Where an element of the gathered array lies in the source."""
+    result: list[Expression | None] = [None] * len(shape)
+    for operand, axis in zip(indices, axes, strict=True):
+        place = broadcast_indices(operand.type.shape, lead)
+        result[axis] = wrapped_index(context, operand, place, shape[axis])
+    remaining = iter(rest)
+    return tuple(next(remaining) if entry is None else entry for entry in result)
+
+
+def emit_gather(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """Write a gather."""
+    x, *indices = node.operands
+    axes, shape = node.params["axes"], x.type.shape
+    if node.results[0].type.size == 0:
+        return
+    for operand, axis in zip(indices, axes, strict=True):
+        check_bounds(context, operand, shape[axis], axis, node.source)
+    lead_rank = len(_index_shape(indices))
+    with context.loops(target.shape[len(place) :]) as where:
+        lead, rest = where[:lead_rank], where[lead_rank:]
+        source = _element_indices(context, shape, indices, axes, lead, rest)
+        context.store(target, (*place, *where), context.element(x, source))
+
+
+def emit_scatter(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """Write a scatter; the target already holds x where it is updated in place."""
+    x, updates, *indices = node.operands
+    axes, shape = node.params["axes"], x.type.shape
+    mode = node.params["mode"]
+    owned = context.places.get(x) if type(x) is Variable else None
+    if not (isinstance(owned, Stored) and owned.buffer is target):
+        with context.loops(shape) as where:
+            context.store(target, (*place, *where), context.element(x, where))
+    if updates.type.size == 0:
+        return
+    for operand, axis in zip(indices, axes, strict=True):
+        check_bounds(context, operand, shape[axis], axis, node.source)
+    lead_shape = _index_shape(indices)
+    with (
+        context.loops(lead_shape, "serial") as lead,
+        context.loops(updates.type.shape[len(lead_shape) :]) as rest,
+    ):
+        where = _element_indices(context, shape, indices, axes, lead, rest)
+        value = context.element(updates, (*lead, *rest))
+        if mode == "set":
+            context.store(target, (*place, *where), value)
+        else:
+            operation = {"add": "add", "multiply": "multiply"}.get(mode, mode)
+            if mode == "add" and value.dtype.kind == "b":
+                operation = "logical_or"
+            context.update(target, (*place, *where), operation, value)

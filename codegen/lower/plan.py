@@ -1,0 +1,113 @@
+"""Which values are stored and which are computed where they are used."""
+
+from __future__ import annotations
+
+from codegen.lower.contraction import uses_kernel
+from codegen.lower.elementwise import operation_cost
+from codegen.lower.views import PIECEWISE, is_index_map
+from tracer.graph.nodes import Graph, Node, Variable
+
+RECOMPUTE_COST = 2
+EXPANDED_COST = 4
+
+
+class Plan:
+    """For each variable of a graph: whether it is inlined, and the last node that reads its memory."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.users: dict[Variable, list[Node]] = {}
+        for node in graph.nodes:
+            for operand in dict.fromkeys(node.operands):
+                if type(operand) is Variable:
+                    self.users.setdefault(operand, []).append(node)
+        self.ends = {output for output in graph.outputs if type(output) is Variable}
+        self.cost: dict[Variable, int] = {}
+        self.loads: dict[Variable, int] = {}
+        self.inlined: set[Variable] = set()
+        for node in graph.nodes:
+            self._decide(node)
+        self.last_use = self._last_uses(graph)
+
+    def _decide(self, node: Node) -> None:
+        kind = node.primitive.lowering.kind if node.primitive.lowering else ""
+        if kind not in ("elementwise", "view") or node.primitive.name in PIECEWISE:
+            return
+        if kind == "view" and not is_index_map(node):
+            return
+        result = node.results[0]
+        own = operation_cost(node) if kind == "elementwise" else 0
+        variables = [op for op in node.operands if type(op) is Variable]
+        self.cost[result] = own + sum(self.cost.get(v, 0) for v in variables if v in self.inlined)
+        self.loads[result] = sum(
+            self.loads.get(v, 1) if v in self.inlined else 1 for v in variables
+        )
+        if self._stays(result, kind):
+            self.inlined.add(result)
+
+    def _stays(self, result: Variable, kind: str) -> bool:
+        if result in self.ends:
+            return False
+        users = self.users.get(result, [])
+        expensive = self.cost[result] > EXPANDED_COST
+        for user in users:
+            if self._needs_memory(user, result):
+                return False
+            if expensive and _expands(user, result):
+                return False
+        if kind == "elementwise" and result.type.shape == ():
+            return False
+        if len(users) > 1:
+            return self.cost[result] <= RECOMPUTE_COST and self.loads[result] <= 2
+        return True
+
+    def _needs_memory(self, user: Node, operand: Variable) -> bool:
+        lowering = user.primitive.lowering
+        kind = lowering.kind if lowering else ""
+        if kind in ("elementwise", "reduction", "arg_reduction"):
+            return False
+        if kind == "view":
+            return user.primitive.name == "reshape" and not is_index_map(user)
+        if kind == "gather":
+            return user.operands[0] is operand
+        if kind == "scatter":
+            return user.operands[0] is operand and self.cost[operand] > 0
+        if kind == "contraction":
+            return not (uses_kernel(user) and self._is_transpose(operand)) and (
+                uses_kernel(user) or self.cost[operand] > 0
+            )
+        return True
+
+    def _is_transpose(self, operand: Variable) -> bool:
+        return self.cost[operand] == 0 and self.loads[operand] == 1
+
+    def _last_uses(self, graph: Graph) -> dict[Variable, int]:
+        last: dict[Variable, int] = {}
+        reads: dict[Variable, frozenset[Variable]] = {}
+        for position, node in enumerate(graph.nodes):
+            direct: set[Variable] = set()
+            for operand in node.operands:
+                if type(operand) is Variable:
+                    direct |= reads.get(operand, frozenset((operand,)))
+            inline = node.results and node.results[0] in self.inlined
+            alias = node.primitive.name == "reshape" and not inline
+            if inline:
+                reads[node.results[0]] = frozenset(direct)
+            elif alias:
+                reads[node.results[0]] = frozenset((*direct, node.results[0]))
+            for variable in direct:
+                last[variable] = position
+        for output in self.ends:
+            for variable in reads.get(output, frozenset((output,))):
+                last[variable] = len(graph.nodes)
+        return last
+
+
+def _expands(user: Node, operand: Variable) -> bool:
+    """Whether the user reads each element of the operand several times."""
+    if user.primitive.name == "iota":
+        return False
+    lowering = user.primitive.lowering
+    kind = lowering.kind if lowering else ""
+    if kind in ("elementwise", "view"):
+        return user.results[0].type.size > operand.type.size
+    return kind == "contraction"

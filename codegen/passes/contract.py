@@ -1,0 +1,185 @@
+"""Workspace that is not needed: buffers nobody reads, and dimensions of which one index lives at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from codegen.loops.nodes import (
+    Buffer,
+    Call,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Load,
+    Loop,
+    Operation,
+    Program,
+    Statement,
+    Store,
+    Update,
+    Variable,
+    While,
+)
+from codegen.loops.walk import blocks as _blocks
+from codegen.loops.walk import own_expressions, subexpressions
+from codegen.passes.effects import base_of
+from codegen.passes.rewrite import Body, map_blocks, map_own
+
+
+def remove_unused(program: Program) -> Program:
+    """The program without scalars and workspace that nothing reads."""
+    outside = {id(buffer) for buffer in program.workspace}
+    while True:
+        read, names = _uses(program.body)
+        body = _without(program.body, read, names, outside)
+        if body == program.body:
+            break
+        program = replace(program, body=body)
+    alive = {base_of(buffer) for buffer, _, _ in accesses(program.body, ())}
+    workspace = tuple(buffer for buffer in program.workspace if buffer in alive)
+    constants = tuple(buffer for buffer in program.constants if buffer in alive)
+    return replace(program, workspace=workspace, constants=constants)
+
+
+def _uses(body: Body) -> tuple[set[Buffer], set[str]]:
+    read: set[Buffer] = set()
+    names: set[str] = set()
+    pending = list(body)
+    while pending:
+        statement = pending.pop()
+        for expression in own_expressions(statement):
+            for part in subexpressions(expression):
+                if isinstance(part, Variable):
+                    names.add(part.name)
+                elif isinstance(part, Load):
+                    read.add(base_of(part.buffer))
+        if isinstance(statement, Call):
+            read.update(base_of(view.buffer) for view in statement.operands)
+        for block in _blocks(statement):
+            pending.extend(block)
+    return read, names
+
+
+def _without(body: Body, read: set[Buffer], names: set[str], workspace: set[int]) -> Body:
+    result = []
+    for statement in body:
+        if isinstance(statement, (Let, Declare)) and statement.name not in names:
+            if isinstance(statement, Let) or not _assigned(statement.name, body):
+                continue
+        if isinstance(statement, (Store, Update)):
+            base = base_of(statement.buffer)
+            if id(base) in workspace and base not in read:
+                continue
+        changed = map_blocks(statement, lambda b: _without(b, read, names, workspace))
+        if isinstance(changed, Loop) and not changed.body:
+            continue
+        if isinstance(changed, If) and not changed.then and not changed.otherwise:
+            continue
+        result.append(changed)
+    return tuple(result)
+
+
+def _assigned(name: str, body: Body) -> bool:
+    pending = list(body)
+    while pending:
+        statement = pending.pop()
+        if getattr(statement, "name", None) == name and not isinstance(statement, (Let, Declare)):
+            return True
+        for block in _blocks(statement):
+            pending.extend(block)
+    return False
+
+
+Loops = tuple[Loop, ...]
+
+
+def accesses(
+    body: Body, loops: Loops
+) -> Iterator[tuple[Buffer, tuple[Expression, ...] | None, Loops]]:
+    """Each access of a buffer, with its indices (None: a kernel's view) and the loops around it."""
+    for statement in body:
+        for expression in own_expressions(statement):
+            for part in subexpressions(expression):
+                if isinstance(part, Load):
+                    yield part.buffer, part.indices, loops
+        if isinstance(statement, (Store, Update)):
+            yield statement.buffer, statement.indices, loops
+        if isinstance(statement, Call):
+            for view in (*statement.results, *statement.operands):
+                yield view.buffer, None, loops
+        inner = (*loops, statement) if isinstance(statement, Loop) else loops
+        for block in _blocks(statement):
+            yield from accesses(block, inner)
+
+
+def contract(program: Program) -> Program:
+    """The program with workspace dimensions dropped that fusion has made needless.
+
+    A dimension goes where every access has the index of one and the same loop in it: an element is
+    then written and read in one iteration only.
+    """
+    found: dict[Buffer, list[tuple[tuple[Expression, ...], Loops]]] = {}
+    excluded: set[Buffer] = set()
+    for buffer, indices, loops in accesses(program.body, ()):
+        if buffer.base is not None or indices is None:
+            excluded.add(base_of(buffer))
+        else:
+            found.setdefault(buffer, []).append((indices, loops))
+    smaller: dict[Buffer, tuple[Buffer, tuple[int, ...]]] = {}
+    for buffer in program.workspace:
+        if buffer in excluded or buffer not in found:
+            continue
+        kept = tuple(
+            place for place in range(len(buffer.shape)) if not _private(found[buffer], place)
+        )
+        if len(kept) < len(buffer.shape):
+            shape = tuple(buffer.shape[place] for place in kept)
+            smaller[buffer] = (replace(buffer, shape=shape), kept)
+    if not smaller:
+        return program
+    workspace = tuple(
+        smaller[buffer][0] if buffer in smaller else buffer for buffer in program.workspace
+    )
+    return replace(program, workspace=workspace, body=_shrunk(program.body, smaller))
+
+
+def _private(found: list[tuple[tuple[Expression, ...], Loops]], place: int) -> bool:
+    owner: Loop | None = None
+    for indices, loops in found:
+        index = indices[place]
+        if not isinstance(index, Variable):
+            return False
+        loop = next((loop for loop in loops if loop.index == index.name), None)
+        if loop is None or (owner is not None and owner is not loop):
+            return False
+        owner = loop
+    return True
+
+
+Smaller = dict[Buffer, tuple[Buffer, tuple[int, ...]]]
+
+
+def _shrunk(body: Body, smaller: Smaller) -> Body:
+    def expression(value: Expression) -> Expression:
+        if isinstance(value, Load):
+            indices = tuple(expression(index) for index in value.indices)
+            if value.buffer in smaller:
+                buffer, kept = smaller[value.buffer]
+                return Load(buffer, tuple(indices[place] for place in kept))
+            return Load(value.buffer, indices)
+        if isinstance(value, Operation):
+            return Operation(value.name, tuple(expression(o) for o in value.operands), value.dtype)
+        return value
+
+    result: list[Statement] = []
+    for statement in body:
+        changed = map_own(statement, expression)
+        if isinstance(changed, (Store, Update)) and changed.buffer in smaller:
+            buffer, kept = smaller[changed.buffer]
+            indices = tuple(changed.indices[place] for place in kept)
+            changed = replace(changed, buffer=buffer, indices=indices)
+        result.append(map_blocks(changed, lambda b: _shrunk(b, smaller)))
+    return tuple(result)
+

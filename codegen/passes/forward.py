@@ -1,0 +1,207 @@
+"""Equal scalars computed once, stored values used from their scalars, and what no loop changes moved out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Call,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Program,
+    Reduce,
+    Statement,
+    Store,
+    Update,
+    Variable,
+    While,
+)
+from codegen.passes.effects import base_of, effects
+from codegen.passes.rewrite import Body, map_own, substitute
+
+
+def forward(program: Program) -> Program:
+    """The program with repeated loads and operations removed and invariant ones hoisted."""
+    state = _State()
+    return replace(program, body=state.block(program.body, _Scope(None)))
+
+
+class _Scope:
+    """What is known in a block: expressions with a name, and elements of memory with a value."""
+
+    def __init__(self, parent: _Scope | None) -> None:
+        self.parent = parent
+        self.known: dict[Expression, Expression] = {}
+        self.dropped: set[Buffer] = set()
+        self.stale: set[str] = set()
+        self.names: set[str] = set()
+
+    def find(self, key: Expression) -> Expression | None:
+        scope: _Scope | None = self
+        base = base_of(key.buffer) if isinstance(key, Load) else None
+        while scope is not None:
+            found = scope.known.get(key)
+            if found is not None:
+                return found
+            if base is not None and base in scope.dropped:
+                return None
+            scope = scope.parent
+        return None
+
+    def forget(self, base: Buffer) -> None:
+        """Memory has changed: nothing known about it holds from here on."""
+        stale = [key for key in self.known if isinstance(key, Load) and base_of(key.buffer) is base]
+        for key in stale:
+            del self.known[key]
+        self.dropped.add(base)
+
+    def forget_name(self, name: str) -> None:
+        """A mutable scalar has changed."""
+        scope: _Scope | None = self
+        while scope is not None:
+            stale = [
+                key
+                for key, value in scope.known.items()
+                if isinstance(value, Variable) and value.name == name
+            ]
+            for key in stale:
+                del scope.known[key]
+            scope = scope.parent
+
+
+class _State:
+    def __init__(self) -> None:
+        self.names: dict[str, Expression] = {}
+        self.mutable: set[str] = set()
+
+    def change(self, expression: Expression) -> Expression:
+        return substitute(expression, self.names)
+
+    def block(self, body: Body, scope: _Scope) -> Body:
+        result: list[Statement] = []
+        for statement in body:
+            result.extend(self.statement(map_own(statement, self.change), scope))
+        return tuple(result)
+
+    def statement(self, statement: Statement, scope: _Scope) -> list[Statement]:
+        match statement:
+            case Let(name, value):
+                known = scope.find(value)
+                if known is not None or isinstance(value, (Literal, Variable)):
+                    if not self._is_mutable(known or value):
+                        self.names[name] = known or value
+                        return []
+                if not self._reads_mutable(value):
+                    scope.known[value] = Variable(name, value.dtype)
+                scope.names.add(name)
+                return [statement]
+            case Declare(name, value):
+                self.mutable.add(name)
+                return [statement]
+            case Assign(name, _) | Reduce(name, _, _):
+                scope.forget_name(name)
+                return [statement]
+            case Store(buffer, indices, value):
+                scope.forget(base_of(buffer))
+                if not self._is_mutable(value):
+                    scope.known[Load(buffer, indices)] = value
+                return [statement]
+            case Update(buffer, _, _, _):
+                scope.forget(base_of(buffer))
+                return [statement]
+            case Call(_, results, _, _):
+                for view in results:
+                    scope.forget(base_of(view.buffer))
+                return [statement]
+            case Loop():
+                return self.loop(statement, scope)
+            case If() | While():
+                return [self.nested(statement, scope)]
+            case _:
+                return [statement]
+
+    def _is_mutable(self, value: Expression) -> bool:
+        return isinstance(value, Variable) and value.name in self.mutable
+
+    def _reads_mutable(self, value: Expression) -> bool:
+        if isinstance(value, Variable):
+            return value.name in self.mutable
+        if isinstance(value, Literal):
+            return False
+        parts = value.indices if isinstance(value, Load) else value.operands
+        return any(self._reads_mutable(part) for part in parts)
+
+    def entered(self, statement: Statement, scope: _Scope) -> _Scope:
+        """The scope inside a statement, where what it writes is not known."""
+        inner = _Scope(scope)
+        for written in effects(statement).writes:
+            if isinstance(written, Buffer):
+                scope.forget(written)
+            elif isinstance(written, str):
+                scope.forget_name(written)
+        return inner
+
+    def nested(self, statement: Statement, scope: _Scope) -> Statement:
+        if isinstance(statement, If):
+            self.entered(statement, scope)
+            then = self.block(statement.then, _Scope(scope))
+            otherwise = self.block(statement.otherwise, _Scope(scope))
+            return If(statement.condition, then, otherwise)
+        assert isinstance(statement, While), "the other nested statement is While"
+        inner = self.entered(statement, scope)
+        test = self.block(statement.test, inner)
+        condition = self.change(statement.condition)
+        return While(test, condition, self.block(statement.body, _Scope(inner)))
+
+    def loop(self, statement: Loop, scope: _Scope) -> list[Statement]:
+        inner = self.entered(statement, scope)
+        body = self.block(statement.body, inner)
+        hoisted, kept = _invariant(replace(statement, body=body), self.mutable)
+        for lifted in hoisted:
+            assert isinstance(lifted, Let), "only Lets are hoisted"
+            if not self._reads_mutable(lifted.value):
+                scope.known[lifted.value] = Variable(lifted.name, lifted.value.dtype)
+        return [*hoisted, *([replace(statement, body=kept)] if kept else [])]
+
+
+def _invariant(loop: Loop, mutable: set[str]) -> tuple[list[Statement], Body]:
+    """The Lets of a loop's body that every iteration computes alike, and the rest."""
+    found = effects(loop)
+    runs = (
+        isinstance(loop.stop, Literal)
+        and isinstance(loop.start, Literal)
+        and loop.stop.value.real > loop.start.value.real
+    )
+    varying: set[str] = {loop.index}
+    varying.update(name for name in found.writes if isinstance(name, str))
+    hoisted: list[Statement] = []
+    kept: list[Statement] = []
+    for statement in loop.body:
+        if isinstance(statement, Let) and _is_invariant(
+            statement.value, varying, found.writes, runs
+        ):
+            hoisted.append(statement)
+            varying.discard(statement.name)
+        else:
+            kept.append(statement)
+    return hoisted, tuple(kept)
+
+
+def _is_invariant(value: Expression, varying: set[str], written: set[Any], runs: bool) -> bool:
+    if isinstance(value, Variable):
+        return value.name not in varying
+    if isinstance(value, Literal):
+        return True
+    if isinstance(value, Load):
+        if not runs or base_of(value.buffer) in written:
+            return False
+        return all(_is_invariant(index, varying, written, runs) for index in value.indices)
+    return all(_is_invariant(operand, varying, written, runs) for operand in value.operands)

@@ -1,0 +1,36 @@
+"""The passes over a loop program, by name and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codegen.loops.check import check_program
+from codegen.loops.nodes import Program
+from codegen.loops.text import print_program
+from codegen.passes.contract import contract, remove_unused
+from codegen.passes.forward import forward
+from codegen.passes.fuse import fuse
+from tracer import config
+
+Pass = Callable[[Program], Program]
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("fuse", fuse),
+    ("forward", forward),
+    ("remove_unused", remove_unused),
+    ("contract", contract),
+    ("forward_again", forward),
+    ("remove_unused_again", remove_unused),
+)
+
+
+def optimize(program: Program) -> Program:
+    """The program after all passes; verified after each where the `check` switch is on."""
+    checking = bool(config.get("check"))
+    for name, change in PASSES:
+        program = change(program)
+        if checking:
+            check_program(program)
+        if config.debugging("loops"):
+            print(f"--- {name}\n{print_program(program)}")
+    return program
