@@ -81,6 +81,8 @@ class _Checker:
             raise self.fail(f"the buffer's role is '{buffer.role}'")
         if buffer.name in {other.name for other in self.buffers}:
             raise self.fail("two buffers have this name")
+        if buffer.base is not None:
+            raise self.fail("buffers of a program have no base")
         if any(extent < 0 for extent in buffer.shape):
             raise self.fail(f"the shape {buffer.shape} has a negative extent")
         if (role == "constant") != (buffer.value is not None):
@@ -183,6 +185,14 @@ class _Checker:
         if self.operation_dtype(operation, (dtype, dtype)) != dtype:
             raise self.fail(f"{operation} of two {dtype} is not {dtype}")
 
+    def check_known(self, buffer: Buffer) -> None:
+        """A buffer of the program, or one in another shape with its size, dtype and role."""
+        root = buffer.root
+        if root not in self.buffers:
+            raise self.fail(f"'{buffer.name}' is not a buffer of the program")
+        if (buffer.size, buffer.dtype, buffer.role) != (root.size, root.dtype, root.role):
+            raise self.fail(f"'{buffer.name}' does not fit its base '{root.name}'")
+
     def check_target(self, buffer: Buffer) -> None:
         """Only outputs and workspace are written."""
         if buffer.role not in ("output", "workspace"):
@@ -190,8 +200,7 @@ class _Checker:
 
     def check_access(self, buffer: Buffer, indices: tuple[Expression, ...], dtype: DType) -> None:
         """As many int64 indices as dimensions, and the buffer's dtype."""
-        if buffer not in self.buffers:
-            raise self.fail(f"'{buffer.name}' is not a buffer of the program")
+        self.check_known(buffer)
         if len(indices) != len(buffer.shape):
             raise self.fail(
                 f"'{buffer.name}' has {len(buffer.shape)} dimensions, not {len(indices)}"
@@ -212,10 +221,10 @@ class _Checker:
             raise self.fail(str(error.args[0])) from error
         for view in call.results:
             self.check_target(view.buffer)
-        written = [view.buffer for view in call.results]
+        written = [view.buffer.root for view in call.results]
         if len(set(written)) < len(written):
             raise self.fail("two results lie in one buffer")
-        if not set(written).isdisjoint(view.buffer for view in call.operands):
+        if not set(written).isdisjoint(view.buffer.root for view in call.operands):
             raise self.fail("a result lies in the buffer of an operand")
         if any(view.axes is not None for view in call.results):
             raise self.fail("results are not transposed")
@@ -226,8 +235,7 @@ class _Checker:
     def view_spec(self, view: View) -> ArraySpec:
         """The type of a view whose indices and axes fit its buffer."""
         buffer = view.buffer
-        if buffer not in self.buffers:
-            raise self.fail(f"'{buffer.name}' is not a buffer of the program")
+        self.check_known(buffer)
         rest = len(buffer.shape) - len(view.indices)
         if rest < 0:
             raise self.fail(f"'{buffer.name}' has {len(buffer.shape)} dimensions")

@@ -86,10 +86,10 @@ class _Interpreter:
                     f"input {buffer.name} is {buffer.dtype}{list(buffer.shape)}, "
                     f"not {value.dtype}{list(value.shape)}"
                 )
-            self.memory[buffer] = value
+            self.memory[buffer] = np.ascontiguousarray(value).reshape(buffer.shape)
         for buffer in program.constants:
             assert buffer.value is not None, "check_program has seen that constants have values"
-            self.memory[buffer] = buffer.value
+            self.memory[buffer] = np.ascontiguousarray(buffer.value).reshape(buffer.shape)
         for buffer in (*program.outputs, *program.workspace):
             self.memory[buffer] = np.zeros(buffer.shape, buffer.dtype)
             self.written[buffer] = np.zeros(buffer.shape, np.bool_)
@@ -165,13 +165,18 @@ class _Interpreter:
         return position
 
     def load(self, buffer: Buffer, position: tuple[int, ...]) -> Any:
-        if buffer in self.written and not self.written[buffer][position].all():
+        root = buffer.root
+        if root in self.written and not self.seen(self.written, buffer)[position].all():
             raise self.fail(f"{buffer.name}{list(position)} is read before it is written")
-        return self.memory[buffer][position]
+        return self.seen(self.memory, buffer)[position]
 
     def store(self, buffer: Buffer, position: tuple[int, ...], value: Any) -> None:
-        self.memory[buffer][position] = value
-        self.written[buffer][position] = True
+        self.seen(self.memory, buffer)[position] = value
+        self.seen(self.written, buffer)[position] = True
+
+    def seen(self, arrays: dict[Buffer, Array], buffer: Buffer) -> Array:
+        """A buffer's array in the buffer's own shape."""
+        return arrays[buffer.root].reshape(buffer.shape)
 
     def call(self, call: Call) -> None:
         operands = []

@@ -96,12 +96,18 @@ def _operation(operation: Operation) -> str:
 
 
 def _element(buffer: Buffer, indices: tuple[Expression, ...]) -> str:
-    return f"{buffer.name}[{', '.join(print_expression(index) for index in indices)}]"
+    return f"{_name(buffer)}[{', '.join(print_expression(index) for index in indices)}]"
+
+
+def _name(buffer: Buffer) -> str:
+    """A buffer's name; that of its base and the shape in which it is seen, where it has one."""
+    shape = ", ".join(str(extent) for extent in buffer.shape)
+    return buffer.name if buffer.base is None else f"{buffer.base.name}.reshape({shape})"
 
 
 def _view(view: View) -> str:
     indices = [print_expression(index) for index in view.indices]
-    text = f"{view.buffer.name}[{', '.join([*indices, '...'])}]"
+    text = f"{_name(view.buffer)}[{', '.join([*indices, '...'])}]"
     return text if view.axes is None else f"{text}.transpose{view.axes}"
 
 

@@ -195,14 +195,14 @@ class ExpressionWriter:
     def array(self, buffer: Buffer) -> str:
         """The flat array that holds a buffer."""
         require_dtype(buffer.dtype)
-        array, _ = self.place[buffer]
+        array, _ = self.place[buffer.root]
         self.arrays_used.add(array)
         return array
 
     def offset(self, buffer: Buffer, indices: tuple[Expression, ...]) -> str:
         """The position of an element, or of a part, in its flat array."""
         form = flat_index(buffer, indices, self.substitution)
-        form.constant += self.place[buffer][1]
+        form.constant += self.place[buffer.root][1]
         return self.linear(form)
 
     def linear(self, form: LinearForm) -> str:
