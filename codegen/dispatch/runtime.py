@@ -61,11 +61,18 @@ _kept: list[Any] = []  # engines and C structures, which live as long as the pro
 _installed: set[str] = set()
 
 
+@cache
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
 def compile_module(source: str, names: tuple[str, ...], level: int = 0) -> tuple[int, ...]:
     """Machine code of an LLVM module, kept for ever; gives the addresses of `names`.
 
     Level 0 compiles five times faster than 2 and costs about half a nanosecond an argument.
     """
+    _initialize()
     module = llvm.parse_assembly(source)
     machine = llvm.Target.from_default_triple().create_target_machine(opt=level)
     engine = llvm.create_mcjit_compiler(module, machine)
@@ -179,8 +186,6 @@ def _load() -> Runtime | str:
     try:
         layout = at.probe()
         known = addresses()
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
         for name, address in known.items():
             llvm.add_symbol(PREFIX + name, address)
         source = text.runtime_text(layout, dict_text())
