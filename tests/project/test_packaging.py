@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import tracer
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("tracer", "codegen", "kernels", "bench")
 
@@ -31,8 +33,9 @@ def test_readme_has_the_two_commands() -> None:
     }
 
 
-def test_installed_version_is_the_source_version(project: dict[str, Any]) -> None:
+def test_versions_agree(project: dict[str, Any]) -> None:
     assert importlib.metadata.version("tracer-ad") == project["project"]["version"]
+    assert tracer.__version__ == project["project"]["version"]
 
 
 def test_changelog_begins_with_the_version(project: dict[str, Any]) -> None:
