@@ -8,7 +8,11 @@ from tracer.primitives import (
     comparison,
     contract,
     index,
+    numbers,
+    ordering,
     reduce,
+    roots,
+    running,
     shape,
     transcendental,
 )
@@ -21,7 +25,11 @@ __all__ = [
     "comparison",
     "contract",
     "index",
+    "numbers",
+    "ordering",
     "reduce",
+    "roots",
+    "running",
     "shape",
     "transcendental",
 ]

@@ -1,0 +1,62 @@
+"""NumPy's names on traced and concrete arrays. What is not traced is given to NumPy itself.
+
+Creation functions give traced arrays inside a trace, ndarrays outside. Names that have nothing to do with arrays'
+values (dtypes, constants, `finfo`, …) are NumPy's own.
+"""
+
+from __future__ import annotations
+
+import sys as _sys
+from typing import Any as _Any
+
+import numpy as _np
+
+from tracer import primitives as _primitives
+from tracer.dispatch import METHODS as _METHODS
+from tracer.numpy import contractions as _contractions
+from tracer.numpy import creation as _creation
+from tracer.numpy import cumulative as _cumulative
+from tracer.numpy import einsum as _einsum
+from tracer.numpy import elementwise as _elementwise
+from tracer.numpy import indexing as _indexing
+from tracer.numpy import joining as _joining
+from tracer.numpy import linalg as linalg
+from tracer.numpy import matrices as _matrices
+from tracer.numpy import operators as _operators
+from tracer.numpy import reductions as _reductions
+from tracer.numpy import shapes as _shapes
+from tracer.numpy import ufunc_methods as _ufunc_methods
+from tracer.numpy.common import PUBLIC as _PUBLIC
+
+_FAMILIES = (
+    _primitives,
+    _contractions,
+    _creation,
+    _cumulative,
+    _einsum,
+    _elementwise,
+    _indexing,
+    _joining,
+    _matrices,
+    _operators,
+    _reductions,
+    _shapes,
+)
+
+globals().update(
+    {name: _PUBLIC[f] for name, f in vars(_np).items() if callable(f) and f in _PUBLIC}
+)
+globals().update(_ufunc_methods.UFUNCS)
+globals().update({name: getattr(_creation, name) for name in _creation.CREATION})
+
+_METHODS["__array_namespace__"] = lambda api_version=None: _sys.modules[__name__]
+
+
+def __getattr__(name: str) -> _Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module 'tracer.numpy' has no attribute '{name}'")
+    return getattr(_np, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(_np)})

@@ -1,0 +1,141 @@
+"""NumPy's universal functions: each a primitive, or composed of primitives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracer.dispatch import FUNCTIONS
+from tracer.errors import DTypeError
+from tracer.numpy.common import as_array, as_arrays, cast_to, result_dtype
+from tracer.primitives import arithmetic, comparison, numbers, transcendental
+from tracer.primitives.comparison import select
+from tracer.primitives.pointwise import as_operand, promotion_key
+from tracer.types import is_complex, resolve_ufunc
+
+_FAMILIES = (arithmetic, comparison, transcendental, numbers)
+_SAME_NAME = (
+    "add subtract multiply divide floor_divide remainder fmod negative positive conjugate sign "
+    "absolute fabs square reciprocal sqrt cbrt hypot power maximum minimum fmax fmin floor ceil "
+    "trunc rint nextafter copysign log exp exp2 expm1 log2 log10 log1p sin cos tan arcsin arccos "
+    "arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh logaddexp logaddexp2 equal not_equal "
+    "less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan "
+    "isinf isfinite signbit bitwise_and bitwise_or bitwise_xor invert left_shift right_shift "
+    "gcd lcm spacing bitwise_count"
+)
+
+
+def _register() -> None:
+    for name in _SAME_NAME.split():
+        for family in _FAMILIES:
+            if hasattr(family, name):
+                FUNCTIONS[getattr(np, name)] = getattr(family, name)
+                break
+
+
+_register()
+
+
+def ufunc(numpy_ufunc: np.ufunc) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: our version of a universal function."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        FUNCTIONS[numpy_ufunc] = function
+        return function
+
+    return add
+
+
+def _as_float(numpy_ufunc: np.ufunc, x: Any) -> Any:
+    """`x` in the dtype in which a one-operand ufunc of floats would take it."""
+    x = as_operand(x)
+    dtype = resolve_ufunc(numpy_ufunc, (promotion_key(x),))[0]
+    return cast_to(x, dtype)
+
+
+@ufunc(np.deg2rad)
+def deg2rad(x: Any) -> Any:
+    """Degrees as radians."""
+    x = _as_float(np.deg2rad, x)
+    return x * x.dtype.type(math.pi / 180.0)
+
+
+@ufunc(np.radians)
+def radians(x: Any) -> Any:
+    """Degrees as radians."""
+    return deg2rad(x)
+
+
+@ufunc(np.rad2deg)
+def rad2deg(x: Any) -> Any:
+    """Radians as degrees."""
+    x = _as_float(np.rad2deg, x)
+    return x * x.dtype.type(180.0 / math.pi)
+
+
+@ufunc(np.degrees)
+def degrees(x: Any) -> Any:
+    """Radians as degrees."""
+    return rad2deg(x)
+
+
+@ufunc(np.float_power)
+def float_power(x: Any, y: Any) -> Any:
+    """`x ** y` in float64 or complex128 at least."""
+    x, y = as_arrays(x, y)
+    dtype = np.dtype(np.complex128 if is_complex(result_dtype(x, y)) else np.float64)
+    return arithmetic.power(cast_to(x, dtype), cast_to(y, dtype))
+
+
+@ufunc(np.heaviside)
+def heaviside(x: Any, y: Any) -> Any:
+    """0 where x < 0, y where x = 0, 1 where x > 0, NaN where x is."""
+    x, y = as_arrays(x, y)
+    dtype = np.result_type(result_dtype(x, y), np.float16)
+    if is_complex(dtype):
+        raise DTypeError("heaviside does not take complex numbers")
+    x, y = cast_to(x, dtype), cast_to(y, dtype)
+    step = select(comparison.greater(x, 0), dtype.type(1), dtype.type(0))
+    step = select(comparison.isnan(x), dtype.type(np.nan), step)
+    return select(comparison.equal(x, 0), y, step)
+
+
+@ufunc(np.ldexp)
+def ldexp(x: Any, exponent: Any) -> Any:
+    """`x · 2**exponent`, by two factors so that a large exponent does not overflow on the way."""
+    x, exponent = _as_float(np.sqrt, x), as_array(exponent)
+    if exponent.dtype.kind not in "bui":
+        raise DTypeError(f"ldexp takes integer exponents, not {exponent.dtype}")
+    exponent = cast_to(exponent, np.int64)
+    half = arithmetic.floor_divide(exponent, 2)
+    first = transcendental.exp2(cast_to(half, x.dtype))
+    second = transcendental.exp2(cast_to(exponent - half, x.dtype))
+    return x * first * second
+
+
+@ufunc(np.frexp)
+def frexp(x: Any) -> tuple[Any, Any]:
+    """Mantissa in [0.5, 1) and exponent of 2."""
+    x = _as_float(np.sqrt, x)
+    exponent = numbers.binary_exponent(x)
+    return ldexp(x, arithmetic.negative(exponent)), exponent
+
+
+@ufunc(np.divmod)
+def divmod(x: Any, y: Any) -> tuple[Any, Any]:
+    """Quotient rounded down, and remainder."""
+    return arithmetic.floor_divide(x, y), arithmetic.remainder(x, y)
+
+
+@ufunc(np.modf)
+def modf(x: Any) -> tuple[Any, Any]:
+    """Fractional and whole part, both with the sign of x."""
+    x = _as_float(np.sqrt, x)
+    whole = arithmetic.trunc(x)
+    infinite = comparison.isinf(x)
+    zero = x.dtype.type(0)
+    fraction = x - select(infinite, zero, whole)
+    return arithmetic.copysign(select(infinite, zero, fraction), x), whole
