@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.render.vector_math import (  # noqa: F401  # families register what they define
+    error_function,
     exponential,
+    gamma,
     hyperbolic,
+    inverse_hyperbolic,
+    inverse_trigonometric,
     logarithm,
+    power,
+    rounding,
     trigonometric,
 )
 from codegen.render.vector_math.builder import LineCollector

@@ -87,9 +87,9 @@ def all_points(name: str, dtype: str, count: int, seed: int) -> list[Array]:
     ]
 
 
-def ulp_error(got: float, exact: Any, form: Format) -> float:
-    """|got − exact| in units of the last place of exact, a finite mpmath number."""
-    exponent = max(int(mpmath.mag(exact)) - 1, 1 - form.bias)
+def ulp_error(got: float, exact: Any, form: Format, unit: Any) -> float:
+    """|got − exact| in units of the last place of `unit`; both are finite mpmath numbers."""
+    exponent = max(int(mpmath.mag(unit)) - 1, 1 - form.bias)
     if not math.isfinite(got):
         # Infinity stands for the first power of two that is out of range.
         if math.isnan(got) or (got > 0) != (exact > 0):
@@ -111,13 +111,16 @@ def measure(name: str, dtype: str, operands: list[Array], results: Array) -> Mea
     wrong: list[tuple[float, ...]] = []
     columns = [operand.tolist() for operand in operands]
     for got, *point in zip(results.tolist(), *columns, strict=True):
-        exact = reference.value(*point)
+        exact = reference.value(dtype, *point)
         if isinstance(exact, float):
             same = got == exact and math.copysign(1, got) == math.copysign(1, exact)
             if not (same or (math.isnan(got) and math.isnan(exact))):
                 wrong.append(tuple(point))
             continue
-        error = ulp_error(got, exact, form)
+        unit = exact
+        if reference.scale is not None:
+            unit = max(abs(exact), reference.scale(*map(mpmath.mpf, point)))
+        error = ulp_error(got, exact, form, unit)
         if error > worst:
             worst, where = error, tuple(point)
     return Measurement(len(results), worst, where, tuple(wrong))

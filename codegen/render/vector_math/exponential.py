@@ -1,4 +1,4 @@
-"""exp, exp2, expm1 and the logistic sigmoid.
+"""exp, exp2 and the logistic sigmoid.
 
 All reduce x = n·log 2 + r with |r| ≤ (log 2)/2 and scale a polynomial of r by 2ⁿ.
 """
@@ -122,3 +122,24 @@ def exp(lanes: Lanes, x: Value) -> Value:
         return exponential_by_table(lanes, x)
     reduction = reduce(lanes, x)
     return scale(lanes, exponential_of_reduced(lanes, reduction.r), reduction, x)
+
+
+@vector_function("exp2", native_single=True)
+def exp2(lanes: Lanes, x: Value) -> Value:
+    """2ˣ, exact for integers."""
+    form = lanes.form
+    bounded = lanes.at_most(x, float(form.bias + 2))
+    bounded = lanes.at_least(bounded, float(-form.bias - form.fraction_bits - 2))
+    shifted = bounded + form.rounder
+    n = shifted - form.rounder
+    high, low = lanes.coefficients("ln2")
+    fraction = bounded - n
+    reduction = Reduction(n, shifted.bits(), lanes.fma(fraction, high, fraction * low))
+    return scale(lanes, exponential_of_reduced(lanes, reduction.r), reduction, bounded)
+
+
+@vector_function("expit", native_single=True)
+def expit(lanes: Lanes, x: Value) -> Value:
+    """1/(1 + e⁻ˣ), also where that is subnormal."""
+    decay = exp(lanes, -x.absolute())
+    return lanes.select(x < 0.0, decay, 1.0) / (decay + 1.0)

@@ -23,13 +23,18 @@ DIGITS = 100
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A polynomial of `degree` for `function` on [low, high], for float64 or float32."""
+    """A polynomial of `degree` for `function` on [low, high], for float64 or float32.
+
+    With a `weight` it is the least-squares polynomial of the errors times that weight, over
+    Chebyshev nodes.
+    """
 
     function: Callable[[Real], Real]
     low: float
     high: float
     degree: int
     bits: int = 64
+    weight: Callable[[Real], Real] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ def rounded(value: Real, bits: int) -> float:
 
 def fit(entry: Fit) -> tuple[float, ...]:
     """Coefficients, lowest first."""
+    if entry.weight is not None:
+        return fit_weighted(entry)
     with mpmath.workdps(DIGITS):
         middle = (mpmath.mpf(entry.low) + mpmath.mpf(entry.high)) / 2
         half = (mpmath.mpf(entry.high) - mpmath.mpf(entry.low)) / 2
@@ -82,6 +89,33 @@ def fit(entry: Fit) -> tuple[float, ...]:
                 above - nodes[k] * below for above, below in zip(shifted, monomials, strict=True)
             ]
             monomials[0] += differences[k]
+        return tuple(rounded(value, entry.bits) for value in monomials)
+
+
+def fit_weighted(entry: Fit) -> tuple[float, ...]:
+    """Coefficients, lowest first, by the normal equations, whose condition 100 digits bear."""
+    with mpmath.workdps(DIGITS):
+        weight = entry.weight or (lambda _: 1)
+        middle = (mpmath.mpf(entry.low) + mpmath.mpf(entry.high)) / 2
+        half = (mpmath.mpf(entry.high) - mpmath.mpf(entry.low)) / 2
+        count, samples_count = entry.degree + 1, 6 * (entry.degree + 1)
+        rows, values = [], []
+        for k in range(samples_count):
+            x = mpmath.cos(mpmath.pi * (2 * k + 1) / (2 * samples_count))
+            factor = weight(middle + half * x)
+            rows.append([factor * x**power for power in range(count)])
+            values.append(factor * entry.function(middle + half * x))
+        matrix, right = mpmath.matrix(rows), mpmath.matrix(values)
+        scaled = mpmath.lu_solve(matrix.T * matrix, matrix.T * right)
+        # From powers of (x − middle)/half to powers of x, by Horner's rule on polynomials.
+        monomials = [mpmath.mpf(0)] * count
+        for k in range(count - 1, -1, -1):
+            shifted = [mpmath.mpf(0), *monomials[:-1]]
+            monomials = [
+                (above - middle * below) / half
+                for above, below in zip(shifted, monomials, strict=True)
+            ]
+            monomials[0] += scaled[k]
         return tuple(rounded(value, entry.bits) for value in monomials)
 
 

@@ -1,14 +1,16 @@
-"""tanh, and expm1 on which the hyperbolic functions rest."""
+"""tanh, sinh, cosh and expm1."""
 
 from __future__ import annotations
 
 from codegen.render.vector_math.exact import Pair, fast_two_sum
-from codegen.render.vector_math.exponential import power_of_two, reduce
+from codegen.render.vector_math.exponential import exponential_of_reduced, power_of_two, reduce
 from codegen.render.vector_math.lanes import Lanes, Value
 from codegen.render.vector_math.registry import vector_function
 
 # Above this, tanh(x/2) is 1 to within half an ulp; below minus this, expm1 is −1.
 SATURATION = 44.0
+# sinh and cosh are infinite above; below, a quarter of 2ⁿ is finite.
+COSH_HIGH = {"float64": 710.5, "float32": 89.5}
 # expm1 is infinite above; below, half of 2ⁿ is finite.
 EXPM1_HIGH = {"float64": 710.0, "float32": 89.0}
 
@@ -47,3 +49,31 @@ def expm1(lanes: Lanes, x: Value) -> Value:
     half = half_expm1(lanes, lanes.at_least(bounded, -SATURATION)).rounded()
     # A subnormal would lose its last bit by halving; the test also keeps −0.
     return lanes.select(x.absolute() < lanes.form.smallest_normal * 4, x, half + half)
+
+
+def half_exponentials(lanes: Lanes, magnitude: Value) -> tuple[Value, Value]:
+    """eˣ/2 and e⁻ˣ/2 for x ≥ 0, the former finite as long as cosh x is."""
+    bounded = lanes.at_most(magnitude, COSH_HIGH[lanes.form.name])
+    reduction = reduce(lanes, bounded)
+    power = power_of_two(lanes, reduction.encoded, -2)
+    quarter = exponential_of_reduced(lanes, reduction.r) * power
+    return quarter + quarter, 0.125 / quarter
+
+
+@vector_function("cosh", native_single=True)
+def cosh(lanes: Lanes, x: Value) -> Value:
+    """Hyperbolic cosine."""
+    growth, decay = half_exponentials(lanes, x.absolute())
+    return growth + decay
+
+
+@vector_function("sinh", native_single=True)
+def sinh(lanes: Lanes, x: Value) -> Value:
+    """Hyperbolic sine: its series up to 1, above that the difference of two exponentials."""
+    magnitude = x.absolute()
+    growth, decay = half_exponentials(lanes, magnitude)
+    large = (growth - decay).with_sign_of(x)
+    z = x * x
+    tail = lanes.polynomial(z, lanes.coefficients("sinh_tail"))
+    small = lanes.select(z < lanes.form.smallest_normal, x, lanes.fma(x * z, tail, x))
+    return lanes.select(magnitude < 1.0, small, large)

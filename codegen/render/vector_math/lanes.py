@@ -7,6 +7,7 @@ expression, and without fast-math flags, so results have the same bits at every 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -54,11 +55,21 @@ FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
 class Lanes:
     """Vectors of `width` lanes of one format, written into `builder`."""
 
-    def __init__(self, builder: LineCollector, form: Format, width: int, target: Target) -> None:
+    def __init__(
+        self,
+        builder: LineCollector,
+        form: Format,
+        width: int,
+        target: Target,
+        *,
+        rounds_to_single: bool = False,
+    ) -> None:
         self.builder = builder
         self.form = form
         self.width = width
         self.target = target
+        # The result will be rounded to float32, so half the digits are enough.
+        self.rounds_to_single = rounds_to_single
         self._types: dict[Kind, str] = {
             "float": self.vector_type(form.float_type),
             "int": self.vector_type(form.int_type),
@@ -89,8 +100,8 @@ class Lanes:
     # Constants.
 
     def number(self, constant: float) -> Value:
-        """A float constant in every lane."""
-        literal = splat(self.form.float_type, float_literal(float(constant)), self.width)
+        """A float constant in every lane, rounded to the format."""
+        literal = splat(self.form.float_type, self.scalar_literal(constant), self.width)
         return Value(self, literal, "float")
 
     def integer(self, constant: int) -> Value:
@@ -101,8 +112,10 @@ class Lanes:
         return Value(self, splat(self.form.int_type, str(wrapped), self.width), "int")
 
     def scalar_literal(self, constant: float) -> str:
-        """The literal of one lane's float constant."""
-        return float_literal(constant)
+        """The literal of one lane's float constant, rounded to the format."""
+        if self.form.bits == 32:
+            constant = struct.unpack("<f", struct.pack("<f", constant))[0]
+        return float_literal(float(constant))
 
     def lift(self, operand: Value | float | int, kind: Kind) -> Value:
         """A Python number as a constant of `kind`; a value as it is."""
@@ -113,6 +126,11 @@ class Lanes:
     def coefficients(self, name: str) -> tuple[float, ...]:
         """The table entry `name` fitted for this format."""
         return COEFFICIENTS[f"{name}_{self.form.short}"]
+
+    def short_coefficients(self, name: str) -> tuple[float, ...]:
+        """As `coefficients`, but the float32 ones where the result is rounded to that."""
+        short = "f32" if self.rounds_to_single else self.form.short
+        return COEFFICIENTS[f"{name}_{short}"]
 
     # Operations.
 
@@ -179,9 +197,7 @@ class Lanes:
             return mask.register
         integer = f"i{self.width}"
         packed = self.builder.fresh()
-        self.builder.line(
-            f"{packed} = bitcast {self._types['mask']} {mask.register} to {integer}"
-        )
+        self.builder.line(f"{packed} = bitcast {self._types['mask']} {mask.register} to {integer}")
         result = self.builder.fresh()
         self.builder.line(f"{result} = icmp ne {integer} {packed}, 0")
         return result
@@ -191,9 +207,7 @@ class Lanes:
         if x.lanes.form.bits == self.form.bits:
             return Value(self, x.register, x.kind)
         operation = "fpext" if self.form.bits > x.lanes.form.bits else "fptrunc"
-        return self.write(
-            "float", f"{operation} {x.type} {x.register} to {self._types['float']}"
-        )
+        return self.write("float", f"{operation} {x.type} {x.register} to {self._types['float']}")
 
 
 class Value:

@@ -134,9 +134,7 @@ def _define_scalar_reduction(builder: LineCollector, period: Period, fma: bool) 
     table = "@tracer_inverse_pi"
     padded = INVERSE_PI_BITS.to_bytes(_TABLE_BYTES, "little")
     text = "".join(f"\\{byte:02X}" for byte in padded)
-    builder.constants[table] = (
-        f'{table} = internal constant [{_TABLE_BYTES} x i8] c"{text}"'
-    )
+    builder.constants[table] = f'{table} = internal constant [{_TABLE_BYTES} x i8] c"{text}"'
     builder.declarations |= {
         "declare i256 @llvm.ctlz.i256(i256, i1)",
         "declare double @llvm.fma.f64(double, double, double)",

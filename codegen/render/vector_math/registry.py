@@ -45,5 +45,5 @@ def apply(function: Function, lanes: Lanes, *operands: Value) -> Value:
     """Writes a function in `lanes`, by way of wider arithmetic where its kernel needs that."""
     if function.native_single or lanes.form is FLOAT64:
         return function.kernel(lanes, *operands)
-    wide = Lanes(lanes.builder, FLOAT64, lanes.width, lanes.target)
+    wide = Lanes(lanes.builder, FLOAT64, lanes.width, lanes.target, rounds_to_single=True)
     return lanes.convert(function.kernel(wide, *map(wide.convert, operands)))

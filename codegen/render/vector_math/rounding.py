@@ -1,0 +1,109 @@
+"""Rounding, signs, square roots and remainders: one instruction each, or few."""
+
+from __future__ import annotations
+
+from codegen.render.vector_math.lanes import Lanes, Value
+from codegen.render.vector_math.registry import vector_function
+
+
+@vector_function("sqrt", native_single=True)
+def sqrt(lanes: Lanes, x: Value) -> Value:
+    """Square root, correctly rounded."""
+    return x.square_root()
+
+
+@vector_function("floor", native_single=True)
+def floor(lanes: Lanes, x: Value) -> Value:
+    """The greatest integer not above x."""
+    return lanes.call("llvm.floor", x)
+
+
+@vector_function("ceil", native_single=True)
+def ceil(lanes: Lanes, x: Value) -> Value:
+    """The least integer not below x."""
+    return lanes.call("llvm.ceil", x)
+
+
+@vector_function("trunc", native_single=True)
+def trunc(lanes: Lanes, x: Value) -> Value:
+    """The integer next to x towards zero."""
+    return lanes.call("llvm.trunc", x)
+
+
+@vector_function("rint", native_single=True)
+def rint(lanes: Lanes, x: Value) -> Value:
+    """The nearest integer, of two the even one."""
+    return lanes.call("llvm.rint", x)
+
+
+@vector_function("copysign", 2, native_single=True)
+def copysign(lanes: Lanes, x: Value, y: Value) -> Value:
+    """|x| with the sign bit of y."""
+    return x.with_sign_of(y)
+
+
+def _long_division(lanes: Lanes, x: Value, y: Value) -> Value:
+    """The exact remainder by LLVM's `frem`, a library call a lane, out of line."""
+    builder = lanes.builder
+    vector = x.type
+    name = f"@tracer_long_division_{lanes.form.short}x{lanes.width}"
+    builder.definitions[name] = (
+        f"define internal {vector} {name}({vector} %x, {vector} %y) noinline cold {{\n"
+        f"  %r = frem {vector} %x, %y\n  ret {vector} %r\n}}"
+    )
+    return lanes.write(
+        "float", f"call {vector} {name}({vector} {x.register}, {vector} {y.register})"
+    )
+
+
+@vector_function("fmod", 2, native_single=True)
+def fmod(lanes: Lanes, x: Value, y: Value) -> Value:
+    """The exact remainder of truncated division, with the sign of x.
+
+    The quotient's integer part is at most one too large, which shows in the remainder's sign.
+    A branch leads to long division where a quotient has more digits than the format.
+    """
+    if not lanes.target.fma:
+        return _long_division(lanes, x, y)
+    dividend, divisor = x.absolute(), y.absolute()
+    quotient = dividend / divisor
+    whole = lanes.call("llvm.trunc", quotient)
+    rest = lanes.fma(-whole, divisor, dividend)
+    rest = lanes.select(rest < 0.0, rest + divisor, rest)
+    rest = lanes.select(dividend < divisor, dividend, rest)
+    usual = rest.with_sign_of(x)
+    builder = lanes.builder
+    long, done = builder.fresh_label("long"), builder.fresh_label("divided")
+    usual_block = builder.block
+    too_large = lanes.any(quotient >= 2.0**lanes.form.fraction_bits)
+    builder.line(f"br i1 {too_large}, label %{long}, label %{done}")
+    builder.start_block(long)
+    exact = _long_division(lanes, x, y)
+    builder.line(f"br label %{done}")
+    builder.start_block(done)
+    return lanes.write(
+        "float",
+        f"phi {x.type} [ {usual.register}, %{usual_block} ], [ {exact.register}, %{long} ]",
+    )
+
+
+@vector_function("remainder", 2, native_single=True)
+def remainder(lanes: Lanes, x: Value, y: Value) -> Value:
+    """The remainder of floored division, with the sign of y, as `numpy.remainder`."""
+    rest = fmod(lanes, x, y)
+    moved = lanes.select((rest < 0.0) ^ (y < 0.0), rest + y, rest)
+    return lanes.select(rest == 0.0, lanes.number(0.0).with_sign_of(y), moved)
+
+
+@vector_function("floor_divide", 2, native_single=True)
+def floor_divide(lanes: Lanes, x: Value, y: Value) -> Value:
+    """⌊x/y⌋ consistent with `remainder`, as `numpy.floor_divide`."""
+    rest = fmod(lanes, x, y)
+    quotient = (x - rest) / y
+    below = (rest != 0.0) & ((rest < 0.0) ^ (y < 0.0))
+    quotient = lanes.select(below, quotient - 1.0, quotient)
+    whole = lanes.call("llvm.floor", quotient)
+    whole = lanes.select(quotient - whole > 0.5, whole + 1.0, whole)
+    ratio = x / y
+    whole = lanes.select(quotient == 0.0, lanes.number(0.0).with_sign_of(ratio), whole)
+    return lanes.select(y == 0.0, ratio, whole)
