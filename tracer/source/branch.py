@@ -14,11 +14,11 @@ from tracer.source.jumps import is_hidden
 from tracer.source.memory import UNBOUND, Memory, Slot, Undefined
 from tracer.source.protocol import Host
 from tracer.source.values import (
-    NUMBERS,
     Again,
     default_type,
     describe,
     flatten,
+    frozen,
     is_array,
     is_same,
     is_unbound,
@@ -36,7 +36,7 @@ Dtypes = tuple[np.dtype[Any] | None, ...]
 @dataclass
 class _Plan:
     """What a trace of both branches has taught: which places they change, and for each leaf its dtype (None: it is
-    no array, or the same Python number in both). A place that one branch leaves unbound has None for all, unless
+    no array, or the same in both). A place that one branch leaves unbound has None for all, unless
     it is hidden: then that branch hands over zeros of the shapes in `fills`."""
 
     paths: tuple[str, ...]
@@ -63,7 +63,7 @@ class Branch:
         self.branches = branches
         self.otherwise = otherwise
         # Where a branch is a function of ours, those of the user's that it calls are given as `reach`.
-        functions = [f for f in (*reach, *branches) if isinstance(f, FunctionType)]
+        functions = [f for f in (reach or branches) if isinstance(f, FunctionType)]
         self.memory = Memory(host, functions)
         self.code: CodeType = functions[0].__code__
         self.dead = frozenset(dead)
@@ -112,9 +112,9 @@ class Branch:
         known = set(self.plan.paths)
         new = tuple(slot.path for slot in self.memory.changed(self.dead) if slot.path not in known)
         paths = (*self.plan.paths, *new)
-        side = {path: self.slots[path].read() for path in paths}
+        side = {path: frozen(self.slots[path].read(), self.host) for path in paths}
+        self.sides[which] = {**side, RETURNED: frozen(returned, self.host)}
         self.memory.restore()
-        self.sides[which] = {**side, RETURNED: returned}
         if which == 1:
             self._agree(tuple(dict.fromkeys((*self.sides[0], *paths))))
         return self._leaves(which)
@@ -150,7 +150,7 @@ class Branch:
         dtypes: list[np.dtype[Any] | None] = []
         for one, two in zip(leaves, others, strict=True):
             arrays = is_array(one, self.host), is_array(two, self.host)
-            if is_same(one, two) and not (all(arrays) and type(one) not in NUMBERS):
+            if self._unchanged(one, two):
                 dtypes.append(None)
                 continue
             dtype = joint_dtype(one, two, self.host) if all(arrays) else None
@@ -158,6 +158,12 @@ class Branch:
                 raise self._mismatch(path, one, two)
             dtypes.append(dtype)
         plan.dtypes[path] = tuple(dtypes)
+
+    def _unchanged(self, one: Any, two: Any) -> bool:
+        """Whether a leaf is the same in both branches, so that it need not pass through the node."""
+        if self.host.is_traced(one):
+            return self.host.is_traced(two) and self.host.same_value(one, two)
+        return is_same(one, two) and not isinstance(one, np.ndarray)
 
     def _leaves(self, which: int) -> list[Any]:
         """The arrays that this side hands over."""

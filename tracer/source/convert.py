@@ -29,7 +29,8 @@ class _Known:
         key = id(original)
         self.code = code
         self.reason = reason
-        self.reference = weakref.ref(original, lambda _: _known.pop(key, None))
+        known = _known  # bound here: at the end of the process the module may be gone first
+        self.reference = weakref.ref(original, lambda _: known.pop(key, None))
 
 
 _known: dict[int, _Known] = {}
@@ -99,12 +100,9 @@ def _converted_code(function: FunctionType) -> CodeType:
     class_name = _class_name(original.co_qualname)
     _drop_outside(node)
     rewriter = Rewriter(class_name)
-    made: ast.stmt
-    if isinstance(node, ast.Lambda):
-        made = ast.Expr(rewriter.expression(node))
-    else:
-        made = rewriter.definition(node)
-    body = [made]
+    body: list[ast.stmt] = [
+        ast.Expr(rewriter.expression(node)) if isinstance(node, ast.Lambda) else rewriter.definition(node)
+    ]
     if class_name is not None:  # Python spells private names by their class
         body = [ast.ClassDef(class_name, bases=[], keywords=[], body=body, decorator_list=[])]
     names = [name for name in (*original.co_freevars, OPERATORS) if name != "__class__"]
@@ -115,8 +113,7 @@ def _converted_code(function: FunctionType) -> CodeType:
         body=body,
         decorator_list=[],
     )
-    module = ast.Module([ast.fix_missing_locations(ast.copy_location(factory, node))], [])
-    ast.fix_missing_locations(module)
+    module = ast.fix_missing_locations(ast.Module([ast.copy_location(factory, node)], []))
     flags = original.co_flags & _FUTURE_FLAGS
     compiled = compile(module, original.co_filename, "exec", flags=flags, dont_inherit=True)
     code = _inner(_inner(compiled, _FACTORY), class_name) if class_name else _inner(compiled, _FACTORY)

@@ -6,13 +6,16 @@ Works on statements without jumps, so that one pass from the end to the beginnin
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 Names = frozenset[str]
 NOTHING: Names = frozenset()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+_LEAVES = (ast.Constant, ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 
 
 @dataclass
@@ -24,63 +27,87 @@ class Usage:
     captured: set[str] = field(default_factory=set)
     global_names: set[str] = field(default_factory=set)
     nonlocal_names: set[str] = field(default_factory=set)
-    updates_only: set[str] = field(default_factory=set)
+
+    def add(self, other: Usage) -> None:
+        """Add what another piece does."""
+        self.reads |= other.reads
+        self.binds |= other.binds
+        self.captured |= other.captured
+        self.global_names |= other.global_names
+        self.nonlocal_names |= other.nonlocal_names
 
     def scan(self, node: ast.AST) -> None:
-        """Add what `node` does."""
+        """Add what `node` does. What a statement does is written on it, so that it is worked out once."""
         if isinstance(node, ast.Name):
-            (self.reads if isinstance(node.ctx, ast.Load) else self.binds).add(node.id)
-        elif isinstance(node, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
-            self._nested(node)
-            return
+            (self.reads if type(node.ctx) is ast.Load else self.binds).add(node.id)
+        elif isinstance(node, ast.stmt):
+            known: Usage | None = getattr(node, "usage", None)
+            if known is None:
+                known = node.usage = Usage()  # type: ignore[attr-defined]
+                known._statement(node)
+            self.add(known)
+        elif isinstance(node, ast.Lambda):
+            self._function(_defaults(node.args), [node.body])
         elif isinstance(node, _COMPREHENSIONS):
             self._comprehension(node)
+        else:
+            if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
+                self.binds.add(node.name)
+            elif isinstance(node, ast.MatchMapping) and node.rest:
+                self.binds.add(node.rest)
+            self._children(node)
+
+    def _children(self, node: ast.AST) -> None:
+        for child in children(node):
+            self.scan(child)
+
+    def _statement(self, node: ast.stmt) -> None:
+        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+            self.binds.add(node.name)
+            outside: list[ast.AST] = list(node.decorator_list)
+            outside += (
+                [*node.bases, *node.keywords] if isinstance(node, ast.ClassDef) else _defaults(node.args)
+            )
+            self._function(outside, node.body)
             return
-        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             self.reads.add(node.target.id)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             self.binds |= {(a.asname or a.name).partition(".")[0] for a in node.names}
-        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
-            self.binds.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            self.binds.add(node.rest)
         elif isinstance(node, ast.Global):
             self.global_names |= set(node.names)
         elif isinstance(node, ast.Nonlocal):
             self.nonlocal_names |= set(node.names)
         elif isinstance(node, ast.Delete):
             self.reads |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        for child in ast.iter_child_nodes(node):
-            self.scan(child)
+        self._children(node)
 
-    def _nested(self, node: ast.AST) -> None:
+    def _function(self, outside: Iterable[ast.AST], body: Iterable[ast.AST]) -> None:
         """A function or class inside: it may read and write our names at any later time."""
-        inner = Usage()
-        if isinstance(node, ast.Lambda):
-            outside: Iterable[ast.AST] = _defaults(node.args)
-            inner.scan(node.body)
-        elif isinstance(node, _FUNCTIONS):
-            outside = [*node.decorator_list, *_defaults(node.args)]
-            inner = usage(node.body)
-            self.binds.add(node.name)
-        else:
-            assert isinstance(node, ast.ClassDef), "only functions and classes open a scope"
-            outside = [*node.decorator_list, *node.bases, *node.keywords]
-            inner = usage(node.body)
-            self.binds.add(node.name)
         for part in outside:
             self.scan(part)
+        inner = usage(body)
         self.captured |= inner.reads | inner.nonlocal_names | inner.captured
         self.reads |= inner.reads
 
     def _comprehension(self, node: ast.AST) -> None:
         inner = Usage()
-        for child in ast.iter_child_nodes(node):
-            inner.scan(child)
-        walrus = {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
+        inner._children(node)
         self.reads |= inner.reads
-        self.binds |= walrus
+        self.binds |= {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
         self.captured |= inner.captured
+
+
+def children(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes right below `node`, without those that cannot hold a name."""
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            for item in value:
+                if isinstance(item, ast.AST) and not isinstance(item, _LEAVES):
+                    yield item
+        elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+            yield value
 
 
 def usage(nodes: Iterable[ast.AST]) -> Usage:
@@ -103,7 +130,7 @@ def updated_only(statements: list[ast.stmt]) -> Names:
             counts[node.target.id] = counts.get(node.target.id, 0) - 1
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             counts[node.id] = counts.get(node.id, 0) + 1
-        waiting += ast.iter_child_nodes(node)
+        waiting += children(node)
     return frozenset(name for name in updates if counts[name] == 0)
 
 
@@ -160,6 +187,13 @@ def _effect(statements: list[ast.stmt]) -> tuple[set[str], set[str] | None]:
 
 
 def _statement_effect(node: ast.stmt) -> tuple[set[str], set[str] | None]:
+    known: tuple[set[str], set[str] | None] | None = getattr(node, "effect", None)
+    if known is None:
+        known = node.effect = _worked_out(node)  # type: ignore[attr-defined]
+    return known
+
+
+def _worked_out(node: ast.stmt) -> tuple[set[str], set[str] | None]:
     if isinstance(node, ast.If):
         first, first_bound = _effect(node.body)
         second, second_bound = _effect(node.orelse)

@@ -11,6 +11,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tracer.source.flow import children
+
 RETURNED = "__returned__"  # the flag of an early return
 RESULT = "__result__"  # and its value
 Flags = frozenset[str]
@@ -64,9 +66,8 @@ class Jumps:
             result += self._statement(statement, None)[0]
             returned = ast.Return(ast.Name(RESULT, ast.Load()))
             return [*result, _if(_any({RETURNED}), [returned], self._tail(rest), statement)]
-        last = statements[-1] if statements else None
         returned = ast.Return(ast.Constant(None))
-        return [*result, ast.copy_location(returned, last) if last else _placed(returned)]
+        return [*result, ast.copy_location(returned, statements[-1]) if statements else returned]
 
     def _block(self, statements: list[ast.stmt], loop: _Loop | None) -> tuple[list[ast.stmt], Flags]:
         """The statements without jumps, and the flags that they may raise."""
@@ -169,7 +170,7 @@ def _own(statements: list[ast.stmt]) -> Iterator[ast.AST]:
         node = waiting.pop()
         yield node
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            waiting += ast.iter_child_nodes(node)
+            waiting += children(node)
 
 
 def contains(statements: list[ast.stmt], kind: type[ast.AST]) -> bool:
@@ -189,18 +190,14 @@ def _ends(statements: list[ast.stmt]) -> bool:
     return False
 
 
-def _placed(node: ast.stmt) -> ast.stmt:
-    return ast.fix_missing_locations(node)
-
-
 def _assign(name: str, value: ast.expr, at: ast.stmt) -> ast.stmt:
     node = ast.Assign([ast.Name(name, ast.Store())], value)
-    return ast.fix_missing_locations(ast.copy_location(node, at))
+    return ast.copy_location(node, at)
 
 
 def _if(test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt], at: ast.stmt) -> ast.stmt:
     node = ast.If(test, body, orelse)
-    return ast.fix_missing_locations(ast.copy_location(node, at))
+    return ast.copy_location(node, at)
 
 
 def _any(flags: Flags | set[str] | list[str]) -> ast.expr:

@@ -19,6 +19,7 @@ from tracer.source.values import (
     default_type,
     describe,
     flatten,
+    frozen,
     is_array,
     is_same,
     is_unbound,
@@ -38,11 +39,15 @@ class _Plan:
     found    places that it changes besides the variables which it assigns
     rebound  variables that it assigns by `+=` alone, and yet to another object
     casts    (path, leaf) of a Python number before the loop → the dtype that the body makes of it
+    fixed    variables that it leaves as they are: they are not carried
+    loose    those of which that was said too early
     fills    variables that are unbound before the loop → the structure and types that the body gives them
     """
 
     found: tuple[str, ...] = ()
     rebound: frozenset[str] = frozenset()
+    fixed: frozenset[str] = frozenset()
+    loose: frozenset[str] = frozenset()
     casts: dict[tuple[str, int], np.dtype[Any]] = field(default_factory=dict)
     fills: dict[str, tuple[Any, tuple[Type, ...]]] = field(default_factory=dict)
 
@@ -83,7 +88,8 @@ class Loop:
         self.plan: _Plan = plans.get(self.key) or _Plan()
         self.surely_runs = False
         self._carried: list[_Carried] = []
-        self._late: dict[str, Any] = {}
+        self._late: dict[str, Slot] = {}
+        self._fixed: dict[str, Any] = {}
 
     @property
     def touches_abstract(self) -> bool:
@@ -118,7 +124,7 @@ class Loop:
         self.memory.restore()
         self._write(carry)
         self.body(*arguments)
-        result = self._collect()
+        result = self._collect(carry)
         self.memory.restore()
         return result
 
@@ -144,8 +150,7 @@ class Loop:
 
     def _begin(self) -> Leaves:
         """Decide what is carried; the initial carry."""
-        self._carried = []
-        self._late = {}
+        self._carried, self._late, self._fixed = [], {}, {}
         places = {slot.path: (slot, before) for slot, before in self.memory.places()}
         arrays = {id(slot.tracer): slot for slot, _ in self.memory.arrays}
         paths: dict[str, None] = {}
@@ -164,6 +169,9 @@ class Loop:
         return [leaf for carried in self._carried for leaf in self._arrays(carried, carried.leaves)]
 
     def _carry(self, slot: Slot, before: Any) -> None:
+        if slot.path in self.plan.fixed:
+            self._fixed[slot.path] = before
+            return
         if is_unbound(before):
             if slot.path not in self.plan.fills:
                 self._late[slot.path] = slot
@@ -192,7 +200,7 @@ class Loop:
             leaves = [next(waiting) if array else leaf for leaf, array in pairs]
             carried.slot.write(unflatten(carried.structure, leaves))
 
-    def _collect(self) -> Leaves:
+    def _collect(self, carry: Leaves) -> Leaves:
         """What the body made of the carry; `Again` where it taught something."""
         resized = self.memory.resized()
         if resized is not None:
@@ -204,21 +212,29 @@ class Loop:
         inplace = {id(c.slot.tracer) for c in self._carried if isinstance(c.slot, ArraySlot)}
         rebound = set()
         found = []
+        loose = set()
         for slot in self.memory.changed(frozenset()):
             if slot.path in known:
+                continue
+            if slot.path in self._fixed:
+                if not self._equal(self._fixed[slot.path], slot.read()):
+                    loose.add(slot.path)
                 continue
             if slot.path in self.updates and slot.path not in self.plan.rebound:
                 rebound.add(slot.path)
             elif not (isinstance(slot, ArraySlot) and id(slot.tracer) in inplace):
                 found.append(slot.path)
+        if loose:
+            self._learn(fixed=self.plan.fixed - loose, loose=self.plan.loose | loose)
         if found or rebound:
             paths = tuple(dict.fromkeys((*self.plan.found, *found)))
             self._learn(found=paths, rebound=self.plan.rebound | rebound)
         self._fill()
         result: Leaves = []
         casts: dict[tuple[str, int], np.dtype[Any]] = {}
+        self._fix(carry)
         for carried in self._carried:
-            value = carried.slot.read()
+            value = frozen(carried.slot.read(), self.host)
             leaves, structure = flatten(value)
             if structure != carried.structure:
                 raise self._changes(carried.slot.path, unflatten(carried.structure, carried.leaves), value)
@@ -229,6 +245,30 @@ class Loop:
         if casts:
             self._learn(casts={**self.plan.casts, **casts})
         return result
+
+    def _fix(self, carry: Leaves) -> None:
+        """What the body leaves alone (flags of jumps that no path takes) need not be carried."""
+        waiting = iter(carry)
+        fixed = set()
+        for carried in self._carried:
+            pairs = zip(carried.leaves, carried.arrays, strict=True)
+            began = unflatten(carried.structure, [next(waiting) if a else leaf for leaf, a in pairs])
+            if carried.slot.path not in self.plan.loose and self._equal(began, carried.slot.read()):
+                fixed.add(carried.slot.path)
+        if fixed:
+            self._learn(fixed=self.plan.fixed | fixed)
+
+    def _equal(self, first: Any, second: Any) -> bool:
+        """Whether two values are the same arrays and Python values."""
+        if is_unbound(first) or is_unbound(second):
+            return first is second
+        (leaves, structure), (others, other_structure) = flatten(first), flatten(second)
+        return structure == other_structure and all(map(self._same_leaf, leaves, others))
+
+    def _same_leaf(self, one: Any, two: Any) -> bool:
+        if self.host.is_traced(one):
+            return self.host.is_traced(two) and self.host.same_value(one, two)
+        return is_same(one, two)
 
     def _fill(self) -> None:
         """Variables that the body binds first: carried from zeros on, where nobody can see the zeros."""
@@ -254,10 +294,10 @@ class Loop:
                 return leaf
             raise self._changes(path, before, leaf)
         (dtype, shape), (new_dtype, new_shape) = default_type(before, self.host), default_type(leaf, self.host)
-        if shape == new_shape and dtype == new_dtype:
-            return leaf
         if shape == new_shape and type(leaf) in NUMBERS and takes(leaf, dtype):
             return self.host.cast(leaf, dtype)
+        if shape == new_shape and dtype == new_dtype:
+            return leaf
         was_number = carried.numbers[position] and (path, position) not in self.plan.casts
         number = before.item() if was_number and shape == () else None
         if shape == new_shape and number is not None and takes(number, new_dtype):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
 import site
 import sys
 import sysconfig
@@ -144,7 +145,7 @@ class Memory:
         self._containers: list[tuple[Any, Any, str]] = []
         self._contents: list[tuple[np.ndarray[Any, Any], bytes, str]] = []
         self._seen: dict[Any, Any] = {}
-        self._folders = (*_library_folders(), *host.own_folders)
+        self._folders = library_folders(host)
         waiting: deque[tuple[Any, str]] = deque()
         for function in functions:
             if isinstance(function, FunctionType):
@@ -317,8 +318,13 @@ def _global_names(code: CodeType) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*code.co_names, *(n for part in nested for n in _global_names(part)))))
 
 
+def library_folders(host: Host) -> tuple[str, ...]:
+    """Where functions lie that are not converted, and objects whose attributes are not compared."""
+    return (*_python_folders(), os.path.dirname(__file__), *host.own_folders)
+
+
 @functools.cache
-def _library_folders() -> tuple[str, ...]:
+def _python_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found.update(site.getsitepackages(), [site.getusersitepackages()])

@@ -18,7 +18,7 @@ from tracer.source.callees import Callees
 from tracer.source.convert import convert, is_converted
 from tracer.source.iterables import Counted, Enumerated, TracedRange, Zipped, counted
 from tracer.source.loops import Loop
-from tracer.source.memory import Undefined, _library_folders, is_library
+from tracer.source.memory import Undefined, is_library, library_folders
 from tracer.source.protocol import Host
 from tracer.source.values import place
 
@@ -40,7 +40,7 @@ class Operators:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._callees = Callees(host).table
-        self._folders = (*_library_folders(), *host.own_folders)
+        self._folders = library_folders(host)
         self._plans: dict[Any, Any] = {}
         self._loops = 0  # traced loops around the running code
         self._counted_forms = {
@@ -278,8 +278,8 @@ class Operators:
         if answer is True:
             return
         try:
-            self._counted_loop(items, 1, body, stop, outputs, updates)
-            return
+            if self._counted_loop(items, 1, body, stop, outputs, updates):
+                return
         except Exception as error:  # whatever is the user's own mistake occurs again below
             where = place(body.__code__)
             self.host.note(f"{where}: the loop of {items.length} turns is unrolled, because: {error}")

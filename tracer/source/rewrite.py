@@ -54,12 +54,10 @@ class Rewriter(ast.NodeTransformer):
         """The function rewritten; its decorators and defaults are left alone."""
         parameters = _parameter_names(node.args)
         self._first_argument = parameters[0] if parameters else None
+        node.body = Jumps().function(node.body)
         self._used = usage(node.body)
         declared = frozenset(self._used.global_names | self._used.nonlocal_names)
         self._own = (frozenset(self._used.binds) | frozenset(parameters)) - declared
-        node.body = Jumps().function(node.body)
-        self._used.binds |= usage(node.body).binds
-        self._own |= frozenset(self._used.binds) - declared
         always = frozenset(self._used.captured) | declared
         annotate(node.body, always, always)
         direct = _bound_directly(node.body) | frozenset(parameters)
@@ -164,7 +162,7 @@ class Rewriter(ast.NodeTransformer):
             stop = self.visit(_lambda(_at(_flags(stops), node)))
         arguments = [iterated, _name(body.name), stop, outputs, updates]
         call = _at(ast.Expr(self._call("for_", arguments, node)), node)
-        return [ast.fix_missing_locations(body), call]
+        return [body, call]
 
     def _loop_body(
         self, statements: list[ast.stmt], live: Names, at: ast.stmt
@@ -190,6 +188,7 @@ class Rewriter(ast.NodeTransformer):
     ) -> ast.FunctionDef:
         """A function of these statements, which writes the `shared` names of the function around it."""
         self._counter[0] += 1
+        name = f"__{kind}_{self._counter[0]}__"
         bound = frozenset(usage(statements).binds) - shared
         outer, self._own = self._own, self._own | bound
         body = self._statements(statements)
@@ -203,7 +202,7 @@ class Rewriter(ast.NodeTransformer):
         if shared_globals:
             declarations.append(ast.Global(sorted(shared_globals)))
         function = ast.FunctionDef(
-            name=f"__{kind}_{self._counter[0]}__",
+            name=name,
             args=ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]),
             body=declarations + body,
             decorator_list=[],
@@ -310,7 +309,7 @@ class Rewriter(ast.NodeTransformer):
 
 
 def _at(node: Any, at: ast.AST) -> Any:
-    return ast.fix_missing_locations(ast.copy_location(node, at))
+    return ast.copy_location(node, at)
 
 
 def _name(name: str) -> ast.Name:

@@ -37,6 +37,12 @@ def unflatten(structure: Any, leaves: list[Any]) -> Any:
     return optree.tree_unflatten(structure, leaves)
 
 
+def frozen(value: Any, host: Host) -> Any:
+    """`value` with its traced arrays copied, so that they stay what they are when those are put back."""
+    leaves, structure = flatten(value)
+    return unflatten(structure, [host.copy(leaf) if host.is_traced(leaf) else leaf for leaf in leaves])
+
+
 def is_unbound(value: Any) -> bool:
     """Whether a variable is unbound on at least one path."""
     return value is UNBOUND or type(value) is Undefined
