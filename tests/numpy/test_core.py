@@ -1,0 +1,35 @@
+"""NumPy's functions on traced arrays: values, shapes, dtypes, types of graphs, derivatives."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import tracer.numpy as tnp
+from tests.numpy import array_cases, core_cases
+from tests.numpy.compare import Case, check_derivatives, check_eager, check_graph
+
+CASES = [*core_cases.CASES, *array_cases.CASES]
+
+
+def test_names_are_unique() -> None:
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("namespace", [np, tnp], ids=["numpy", "tracer.numpy"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_eager_value_is_that_of_numpy(case: Case, namespace: ModuleType) -> None:
+    check_eager(case, namespace)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.abstract], ids=str)
+def test_graph_has_the_types_and_values_of_numpy(case: Case) -> None:
+    check_graph(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.derivatives], ids=str)
+def test_derivatives_agree_with_numerical_ones(case: Case) -> None:
+    check_derivatives(case)
