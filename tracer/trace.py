@@ -24,7 +24,7 @@ from tracer.errors import (
     NotAnArrayError,
 )
 from tracer.graph.nodes import Constant, Graph, Node, Source, Variable
-from tracer.graph.primitive import Primitive
+from tracer.graph.primitive import REGISTRY, Primitive
 from tracer.source_lines import user_source
 from tracer.types import PYTHON_SCALARS, ArrayType, check_dtype
 
@@ -118,10 +118,11 @@ class Trace:
 
     carries_values = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, reverse: bool = False) -> None:
         self.level = next(_levels)
         self.nodes: list[Node] = []
         self.closed = False
+        self.reverse = reverse  # its nodes will be pulled back through, so that residuals are worth storing
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         """Write a node down; its result(s) as tracers."""
@@ -153,18 +154,29 @@ class ValueTrace(Trace):
                 operand = operand.copy()  # the caller may overwrite what the adjoint will read
             recorded.append(operand)
             values.append(operand)
-        value = bind(primitive, *values, **params)
         if primitive.multiple:
-            results = tuple(Variable(type_of(item), self, item) for item in value)
-            source = value[0].variable.trace.nodes[-1].source if is_tracer(value[0]) else state.source
-            self.nodes.append(Node(primitive, tuple(recorded), params, results, source))
-            return tuple(Tracer(result) for result in results)
+            return self._record_multiple(primitive, recorded, values, params)
+        value = bind(primitive, *values, **params)
         result = Variable(ArrayType(value.dtype, value.shape), self, value)
         source = state.source
         if type(value) is Tracer:
             source = value.variable.trace.nodes[-1].source
         self.nodes.append(Node(primitive, tuple(recorded), params, (result,), source))
         return Tracer(result)
+
+    def _record_multiple(
+        self, primitive: Primitive, recorded: list[Any], values: list[Any], params: dict[str, Any]
+    ) -> tuple[Tracer, ...]:
+        residuals = None
+        active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in recorded]
+        if self.reverse and primitive.forward_rule is not None and any(active):
+            value, residuals = primitive.forward_rule(values, active, **params)
+        else:
+            value = bind(primitive, *values, **params)
+        results = tuple(Variable(type_of(item), self, item) for item in value)
+        source = value[0].variable.trace.nodes[-1].source if is_tracer(value[0]) else state.source
+        self.nodes.append(Node(primitive, tuple(recorded), params, results, source, residuals))
+        return tuple(Tracer(result) for result in results)
 
 
 class GraphTrace(Trace):
@@ -203,7 +215,7 @@ class GraphTrace(Trace):
             return value
         if np.ndim(value) == 0:
             return Constant(value)
-        return self._constant(value)
+        return self._regular(value) or self._constant(value)
 
     def _captured(self, outer: Variable) -> Variable:
         known = self.captures.get(id(outer))
@@ -211,6 +223,27 @@ class GraphTrace(Trace):
             known = (self.new_variable(outer.type), Tracer(outer))
             self.captures[id(outer)] = known
         return known[0]
+
+    def _regular(self, value: np.ndarray) -> Variable | None:
+        """A node that makes the array, where it is one number repeated, or 0, 1, 2, …"""
+        if value.size < 2 or type(value) is not np.ndarray:
+            return None
+        first, last = value.flat[0], value.flat[-1]
+        if first.tobytes() == last.tobytes() and np.all(value == first):
+            params: dict[str, Any] = {"shape": value.shape}
+            return self._made("broadcast_to", (Constant(first),), params, type_of(value))
+        if value.ndim == 1 and value.dtype == np.int64 and first == 0 and last == len(value) - 1:
+            if np.array_equal(value, np.arange(len(value))):
+                params = {"length": len(value), "dtype": value.dtype}
+                return self._made("iota", (), params, type_of(value))
+        return None
+
+    def _made(
+        self, name: str, operands: tuple[Any, ...], params: dict[str, Any], type_: ArrayType
+    ) -> Variable:
+        result = self.new_variable(type_)
+        self.nodes.append(Node(REGISTRY[name], operands, params, (result,), state.source))
+        return result
 
     def _constant(self, value: np.ndarray) -> Variable:
         known = self.constants.get(id(value))

@@ -53,6 +53,10 @@ def check_bounds(context: Context, operand: Any, extent: int, axis: int, source:
     known = index_range(context, operand)
     if known is not None and -extent <= known[0] and known[1] < extent:
         return
+    key = ("checked", operand, extent)
+    if context.block.find(key) is not None:
+        return
+    context.block.known[key] = ZERO
     message = f"index {{0}} is out of bounds for axis {axis} with size {extent}"
     with context.loops(operand.type.shape, "serial") as indices:
         value = context.element(operand, indices)

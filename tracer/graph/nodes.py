@@ -51,7 +51,7 @@ Operand = Any  # Variable | Constant in a Graph; while tracing also arrays and t
 class Node:
     """One application of a primitive."""
 
-    __slots__ = ("operands", "params", "primitive", "results", "source")
+    __slots__ = ("operands", "params", "primitive", "residuals", "results", "source")
 
     def __init__(
         self,
@@ -60,7 +60,9 @@ class Node:
         params: dict[str, Any],
         results: tuple[Variable, ...],
         source: Source | None,
+        residuals: Any = None,
     ) -> None:
+        self.residuals = residuals
         self.primitive = primitive
         self.operands = operands
         self.params = params

@@ -29,6 +29,7 @@ class Primitive:
     evaluate       (*arrays, **params) → array(s): the NumPy reference
     jvp_rule       (primals, tangents, results, **params) → result tangent(s); a tangent None is zero
     vjp_rule       (cotangents, primals, results, active, **params) → operand cotangents; None is zero
+    forward_rule   (primals, active, **params) → results, residuals for the vjp_rule, where those are worth storing
     transpose_rule (cotangents, operands, active, **params) → operand cotangents, where it is linear
     linear         "joint": linear in all operands of `linear_operands` at once; "each": in each alone
     batch_rule     (size, operands, batched, **params) → result(s); batch axes are at the front
@@ -40,6 +41,7 @@ class Primitive:
     evaluate: Rule
     jvp_rule: Rule | None = None
     vjp_rule: Rule | None = None
+    forward_rule: Rule | None = None
     transpose_rule: Rule | None = None
     linear: str | None = None
     linear_operands: tuple[int, ...] | None = None

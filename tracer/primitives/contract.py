@@ -57,14 +57,18 @@ def _dot_evaluate(x: Any, y: Any, *, contract: Pair, batch: Pair) -> Any:
 
 
 def _cotangent_of_first(ct: Any, x: Any, y: Any, contract: Pair, batch: Pair) -> Any:
+    """The product of ct and y, or of y and ct: whichever needs no transpose afterwards."""
     free_x = _free(x.ndim, contract[0] + batch[0])
     free_y = _free(y.ndim, contract[1] + batch[1])
     b, rows = len(batch[0]), len(free_x)
     columns_of_ct = tuple(range(b + rows, b + rows + len(free_y)))
-    product = dot_general(ct, y, (columns_of_ct, free_y), (tuple(range(b)), batch[1]))
-    # axes now: batch, free of x, then the contracted axes in the order in which y has them
-    order_in_y = sorted(contract[1])
-    contracted = tuple(contract[0][contract[1].index(axis)] for axis in order_in_y)
+    lead = tuple(range(b))
+    # both have the batch first, then the free axes of x, and the contracted ones as they stand in y
+    contracted = tuple(contract[0][contract[1].index(axis)] for axis in sorted(contract[1]))
+    order = batch[0] + contracted + free_x
+    if order == tuple(range(x.ndim)) and rows and contracted:
+        return dot_general(y, ct, (free_y, columns_of_ct), (batch[1], lead))
+    product = dot_general(ct, y, (columns_of_ct, free_y), (lead, batch[1]))
     return transpose(product, inverse_permutation(batch[0] + free_x + contracted))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tracer.primitives.arithmetic import divide
 from tracer.primitives.comparison import equal, select
 from tracer.primitives.pointwise import apply_ufunc, pointwise
-from typing import Any
 
 
 def _half_inverse(t: Any, out: Any, x: Any) -> Any:

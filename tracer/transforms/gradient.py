@@ -118,7 +118,7 @@ def value_and_grad(
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         chosen = positions(argnums, len(args))
         leaves, form = tree.flatten(tuple(args[place] for place in chosen))
-        trace = ValueTrace()
+        trace = ValueTrace(reverse=True)
         with opened(trace):
             inputs = trace_inputs(trace, leaves, f"an argument of grad({name})")
             full = list(args)
@@ -223,7 +223,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     leaves, form = tree.flatten(primals)
     name = function_name(f)
-    trace = ValueTrace()
+    trace = ValueTrace(reverse=True)
     with opened(trace):
         inputs = trace_inputs(trace, [frozen(leaf) for leaf in leaves], f"a primal of vjp({name})")
         variables = [tracer.variable for tracer in inputs]

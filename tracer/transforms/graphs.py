@@ -21,9 +21,11 @@ def inexact_flags(types: Any) -> Flags:
     return tuple(is_inexact(type_.dtype) for type_ in types)
 
 
-def record_values(graph: Graph, primals: Any, active: Flags) -> tuple[ValueTrace, list[Any], list[Any]]:
+def record_values(
+    graph: Graph, primals: Any, active: Flags, *, reverse: bool = False
+) -> tuple[ValueTrace, list[Any], list[Any]]:
     """Evaluate the graph with `active` inputs as independent variables of a new trace."""
-    trace = ValueTrace()
+    trace = ValueTrace(reverse=reverse)
     with opened(trace):
         inputs = [
             trace.input(value) if wanted else value
@@ -41,10 +43,23 @@ def value_below(trace: ValueTrace, value: Any) -> Any:
 
 
 @cached_by_graph
-def jvp_graph(graph: Graph, active: Flags) -> Graph:
-    """(primals, tangents of the active inputs) → (outputs, tangents of the inexact outputs)."""
+def depends(graph: Graph, active: Flags) -> Flags:
+    """Which outputs have a tangent when the active inputs have one."""
+    moved = {v for v, wanted in zip(graph.inputs, active, strict=True) if wanted}
+    for node in graph.nodes:
+        if node.primitive.differentiable and any(operand in moved for operand in node.operands):
+            moved.update(result for result in node.results if is_inexact(result.type.dtype))
+    return tuple(output in moved for output in graph.outputs)
+
+
+@cached_by_graph
+def jvp_graph(graph: Graph, active: Flags, wanted: Flags | None = None) -> Graph:
+    """(primals, tangents of the active inputs) → (outputs, tangents of the wanted outputs).
+
+    By default the tangents of all inexact outputs are wanted.
+    """
     count = len(graph.inputs)
-    differentiated = inexact_flags(graph.output_types)
+    differentiated = inexact_flags(graph.output_types) if wanted is None else wanted
 
     def function(*operands: Any) -> list[Any]:
         trace, inputs, outputs = record_values(graph, operands[:count], active)
@@ -74,7 +89,7 @@ def vjp_graph(graph: Graph, active: Flags) -> Graph:
     differentiated = inexact_flags(graph.output_types)
 
     def function(*operands: Any) -> list[Any]:
-        trace, inputs, outputs = record_values(graph, operands[:count], active)
+        trace, inputs, outputs = record_values(graph, operands[:count], active, reverse=True)
         found: dict[Variable, Any] = {}
         chosen = [o for o, wanted in zip(outputs, differentiated, strict=True) if wanted]
         for output, ct in zip(chosen, operands[count:], strict=True):

@@ -23,8 +23,11 @@ def vjp_of(
     results: Sequence[Any],
     active: Sequence[bool],
     params: dict[str, Any],
+    residuals: Any = None,
 ) -> Sequence[Any]:
     """The cotangents of the operands of one application of a primitive; None is zero."""
+    if primitive.forward_rule is not None and primitive.vjp_rule is not None:
+        return primitive.vjp_rule(cotangents, primals, results, active, residuals, **params)  # type: ignore[no-any-return]
     if primitive.vjp_rule is not None:
         if primitive.multiple:
             return primitive.vjp_rule(cotangents, primals, results, active, **params)  # type: ignore[no-any-return]
@@ -95,7 +98,13 @@ def _pull_back_node(node: Node, cotangents: dict[Variable, Any]) -> None:
         return
     state.source = node.source
     outgoing = vjp_of(
-        primitive, incoming, primals, [result.value for result in results], active, node.params
+        primitive,
+        incoming,
+        primals,
+        [result.value for result in results],
+        active,
+        node.params,
+        node.residuals,
     )
     for operand, wanted, ct in zip(operands, active, outgoing, strict=True):
         if ct is not None and wanted:
