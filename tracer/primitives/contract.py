@@ -53,7 +53,7 @@ def _dot_evaluate(x: Any, y: Any, *, contract: Pair, batch: Pair) -> Any:
     right = np.transpose(y, batch[1] + contract[1] + free_y)
     left = left.reshape(*lengths, math.prod(rows), depth)
     right = right.reshape(*lengths, depth, math.prod(columns))
-    return np.matmul(left, right).reshape(*lengths, *rows, *columns)[()]
+    return np.matmul(left, right).reshape((*lengths, *rows, *columns))[()]
 
 
 def _cotangent_of_first(ct: Any, x: Any, y: Any, contract: Pair, batch: Pair) -> Any:
