@@ -10,6 +10,15 @@ refuse_foreign_packages()
 
 from tracer import config, errors, tree  # noqa: E402
 from tracer import numpy as numpy  # noqa: E402
+from tracer.control import (  # noqa: E402
+    associative_scan,
+    cond,
+    fori_loop,
+    map,
+    scan,
+    switch,
+    while_loop,
+)
 from tracer.graph.nodes import Graph  # noqa: E402
 from tracer.jit import jit, make_graph  # noqa: E402
 from tracer.trace import Tracer  # noqa: E402
@@ -38,9 +47,12 @@ __all__ = [
     "Graph",
     "Tracer",
     "adjoint",
+    "associative_scan",
+    "cond",
     "config",
     "elementwise_grad",
     "errors",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -52,9 +64,13 @@ __all__ = [
     "linear_transpose",
     "linearize",
     "make_graph",
+    "map",
     "numpy",
+    "scan",
+    "switch",
     "tree",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]

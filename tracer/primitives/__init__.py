@@ -8,12 +8,14 @@ from tracer.primitives import (
     comparison,
     contract,
     index,
+    loop,
     numbers,
     ordering,
     reduce,
     roots,
     running,
     shape,
+    switch,
     transcendental,
 )
 
@@ -25,11 +27,13 @@ __all__ = [
     "comparison",
     "contract",
     "index",
+    "loop",
     "numbers",
     "ordering",
     "reduce",
     "roots",
     "running",
     "shape",
+    "switch",
     "transcendental",
 ]

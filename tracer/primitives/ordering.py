@@ -1,4 +1,4 @@
-"""The order of elements: the permutation that sorts, and places in what is sorted. Neither has a derivative."""
+"""The permutation that sorts, and places in what is sorted. Neither has a derivative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running sums, products and extremes along an axis, and the first-order recurrence of their derivatives."""
+"""Running sums, products and extremes along an axis, and the recurrence of their derivatives."""
 
 from __future__ import annotations
 
@@ -126,9 +126,9 @@ recurrence_p = register(
 
 
 def recurrence(a: Any, b: Any, axis: int, reverse: bool = False) -> Any:
-    """z with z[k] = a[k]·z[k − 1] + b[k] along an axis, z[−1] = 0; from the last element on with `reverse`.
+    """z with z[k] = a[k]·z[k − 1] + b[k] along an axis, z[−1] = 0.
 
-    `a` and `b` have one shape and dtype.
+    `a` and `b` have one shape and dtype. With `reverse`, from the last element on.
     """
     return bind(recurrence_p, a, b, axis=axis, reverse=reverse)
 
@@ -158,7 +158,7 @@ def _scan(
 
 
 def _cumprod_jvp(primals: Any, tangents: Any, out: Any, *, axis: int, reverse: bool) -> Any:
-    """The tangent follows the recurrence of the product itself, so that factors of 0 are no harm."""
+    """The tangent follows the recurrence of the product, so that factors of 0 are no harm."""
     before = shifted(out, axis, reverse, 1)
     return recurrence(primals[0], tangents[0] * before, axis, reverse)
 
@@ -179,7 +179,7 @@ def _same(x: Any, y: Any) -> Any:
 
 
 def _extreme_jvp(primals: Any, tangents: Any, out: Any, *, axis: int, reverse: bool) -> Any:
-    """All elements so far that equal the extreme share equally: a sum and a count that start anew with it."""
+    """Elements equal to the extreme so far share equally: a sum and a count that restart with it."""
     x = primals[0]
     zero, one = x.dtype.type(0), x.dtype.type(1)
     attains = cast(_same(x, out), x.dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from tracer.primitives.arithmetic import square, sqrt
+from tracer.primitives.arithmetic import sqrt, square
 from tracer.primitives.comparison import equal, less, select
 from tracer.primitives.pointwise import Partial, apply_ufunc, pointwise
 
@@ -118,12 +118,18 @@ expit = _function(
 )
 gammaln = _function("gammaln", scipy.special.gammaln, lambda t, out, x: t * digamma(x))
 
-zeta = _function(
-    "zeta",
-    scipy.special.zeta,
-    None,
-    lambda t, out, s, q: -t * (s * zeta(s + _constant(s, 1), q)),
+_TWO_REALS = scipy.special.beta  # takes the dtypes that `zeta`, which is no ufunc, takes
+zeta = apply_ufunc(
+    pointwise(
+        "zeta",
+        _TWO_REALS,
+        None,
+        lambda t, out, s, q: -t * (s * zeta(s + _constant(s, 1), q)),
+        evaluate=scipy.special.zeta,
+    ),
+    _TWO_REALS,
 )
+zeta.__doc__ = "Hurwitz's ζ(s, q), the sum of (q + k)**−s; it has no derivative in s."
 
 
 def _trigamma(x: Any) -> Any:

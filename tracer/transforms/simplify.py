@@ -31,6 +31,10 @@ def remove_dead(graph: Graph) -> Graph:
     for node in reversed(graph.nodes):
         if node.primitive.name not in _IMPURE and not any(r in needed for r in node.results):
             continue
+        if node.primitive.name == "loop":
+            from tracer.transforms.prune import prune_loop_node
+
+            node = prune_loop_node(node, needed)
         kept.append(node)
         needed.update(operand for operand in node.operands if type(operand) is Variable)
     constants = tuple(pair for pair in graph.constants if pair[0] in needed)

@@ -15,7 +15,13 @@ from tracer.graph.nodes import Graph, Variable
 from tracer.primitives.broadcast import broadcast_to
 from tracer.primitives.shape import move_axis
 from tracer.trace import at_source, bind, snapshot, type_of
-from tracer.types import ArrayType, normalize_axis
+from tracer.types import RAGGED, ArrayType, normalize_axis
+
+
+def batched_type(type_: ArrayType, size: int) -> ArrayType:
+    """The type of a batched value: the batch axis is the first; in a tape, the first of its elements."""
+    place = max((axis + 1 for axis, n in enumerate(type_.shape) if n == RAGGED), default=0)
+    return ArrayType(type_.dtype, (*type_.shape[:place], size, *type_.shape[place:]))
 
 
 def push_batch(
@@ -72,7 +78,7 @@ def batch_graph(
         ]
 
     types = [
-        ArrayType(type_.dtype, (size, *type_.shape)) if has else type_
+        batched_type(type_, size) if has else type_
         for type_, has in zip(graph.input_types, batched, strict=True)
     ]
     result = build_closed(function, types, f"batched_{graph.name}")
