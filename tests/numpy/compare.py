@@ -1,4 +1,4 @@
-"""One case of a NumPy function: plain NumPy against eager tracing, a graph, and numerical derivatives."""
+"""One case of a NumPy function: plain NumPy against tracing, graphs and numerical derivatives."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ def _scalar(case: Case, weights: list[Any]) -> Callable[..., Any]:
         outputs = results(case.function(np, *arrays))
         for value, weight in zip(outputs, weights, strict=True):
             if value.dtype.kind == "c":
-                sum_ = sum_ + np.sum(np.real(value) * weight) + np.sum(np.imag(value) * weight[...] ** 2)
+                sum_ = sum_ + np.sum(np.real(value) * weight)
+                sum_ = sum_ + np.sum(np.imag(value) * weight**2)
             elif value.dtype.kind == "f":
                 sum_ = sum_ + np.sum(value * weight)
         return sum_
@@ -131,16 +132,19 @@ def _directions(arrays: tuple[Any, ...]) -> list[Any]:
 
 def _moved(arrays: tuple[Any, ...], directions: list[Any], step: float) -> list[Any]:
     return [
-        np.array(array) + step * direction if np.asarray(array).dtype.kind in "fc" else np.array(array)
+        np.array(array) + step * direction
+        if np.asarray(array).dtype.kind in "fc"
+        else np.array(array)
         for array, direction in zip(arrays, directions, strict=True)
     ]
 
 
 def slope(function: Callable[[float], Any], scale: float = 1e-3) -> float:
     """The derivative at 0 by central differences, extrapolated twice (error of order scale⁶)."""
-    estimates = []
-    for step in (scale, scale / 2, scale / 4):
-        estimates.append((float(function(step)) - float(function(-step))) / (2 * step))
+    estimates = [
+        (float(function(step)) - float(function(-step))) / (2 * step)
+        for step in (scale, scale / 2, scale / 4)
+    ]
     once = [(4 * estimates[k + 1] - estimates[k]) / 3 for k in range(2)]
     return (16 * once[1] - once[0]) / 15
 

@@ -61,7 +61,9 @@ def _unary() -> list[Case]:
         Case(name, lambda xp, x, n=name: getattr(xp, n)(x * 0.3), (P34,), 2)
         for name in inside.split()
     ]
-    holomorphic = "negative square sin cos sinh cosh tanh exp expm1 conjugate absolute sqrt log log1p"
+    holomorphic = (
+        "negative square sin cos sinh cosh tanh exp expm1 conjugate absolute sqrt log log1p"
+    )
     cases += [
         Case(f"{name} of complex", lambda xp, z, n=name: getattr(xp, n)(z), (C34,), 1)
         for name in holomorphic.split()
@@ -91,7 +93,9 @@ def _unary() -> list[Case]:
 
 
 def _binary() -> list[Case]:
-    arithmetic = "add subtract multiply divide maximum minimum fmax fmin arctan2 hypot logaddexp logaddexp2"
+    arithmetic = (
+        "add subtract multiply divide maximum minimum fmax fmin arctan2 hypot logaddexp logaddexp2"
+    )
     cases = [
         Case(name, lambda xp, x, y, n=name: getattr(xp, n)(x, y), (A34, V4), 2)
         for name in arithmetic.split()
@@ -101,7 +105,9 @@ def _binary() -> list[Case]:
         for name in "floor_divide remainder fmod power float_power copysign nextafter divmod".split()
         if name != "nextafter"
     ]
-    comparisons = "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
+    comparisons = (
+        "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
+    )
     cases += [
         Case(name, lambda xp, x, y, n=name: getattr(xp, n)(x, y), (A34, V4), 0)
         for name in (*comparisons.split(), "nextafter", "isclose")
@@ -121,13 +127,40 @@ def _binary() -> list[Case]:
         Case("power negative", lambda xp, x: x**-2 + x**3 + x**1, (P34,), 2),
         Case("power root", lambda xp, x: x**0.5 + x**1.5, (P34,), 2),
         Case("power exponent", lambda xp, x: 2.0**x + 3**x, (P34,), 2),
-        Case("operators", lambda xp, x, y: (x + y, x - 2, 3 - x, 2 * x, x / y, 1 / x, -x, abs(x), +x), (A34, V4)),
-        Case("operators mod", lambda xp, x: (x % 0.7, 5 % x, x // 0.7, 5.0 // x, divmod(x, 2)), (P34,)),
-        Case("operators int", lambda xp, i: (i & 3, 1 | i, i ^ 5, ~i, i << 2, i >> 1, 5 & i, i % 3), (I34,), 0),
-        Case("operators compare", lambda xp, x, y: (x < y, x <= 1, 0 > x, x >= y, x == y, x != 0), (A34, V4), 0),
-        Case("mixed dtypes", lambda xp, f, i: (f * i, f + 1, i / 2, i * 2.5, f * 2.5), (F34, I34), 0),
-        Case("mixed narrow", lambda xp, f, i: (f * i, f + i, i + i, f * True, i * 3), (F34, I34.astype(np.int8)), 0),
-        Case("array first", lambda xp, x: (V4 * x, V4 + x, np.float64(3) * x, V4 - x, V4 < x), (A34,)),
+        Case(
+            "operators",
+            lambda xp, x, y: (x + y, x - 2, 3 - x, 2 * x, x / y, 1 / x, -x, abs(x), +x),
+            (A34, V4),
+        ),
+        Case(
+            "operators mod",
+            lambda xp, x: (x % 0.7, 5 % x, x // 0.7, 5.0 // x, divmod(x, 2)),
+            (P34,),
+        ),
+        Case(
+            "operators int",
+            lambda xp, i: (i & 3, 1 | i, i ^ 5, ~i, i << 2, i >> 1, 5 & i, i % 3),
+            (I34,),
+            0,
+        ),
+        Case(
+            "operators compare",
+            lambda xp, x, y: (x < y, x <= 1, 0 > x, x >= y, x == y, x != 0),
+            (A34, V4),
+            0,
+        ),
+        Case(
+            "mixed dtypes", lambda xp, f, i: (f * i, f + 1, i / 2, i * 2.5, f * 2.5), (F34, I34), 0
+        ),
+        Case(
+            "mixed narrow",
+            lambda xp, f, i: (f * i, f + i, i + i, f * True, i * 3),
+            (F34, I34.astype(np.int8)),
+            0,
+        ),
+        Case(
+            "array first", lambda xp, x: (V4 * x, V4 + x, np.float64(3) * x, V4 - x, V4 < x), (A34,)
+        ),
         Case("where", lambda xp, x, y: xp.where(x > 0, x * y, y), (A34, V4), 2),
         Case("where weak", lambda xp, f: xp.where(f > 0, f, 1.0), (F34,), 0),
         Case("where mixed", lambda xp, x, i: xp.where(x > 0, x, i), (A34, I34)),
@@ -137,24 +170,59 @@ def _binary() -> list[Case]:
         Case("clip int", lambda xp, i: xp.clip(i, 0, 3), (I34,), 0),
         Case("clip keywords", lambda xp, x: xp.clip(x, min=0.1, max=0.5), (A34,)),
         Case("clip method", lambda xp, x: x.clip(-0.5, 0.7), (A34,)),
-        Case("round", lambda xp, x: (xp.round(x), xp.round(x, 2), xp.round(100 * x, -1), x.round(1)), (A34,), 0),
+        Case(
+            "round",
+            lambda xp, x: (xp.round(x), xp.round(x, 2), xp.round(100 * x, -1), x.round(1)),
+            (A34,),
+            0,
+        ),
         Case("round is flat", lambda xp, x: x * xp.round(x), (A34,)),
         Case("round int", lambda xp, i: (xp.round(i), xp.round(i * 7, -1)), (I34,), 0),
         Case("round complex", lambda xp, z: xp.round(z, 1), (C34,), 0),
         Case("fix", lambda xp, x: xp.fix(3 * x), (A34,), 1),
-        Case("nan_to_num", lambda xp, x: xp.nan_to_num(x), (np.array([1.0, np.nan, np.inf, -np.inf]),), 0),
-        Case("nan_to_num values", lambda xp, x: xp.nan_to_num(x, nan=2.0, posinf=3.0, neginf=4.0), (np.array([1.0, np.nan, np.inf, -np.inf]),), 0),
+        Case(
+            "nan_to_num",
+            lambda xp, x: xp.nan_to_num(x),
+            (np.array([1.0, np.nan, np.inf, -np.inf]),),
+            0,
+        ),
+        Case(
+            "nan_to_num values",
+            lambda xp, x: xp.nan_to_num(x, nan=2.0, posinf=3.0, neginf=4.0),
+            (np.array([1.0, np.nan, np.inf, -np.inf]),),
+            0,
+        ),
         Case("nan_to_num smooth", lambda xp, x: xp.nan_to_num(x), (A34,)),
         Case("allclose", lambda xp, x: xp.allclose(x, x + 1e-12), (A34,), 0),
-        Case("array_equal", lambda xp, x: (xp.array_equal(x, x), xp.array_equiv(x, x[0])), (A34,), 0),
-        Case("isclose nan", lambda xp, x: xp.isclose(x, x, equal_nan=True), (np.array([1.0, np.nan]),), 0),
-        Case("isposinf", lambda xp, x: (xp.isposinf(x), xp.isneginf(x)), (np.array([1.0, np.inf, -np.inf, np.nan]),), 0),
+        Case(
+            "array_equal", lambda xp, x: (xp.array_equal(x, x), xp.array_equiv(x, x[0])), (A34,), 0
+        ),
+        Case(
+            "isclose nan",
+            lambda xp, x: xp.isclose(x, x, equal_nan=True),
+            (np.array([1.0, np.nan]),),
+            0,
+        ),
+        Case(
+            "isposinf",
+            lambda xp, x: (xp.isposinf(x), xp.isneginf(x)),
+            (np.array([1.0, np.inf, -np.inf, np.nan]),),
+            0,
+        ),
         Case("iscomplex", lambda xp, z: (xp.iscomplex(z), xp.isreal(z)), (C34,), 0),
         Case("select", lambda xp, x: xp.select([x > 1, x > 0], [x * x, xp.sin(x)], 0.5), (A34,)),
         Case("select int", lambda xp, i: xp.select([i > 1, i > 0], [i, 2 * i], -1), (I34,), 0),
-        Case("piecewise", lambda xp, x: xp.piecewise(x, [x < 0, x > 1], [np.sin, lambda v: v * v, 3.0]), (A34,)),
+        Case(
+            "piecewise",
+            lambda xp, x: xp.piecewise(x, [x < 0, x > 1], [np.sin, lambda v: v * v, 3.0]),
+            (A34,),
+        ),
         Case("choose", lambda xp, x, y: xp.choose(np.array([0, 1, 1, 0]), [x, y]), (A34, V4)),
-        Case("choose clip", lambda xp, x: xp.choose(np.array([0, 5, -1, 1]), [x, 2 * x], mode="clip"), (A34,)),
+        Case(
+            "choose clip",
+            lambda xp, x: xp.choose(np.array([0, 5, -1, 1]), [x, 2 * x], mode="clip"),
+            (A34,),
+        ),
         Case("unwrap", lambda xp, x: xp.unwrap(4 * x), (A34,)),
         Case("unwrap period", lambda xp, x: xp.unwrap(4 * x, period=3.0, axis=0), (A34,)),
         Case("ufunc where out", lambda xp, x: np.add(x, 1.0, where=x > 0, out=x * 0), (A34,)),
@@ -176,7 +244,12 @@ def _reductions() -> list[Case]:
             if label == " no axes" and name in ("std", "ptp", "var"):
                 continue
             cases.append(
-                Case(name + label, lambda xp, x, n=name, o=options: getattr(xp, n)(x, **o), (T234,), 2)
+                Case(
+                    name + label,
+                    lambda xp, x, n=name, o=options: getattr(xp, n)(x, **o),
+                    (T234,),
+                    2,
+                )
             )
         cases += [
             Case(f"{name} of ints", lambda xp, i, n=name: getattr(xp, n)(i, axis=0), (I34,), 0),
@@ -187,7 +260,12 @@ def _reductions() -> list[Case]:
         for n in "sum prod max min mean any all count_nonzero argmax".split()
     ]
     cases += [
-        Case(f"{n} of {t}", lambda xp, x, n=n: (getattr(xp, n)(x), getattr(xp, n)(x, axis=-1)), (x,), 0)
+        Case(
+            f"{n} of {t}",
+            lambda xp, x, n=n: (getattr(xp, n)(x), getattr(xp, n)(x, axis=-1)),
+            (x,),
+            0,
+        )
         for n in "any all argmax argmin count_nonzero".split()
         for t, x in {"floats": A34, "ints": I34}.items()
     ]
@@ -196,41 +274,134 @@ def _reductions() -> list[Case]:
         Case("prod where", lambda xp, x: xp.prod(x, where=M34), (A34,)),
         Case("max where", lambda xp, x: xp.max(x, axis=1, where=M34, initial=-0.1), (A34,)),
         Case("min initial", lambda xp, x: xp.min(x, axis=1, initial=0.1), (A34,)),
-        Case("mean where", lambda xp, x: xp.mean(x, axis=1, where=np.array([True, False, True, True])), (A34,)),
-        Case("var where", lambda xp, x: xp.var(x, axis=1, ddof=1, where=np.array([True, False, True, True])), (A34,)),
-        Case("any where", lambda xp, m: xp.any(m, axis=0, where=np.array([[True], [False], [True]])), (M34,), 0),
+        Case(
+            "mean where",
+            lambda xp, x: xp.mean(x, axis=1, where=np.array([True, False, True, True])),
+            (A34,),
+        ),
+        Case(
+            "var where",
+            lambda xp, x: xp.var(x, axis=1, ddof=1, where=np.array([True, False, True, True])),
+            (A34,),
+        ),
+        Case(
+            "any where",
+            lambda xp, m: xp.any(m, axis=0, where=np.array([[True], [False], [True]])),
+            (M34,),
+            0,
+        ),
         Case("sum dtype", lambda xp, i: xp.sum(i, dtype=np.float32), (I34,), 0),
-        Case("sum of int8", lambda xp, i: (xp.sum(i), xp.prod(i, 0), xp.mean(i)), (I34.astype(np.int8),), 0),
+        Case(
+            "sum of int8",
+            lambda xp, i: (xp.sum(i), xp.prod(i, 0), xp.mean(i)),
+            (I34.astype(np.int8),),
+            0,
+        ),
         Case("sum of uint16", lambda xp, i: xp.sum(i, axis=1), (abs(I34).astype(np.uint16),), 0),
-        Case("mean of float16", lambda xp, x: (xp.mean(x), xp.var(x), xp.std(x)), (F34.astype(np.float16),), 0),
+        Case(
+            "mean of float16",
+            lambda xp, x: (xp.mean(x), xp.var(x), xp.std(x)),
+            (F34.astype(np.float16),),
+            0,
+        ),
         Case("var ddof", lambda xp, x: (xp.var(x, ddof=1), xp.std(x, axis=0, ddof=1)), (A34,), 2),
         Case("var correction", lambda xp, x: xp.var(x, axis=0, correction=1), (A34,)),
         Case("var of complex", lambda xp, z: (xp.var(z), xp.std(z, axis=0)), (C34,)),
         Case("mean of complex", lambda xp, z: xp.mean(z, axis=1), (C34,)),
         Case("sum of a list", lambda xp, x: xp.sum(x[0] * 1.0) + xp.sum([1.0, 2.0]), (A34,)),
-        Case("methods", lambda xp, x: (x.sum(), x.mean(0), x.max(axis=1), x.prod(), x.var(), x.std(0), x.min()), (A34,)),
-        Case("methods of truth", lambda xp, x: (x.any(), x.all(axis=0), x.argmax(), x.argmin(1)), (A34,), 0),
+        Case(
+            "methods",
+            lambda xp, x: (x.sum(), x.mean(0), x.max(axis=1), x.prod(), x.var(), x.std(0), x.min()),
+            (A34,),
+        ),
+        Case(
+            "methods of truth",
+            lambda xp, x: (x.any(), x.all(axis=0), x.argmax(), x.argmin(1)),
+            (A34,),
+            0,
+        ),
         Case("sum of 0-d", lambda xp, x: (xp.sum(x), xp.max(x), xp.mean(x)), (np.float64(1.5),)),
-        Case("sum of empty", lambda xp, x: (xp.sum(x), xp.prod(x, axis=0), xp.any(x)), (np.zeros((0, 3)),), 0),
-        Case("argmax keepdims", lambda xp, x: (xp.argmax(x, axis=1, keepdims=True), xp.argmin(x, keepdims=True)), (A34,), 0),
-        Case("prod with zeros", lambda xp, x: xp.prod(x, axis=1), (np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]),), 2),
+        Case(
+            "sum of empty",
+            lambda xp, x: (xp.sum(x), xp.prod(x, axis=0), xp.any(x)),
+            (np.zeros((0, 3)),),
+            0,
+        ),
+        Case(
+            "argmax keepdims",
+            lambda xp, x: (xp.argmax(x, axis=1, keepdims=True), xp.argmin(x, keepdims=True)),
+            (A34,),
+            0,
+        ),
+        Case(
+            "prod with zeros",
+            lambda xp, x: xp.prod(x, axis=1),
+            (np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]),),
+            2,
+        ),
         Case("cumsum", lambda xp, x: (xp.cumsum(x), xp.cumsum(x, axis=1), x.cumsum(0)), (T234,), 2),
         Case("cumprod", lambda xp, x: (xp.cumprod(x), xp.cumprod(x, axis=1)), (A34,), 2),
-        Case("cumprod with zeros", lambda xp, x: xp.cumprod(x), (np.array([2.0, 0.0, 3.0, 0.0, 1.5]),), 2),
-        Case("cumsum of ints", lambda xp, i: (xp.cumsum(i, 0), xp.cumprod(i, 1), xp.cumsum(i > 0)), (I34,), 0),
-        Case("cumulative_sum", lambda xp, x: xp.cumulative_sum(x, axis=1, include_initial=True), (A34,)),
-        Case("cumulative_prod", lambda xp, x: xp.cumulative_prod(x, axis=0, include_initial=True), (A34,)),
+        Case(
+            "cumprod with zeros",
+            lambda xp, x: xp.cumprod(x),
+            (np.array([2.0, 0.0, 3.0, 0.0, 1.5]),),
+            2,
+        ),
+        Case(
+            "cumsum of ints",
+            lambda xp, i: (xp.cumsum(i, 0), xp.cumprod(i, 1), xp.cumsum(i > 0)),
+            (I34,),
+            0,
+        ),
+        Case(
+            "cumulative_sum",
+            lambda xp, x: xp.cumulative_sum(x, axis=1, include_initial=True),
+            (A34,),
+        ),
+        Case(
+            "cumulative_prod",
+            lambda xp, x: xp.cumulative_prod(x, axis=0, include_initial=True),
+            (A34,),
+        ),
         Case("maximum.accumulate", lambda xp, x: np.maximum.accumulate(x, axis=1), (A34,), 2),
         Case("minimum.accumulate", lambda xp, x: np.minimum.accumulate(x), (A34,)),
         Case("add.accumulate", lambda xp, x: np.add.accumulate(x, axis=1), (A34,)),
         Case("logaddexp.accumulate", lambda xp, x: np.logaddexp.accumulate(x, axis=1), (A34,)),
-        Case("nancumsum", lambda xp, x: (xp.nancumsum(x), xp.nancumprod(x)), (np.array([1.0, np.nan, 2.0]),), 0),
-        Case("diff", lambda xp, x: (xp.diff(x), xp.diff(x, 2, axis=0), xp.diff(x, prepend=0.5)), (A34,), 1),
+        Case(
+            "nancumsum",
+            lambda xp, x: (xp.nancumsum(x), xp.nancumprod(x)),
+            (np.array([1.0, np.nan, 2.0]),),
+            0,
+        ),
+        Case(
+            "diff",
+            lambda xp, x: (xp.diff(x), xp.diff(x, 2, axis=0), xp.diff(x, prepend=0.5)),
+            (A34,),
+            1,
+        ),
         Case("diff of bools", lambda xp, m: xp.diff(m), (M34,), 0),
         Case("ediff1d", lambda xp, x: xp.ediff1d(x, to_begin=1.0, to_end=[2.0, 3.0]), (A34,)),
-        Case("ufunc reduce", lambda xp, x: (np.add.reduce(x), np.multiply.reduce(x, axis=1), np.maximum.reduce(x), np.logaddexp.reduce(x, axis=1)), (A34,)),
-        Case("ufunc reduce axes", lambda xp, x: (np.hypot.reduce(x, axis=(0, 2)), np.subtract.reduce(x, axis=1, keepdims=True)), (T234,)),
-        Case("ufunc outer", lambda xp, x, y: (np.multiply.outer(x, y), np.add.outer(y, x)), (A34, V4)),
+        Case(
+            "ufunc reduce",
+            lambda xp, x: (
+                np.add.reduce(x),
+                np.multiply.reduce(x, axis=1),
+                np.maximum.reduce(x),
+                np.logaddexp.reduce(x, axis=1),
+            ),
+            (A34,),
+        ),
+        Case(
+            "ufunc reduce axes",
+            lambda xp, x: (
+                np.hypot.reduce(x, axis=(0, 2)),
+                np.subtract.reduce(x, axis=1, keepdims=True),
+            ),
+            (T234,),
+        ),
+        Case(
+            "ufunc outer", lambda xp, x, y: (np.multiply.outer(x, y), np.add.outer(y, x)), (A34, V4)
+        ),
         Case("ufunc reduceat", lambda xp, x: np.add.reduceat(x, [0, 2, 1], axis=1), (A34,)),
     ]
     return cases

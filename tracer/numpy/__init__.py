@@ -1,7 +1,7 @@
 """NumPy's names on traced and concrete arrays. What is not traced is given to NumPy itself.
 
-Creation functions give traced arrays inside a trace, ndarrays outside. Names that have nothing to do with arrays'
-values (dtypes, constants, `finfo`, …) are NumPy's own.
+Creation functions give traced arrays inside a trace, ndarrays outside. Names that have nothing to
+do with arrays' values (dtypes, constants, `finfo`, …) are NumPy's own.
 """
 
 from __future__ import annotations

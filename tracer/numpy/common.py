@@ -1,4 +1,4 @@
-"""What every function of this package needs: array conversion, axes, dtypes, `out=`, and registration."""
+"""What every function here needs: conversion to arrays, axes, dtypes, `out=`, registration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tracer.dispatch import FUNCTIONS
 from tracer.errors import DTypeError, NotAnArrayError, ShapeError, UnsupportedFunctionError
 from tracer.numpy.views import rebind
 from tracer.primitives.cast import cast as cast_array
-from tracer.primitives.pointwise import as_operand, promotion_key
+from tracer.primitives.pointwise import as_operand as as_operand
+from tracer.primitives.pointwise import promotion_key
 from tracer.source_lines import user_source
 from tracer.trace import Tracer
 from tracer.types import PYTHON_SCALARS, DType, check_dtype, normalize_axis
@@ -49,7 +50,7 @@ def any_traced(args: Any, kwargs: dict[str, Any]) -> bool:
 
 
 def array_function(*numpy_functions: Any) -> Callable[[Function], Function]:
-    """Decorator: our version of these functions of NumPy, which get what is not traced themselves."""
+    """Decorator: our version of these functions of NumPy, which get what is not traced."""
 
     def add(ours: Function) -> Function:
         for numpy_function in numpy_functions:
@@ -149,14 +150,14 @@ def cast_to(x: Any, dtype: Any) -> Any:
 
 def axis_tuple(axis: Axis, ndim: int) -> tuple[int, ...]:
     """`axis` of a reduction as axes counted from the front; None is all of them."""
-    if axis is None or axis is NO_VALUE:
+    if not given(axis):
         return tuple(range(ndim))
     if isinstance(axis, (tuple, list)):
         axes = tuple([normalize_axis(operator.index(item), ndim) for item in axis])
         if len(set(axes)) != len(axes):
             raise ValueError("duplicate value in 'axis'")
         return axes
-    return (normalize_axis(operator.index(axis), ndim),)  # type: ignore[arg-type]
+    return (normalize_axis(operator.index(cast(int, axis)), ndim),)
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
@@ -167,7 +168,7 @@ def as_shape(shape: Any) -> tuple[int, ...]:
 
 
 def store(result: Any, out: Any, casting: str = "same_kind") -> Any:
-    """`result` written into `out=` (a traced array), which is returned; without `out`, the result."""
+    """`result`, written into `out=` (a traced array) where that is given."""
     if isinstance(out, tuple) and len(out) == 1:
         out = out[0]
     if out is None or out is NO_VALUE:

@@ -1,4 +1,4 @@
-"""Arrays made anew: traced inside a trace, so that traced values may be assigned to them; else ndarrays."""
+"""Arrays made anew: traced inside a trace, so that traced values may be assigned to them."""
 
 from __future__ import annotations
 

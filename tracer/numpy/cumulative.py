@@ -24,7 +24,7 @@ from tracer.numpy.common import (
 from tracer.numpy.reductions import accumulator
 from tracer.primitives import running
 from tracer.primitives.arithmetic import subtract
-from tracer.primitives.broadcast import reshape
+from tracer.primitives.broadcast import broadcast_to, keep_axes, reshape
 from tracer.primitives.cast import cast
 from tracer.primitives.comparison import isnan, not_equal, select
 from tracer.primitives.shape import concatenate, slice_axis
@@ -102,7 +102,7 @@ def _with_initial(
     result = running(x, axis, dtype)
     if include:
         place = normalize_axis(axis, result.ndim)
-        shape = tuple(1 if n == place else extent for n, extent in enumerate(result.shape))
+        shape = keep_axes(result.shape, (place,))
         result = concatenate([np.full(shape, first, result.dtype), result], place)
     return store(result, out)
 
@@ -140,9 +140,7 @@ def _edge(value: Any, x: Any, axis: int) -> Any:
     value = as_array(value)
     if value.ndim:
         return value
-    from tracer.primitives.broadcast import broadcast_to
-
-    return broadcast_to(value, tuple(1 if n == axis else extent for n, extent in enumerate(x.shape)))
+    return broadcast_to(value, keep_axes(x.shape, (axis,)))
 
 
 @array_function(np.diff)

@@ -50,7 +50,8 @@ def _without_ellipsis(inputs: list[str], arrays: list[Any]) -> tuple[list[str], 
         count = len(array.shape) - named
         if count < 0 or (count and "..." not in text):
             raise ShapeError(
-                f"{where_text()}einsum: '{text}' names {named} axes of an operand of shape {array.shape}"
+                f"{where_text()}einsum: '{text}' names {named} axes of an operand of shape "
+                f"{array.shape}"
             )
         result.append(text.replace("...", letters[longest - count :]))
     return result, letters
@@ -77,7 +78,8 @@ def parse(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
     unknown = set(output) - set("".join(labels))
     if unknown or len(set(output)) != len(output):
         raise ValueError(
-            f"{where_text()}einsum: the result '{output}' repeats a label, or has one no operand has"
+            f"{where_text()}einsum: the result '{output}' repeats a label, or has one that no "
+            "operand has"
         )
     return labels, output, arrays
 
@@ -197,7 +199,9 @@ def einsum(
             chosen[:2] = [_product(chosen[0], chosen[1], set(output) | set(others))]
         terms.extend(chosen)
     if len(terms) != 1:
-        raise UnsupportedFunctionError(f"{where_text()}einsum: the path {optimize!r} is not complete")
+        raise UnsupportedFunctionError(
+            f"{where_text()}einsum: the path {optimize!r} is not complete"
+        )
     term = _summed(terms[0], set(output))
     result = broadcast_to(_aligned(term, output), tuple(extents[name] for name in output))
     return store(result, out)

@@ -1,4 +1,4 @@
-"""Elementwise functions that are no ufuncs of NumPy: choices, rounding, parts of complex numbers, closeness."""
+"""Elementwise functions that are no ufuncs: choices, rounding, complex parts, closeness."""
 
 from __future__ import annotations
 
@@ -315,12 +315,12 @@ def select_first(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @array_function(np.piecewise)
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
-    """A function made of pieces: each is evaluated everywhere, and used where its condition holds."""
+    """A function made of pieces, each evaluated everywhere and used where its condition holds."""
     x = as_array(x)
     conditions = list(condlist) if isinstance(condlist, (list, tuple)) else [condlist]
-    if conditions and not hasattr(conditions[0], "shape") and x.shape:
-        if not isinstance(conditions[0], (list, tuple)):
-            conditions = [conditions]
+    flat = conditions and not isinstance(conditions[0], (list, tuple))
+    if flat and not hasattr(conditions[0], "shape") and x.shape:
+        conditions = [conditions]
     conditions = [truth(condition) for condition in conditions]
     pieces = list(funclist)
     if len(pieces) not in (len(conditions), len(conditions) + 1):
@@ -349,9 +349,10 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     shape = np.broadcast_shapes(index.shape, *[array.shape for array in arrays])
     index = wrapped_places(index, count, mode)
     rows = [broadcast_to(cast_to(array, dtype), (1, *shape)) for array in arrays]
-    grid = [place for place in np.indices(shape, sparse=True)]
+    grid: list[Any] = list(np.indices(shape, sparse=True))
     index = broadcast_to(index, shape)
-    return store(gather(concatenate(rows, 0), [index, *grid], tuple(range(len(shape) + 1))), out)
+    axes = tuple(range(len(shape) + 1))
+    return store(gather(concatenate(rows, 0), [index, *grid], axes), out)
 
 
 METHODS["choose"] = choose
@@ -364,7 +365,9 @@ def wrapped_places(index: Any, extent: int, mode: str) -> Any:
     if mode == "clip":
         return minimum(maximum(index, 0), extent - 1)
     if mode != "raise":
-        raise UnsupportedFunctionError(f"{where_text()}mode must be raise, wrap or clip, not {mode!r}")
+        raise UnsupportedFunctionError(
+            f"{where_text()}mode must be raise, wrap or clip, not {mode!r}"
+        )
     return index
 
 

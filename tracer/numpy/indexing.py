@@ -43,9 +43,8 @@ def getitem(self: Any, index: Any) -> Any:
             one = bind(slice_p, self, start=(place,), stop=(place + 1,), step=(1,))
             return reshape(one, ())
         return index_view(self, index)
-    if not shape and index is not Ellipsis and index is not None and index != ():
-        if not isinstance(index, (tuple, bool, np.bool_, Tracer)):
-            raise IndexError(f"{where_text()}invalid index to scalar variable.")
+    if not shape and isinstance(index, (int, slice, list)) and not isinstance(index, bool):
+        raise IndexError(f"{where_text()}invalid index to scalar variable.")
     return index_view(self, index)
 
 
@@ -67,7 +66,7 @@ def _has_tracer(index: Any) -> bool:
 
 
 def as_value(value: Any, dtype: DType) -> Any:
-    """`value` in the dtype of the array that it is assigned to, by NumPy's rules for assignments."""
+    """`value` in the dtype of the array that it is assigned to, by NumPy's rules."""
     if type(value) in PYTHON_SCALARS:
         if type(value) is complex and not is_complex(dtype) and dtype != BOOL:
             raise TypeError(
@@ -85,7 +84,7 @@ def as_value(value: Any, dtype: DType) -> Any:
 
 
 def _masked_whole(x: Any, index: Any, value: Any) -> Any:
-    """The mask, grown to the rank of `x`, if the index is one mask and the value fits every element."""
+    """The mask, grown to the rank of `x`, and the value, if it fits every element; else None."""
     if type(index) is tuple and len(index) == 1:
         index = index[0]
     if type(index) is not Tracer and type(index) is not np.ndarray:
@@ -146,7 +145,7 @@ _MODES = {multiply: "multiply", minimum: "minimum", maximum: "maximum", add: "ad
 
 
 def combined(x: Any, index: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """A copy of `x` with `x[index] = combine(x[index], value)`; a place named twice is changed twice."""
+    """A copy of `x` with `x[index]` combined with `value`; a place named twice changes twice."""
     value = as_array(value)
     plain = as_value(value, x.dtype)
     whole = _masked_whole(x, index, plain)

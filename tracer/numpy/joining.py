@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -164,7 +165,7 @@ def _pieces(x: Any, bounds: Sequence[int], axis: int) -> list[Any]:
     before = (slice(None),) * axis
     return [
         index_view(x, (*before, slice(begin, end)))
-        for begin, end in zip(edges[:-1], edges[1:], strict=True)
+        for begin, end in itertools.pairwise(edges)
     ]
 
 

@@ -50,7 +50,8 @@ def _vector_norm(x: Any, order: Any, axes: Axes) -> Any:
     # The derivative of total**(1/order) at 0 is taken to be 0, as that of the Euclidean norm.
     zero = equal(total, 0)
     safe = select(zero, total.dtype.type(1), total)
-    return select(zero, power(total.dtype.type(0), 1 / order), power(safe, 1 / order))
+    at_zero = total.dtype.type(0 if order > 0 else np.inf)
+    return select(zero, at_zero, power(safe, 1 / order))
 
 
 def _matrix_norm(x: Any, order: Any, axes: Axes) -> Any:
@@ -69,7 +70,9 @@ def _matrix_norm(x: Any, order: Any, axes: Axes) -> Any:
         from tracer.dispatch import FUNCTIONS
 
         values = FUNCTIONS[np.linalg.svdvals](np.moveaxis(x, axes, (-2, -1)))
-        return {2: max_of, -2: min_of, "nuc": sum_of}[order](values, -1)
+        if order == "nuc":
+            return sum_of(values, -1)
+        return (max_of if order == 2 else min_of)(values, -1)
     raise ValueError(f"{where_text()}Invalid norm order for matrices.")
 
 

@@ -22,7 +22,7 @@ def _diagonal_length(rows: int, columns: int, offset: int) -> int:
 
 
 def diagonal_of(x: Any, offset: int, axis1: int, axis2: int) -> Any:
-    """The diagonal of two axes (counted from the front), as the last axis: each (columns + 1)-th element."""
+    """The diagonal of two axes, as the last axis: every (columns + 1)-th element of the rows."""
     rest = [axis for axis in range(len(x.shape)) if axis not in (axis1, axis2)]
     x = transpose(x, (*rest, axis1, axis2))
     *lead, rows, columns = x.shape

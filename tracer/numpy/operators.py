@@ -49,7 +49,8 @@ def _fast(primitive: Primitive, ufunc: np.ufunc, general: Binary) -> Binary:
         if not variable.weak:
             kind = type(other)
             if kind is Tracer:
-                if other.variable.type.dtype is dtype and dtype in plain and not other.variable.weak:
+                theirs = other.variable
+                if theirs.type.dtype is dtype and dtype in plain and not theirs.weak:
                     return bind(primitive, self, other)
             elif kind is float and dtype.kind == "f" and dtype in plain:
                 return bind(primitive, self, dtype.type(other))
@@ -156,7 +157,7 @@ _UFUNC_NAMES = {
 
 @method("__inplace__")
 def in_place(name: str, self: Any, other: Any) -> Any:
-    """`self ∘= other`: an array gets a new variable, which all its names see; a 0-d one is a number."""
+    """`self ∘= other`: an array gets a new variable; a 0-d one is a number, and immutable."""
     try:
         result = METHODS[name](self, other)
     except NotAnArrayError:

@@ -78,8 +78,8 @@ def _fold(
     if where is not NO_VALUE and where is not True and identity is None:
         if not given(initial):
             raise ValueError(
-                f"{where_text()}reduction operation '{combine.__name__}' does not have an identity, so "
-                "to use a where mask one has to specify 'initial'"
+                f"{where_text()}reduction operation '{combine.__name__}' does not have an identity"
+                ", so to use a where mask one has to specify 'initial'"
             )
         identity = initial
     source = broadcast_to(_masked(x, where, identity), shape)
@@ -210,8 +210,8 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = NO_VALUE) ->
 
 def _argument(choose: Callable[..., Any], a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
     x = as_array(a)
-    kept = tuple(1 for _ in x.shape) if axis is None else None
     if axis is None:
+        kept = (1,) * len(x.shape)
         x = reshape(x, (math.prod(x.shape),))
         place = 0
     else:

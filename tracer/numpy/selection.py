@@ -1,8 +1,8 @@
 """What an index points at: NumPy's rules for every form of index, worked out from shapes.
 
-An index is, in this order: a reshape that makes room for 0-d masks, a slice with positive steps along every axis,
-a reversal of some axes, a gather along others, a permutation, and a last reshape. Reading goes through them
-forwards, writing backwards.
+An index is, in this order: a reshape that makes room for 0-d masks, a slice with positive steps
+along every axis, a reversal of some axes, a gather along others, a permutation, and a last reshape.
+Reading goes through them forwards, writing backwards.
 """
 
 from __future__ import annotations
@@ -131,15 +131,15 @@ def _classified(item: Any) -> tuple[str, Any]:
 
 
 def classify(index: Any, rank: int) -> list[tuple[str, Any]]:
-    """The items of an index, the ellipsis written out as slices (after a "gap", which separates)."""
+    """The items of an index, an ellipsis written out as a "gap", which separates, and slices."""
     items = [_classified(item) for item in (index if type(index) is tuple else (index,))]
     used = sum(
         item.ndim if kind == "mask" else kind in ("slice", "int", "index") for kind, item in items
     )
     if used > rank:
         raise IndexError(
-            f"{where_text()}too many indices for array: array is {rank}-dimensional, but {used} were "
-            "indexed"
+            f"{where_text()}too many indices for array: array is {rank}-dimensional, but {used} "
+            "were indexed"
         )
     gaps = [place for place, (kind, _) in enumerate(items) if kind == "ellipsis"]
     if len(gaps) > 1:
@@ -156,8 +156,8 @@ def concrete_mask(mask: Any) -> np.ndarray:
         return mask  # type: ignore[no-any-return]
     if is_abstract(mask):
         raise ConcretizationError(
-            f"{where_text()}the number of elements that a traced mask of type {mask.type} selects is "
-            "known only when the compiled function runs; write np.where(mask, x, other), or "
+            f"{where_text()}the number of elements that a traced mask of type {mask.type} selects "
+            "is known only when the compiled function runs; write np.where(mask, x, other), or "
             "tracer.numpy.nonzero(mask, size=n, fill_value=0) and index with that"
         )
     return np.asarray(mask.concrete("a boolean mask"))
@@ -263,7 +263,7 @@ def select_by(index: Any, shape: Shape) -> Selection:
 
 
 def _set_result(chosen: Selection, arrays: bool) -> None:
-    """Where the dimensions of the index arrays go: in the place of the first where all are adjacent."""
+    """Where the axes of index arrays go: in the place of the first where all are adjacent."""
     sliced = chosen.sliced
     places = [place for place, (kind, _) in enumerate(chosen.kinds) if kind == "index"]
     adjacent = not places or places[-1] - places[0] + 1 == len(places)
@@ -274,8 +274,8 @@ def _set_result(chosen: Selection, arrays: bool) -> None:
         except ShapeError:
             text = " ".join(str(index.shape) for index in chosen.indices)
             raise IndexError(
-                f"{where_text()}shape mismatch: indexing arrays could not be broadcast together with "
-                f"shapes {text}"
+                f"{where_text()}shape mismatch: indexing arrays could not be broadcast together "
+                f"with shapes {text}"
             ) from None
     # Ints beside 0-d traced ones only are dropped where they stand.
     lead = places[0] if arrays and adjacent else 0
@@ -302,7 +302,7 @@ def _set_result(chosen: Selection, arrays: bool) -> None:
 
 
 def fit(value: Any, shape: Shape, message: Callable[[], str]) -> Any:
-    """`value` broadcast to what an assignment replaces; more leading axes of length 1 are let pass."""
+    """`value` broadcast to what is assigned to; more leading axes of length 1 are let pass."""
     extra = len(value.shape) - len(shape)
     if extra > 0 and all(extent == 1 for extent in value.shape[:extra]):
         value = reshape(value, value.shape[extra:])

@@ -60,7 +60,9 @@ def reshape_view(x: Any, shape: Shape, order: Any = "C") -> Any:
         return x
     old = x.shape
     return as_view(
-        x, lambda base: _in_order(base, shape, order), lambda base, part: _in_order(part, old, order)
+        x,
+        lambda base: _in_order(base, shape, order),
+        lambda base, part: _in_order(part, old, order),
     )
 
 
@@ -130,7 +132,9 @@ def matrix_transpose(x: Any, /) -> Any:
     """The last two axes exchanged."""
     x = as_array(x)
     if x.ndim < 2:
-        raise ShapeError(f"{where_text()}Input array must be at least 2-dimensional, but it is {x.ndim}")
+        raise ShapeError(
+            f"{where_text()}Input array must be at least 2-dimensional, but it is {x.ndim}"
+        )
     return swapaxes(x, -1, -2)
 
 

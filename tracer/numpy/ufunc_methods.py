@@ -1,4 +1,4 @@
-"""`out=`, `where=` and `dtype=` of universal functions, and their methods reduce, accumulate, outer, at, reduceat."""
+"""`out=`, `where=`, `dtype=` and the methods of ufuncs: reduce, accumulate, outer, at, reduceat."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _chosen(value: Any, out: Any, where: Any) -> Any:
     return select(mask, cast_to(value, out.dtype), out)
 
 
-_REDUCTIONS = {
+_REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: reductions.sum,
     np.multiply: reductions.prod,
     np.maximum: reductions.max,
@@ -213,7 +213,9 @@ def reduceat(
     parts = []
     for begin, end in zip(bounds, [*bounds[1:], length], strict=True):
         if not 0 <= begin < length:
-            raise IndexError(f"index {begin} out-of-bounds in {ufunc.__name__}.reduceat [0, {length})")
+            raise IndexError(
+                f"index {begin} out-of-bounds in {ufunc.__name__}.reduceat [0, {length})"
+            )
         part = slice_axis(x, place, begin, end if end > begin else begin + 1)
         parts.append(reduce(ufunc, part, place, dtype, keepdims=True))
     return store(concatenate(parts, place), out)

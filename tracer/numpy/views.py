@@ -17,8 +17,7 @@ def as_view(base: Any, read: Read, write: Write) -> Any:
 
     `write(base, view)` is the base with what the view shows replaced.
     """
-    result = read(base)
-    return result
+    return read(base)
 
 
 def rebind(target: Tracer, value: Any) -> None:

@@ -179,7 +179,7 @@ def _same(x: Any, y: Any) -> Any:
 
 
 def _extreme_jvp(primals: Any, tangents: Any, out: Any, *, axis: int, reverse: bool) -> Any:
-    """Elements equal to the extreme so far share equally: a sum and a count that restart with it."""
+    """Elements equal to the extreme so far share equally: a sum and count that restart with it."""
     x = primals[0]
     zero, one = x.dtype.type(0), x.dtype.type(1)
     attains = cast(_same(x, out), x.dtype)
