@@ -111,7 +111,9 @@ erfc = _function(
     "erfc", scipy.special.erfc, lambda t, out, x: -t * (_constant(x, _ERF) * exp(-square(x)))
 )
 erfinv = _function(
-    "erfinv", scipy.special.erfinv, lambda t, out, x: t * (_constant(x, 1 / _ERF) * exp(square(out)))
+    "erfinv",
+    scipy.special.erfinv,
+    lambda t, out, x: t * (_constant(x, 1 / _ERF) * exp(square(out))),
 )
 expit = _function(
     "expit", scipy.special.expit, lambda t, out, x: t * (out * (_constant(x, 1) - out))

@@ -1,0 +1,122 @@
+"""What the generic tests share: the backends, comparison, graphs run in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.interpret import interpret
+from codegen.lower.graph import lower_graph
+from codegen.passes.pipeline import optimize
+from tracer.backend import executable
+from tracer.graph.evaluate import evaluate
+from tracer.graph.nodes import Graph
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+COMPILED = ("numba",)
+BACKENDS = ("numpy", *COMPILED)
+
+
+def run_numpy(graph: Graph, inputs: Sequence[Any]) -> list[Array]:
+    """The graph by the reference evaluator, warnings of floating-point errors aside."""
+    with np.errstate(all="ignore"):
+        return [np.asarray(value) for value in evaluate(graph, [_scalar(x) for x in inputs])]
+
+
+def run_compiled(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Array]:
+    """The graph by a backend."""
+    with np.errstate(all="ignore"):
+        return [np.asarray(value) for value in executable(graph, backend).run(list(inputs))]
+
+
+def run_lowered(graph: Graph, inputs: Sequence[Any], *, optimized: bool = False) -> list[Array]:
+    """The graph as a loop program, run by the interpreter of loop programs."""
+    program = lower_graph(graph)
+    arrays = [np.asarray(value) for value in inputs]
+    return interpret(optimize(program) if optimized else program, arrays)
+
+
+def _scalar(value: Any) -> Any:
+    """0-d arrays as NumPy scalars, which is what NumPy's functions return for them."""
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def merge(graphs: Sequence[Graph], name: str = "merged") -> Graph:
+    """One graph with the inputs, nodes and outputs of several, none of them given twice."""
+    return Graph(
+        tuple(variable for graph in graphs for variable in graph.inputs),
+        tuple(pair for graph in graphs for pair in graph.constants),
+        tuple(node for graph in graphs for node in graph.nodes),
+        tuple(output for graph in graphs for output in graph.outputs),
+        name,
+    ).check()
+
+
+def difference(actual: Array, expected: Array, ulps: float, *, scaled: bool = False) -> str | None:
+    """Where `actual` is not `expected`: dtype, shape, NaNs, infinities, signs of zero, or more than
+    `ulps` units in the last place (of the larger part of a complex number; of the largest element,
+    where `scaled`); None where it is."""
+    if actual.dtype != expected.dtype or actual.shape != expected.shape:
+        return f"{actual.dtype}{actual.shape} instead of {expected.dtype}{expected.shape}"
+    if expected.dtype.kind not in "fc":
+        wrong = actual != expected
+    else:
+        wrong = _differs_inexact(actual, expected, ulps, scaled)
+    if not np.any(wrong):
+        return None
+    place = tuple(int(axis[0]) for axis in np.nonzero(np.atleast_1d(wrong)))
+    got, due = np.atleast_1d(actual)[place], np.atleast_1d(expected)[place]
+    return f"{got!r} instead of {due!r} at {place} ({int(np.sum(wrong))} of {actual.size})"
+
+
+def _spacing(magnitude: Array) -> Array:
+    """The distance of neighbouring numbers there; of the smallest normal number below it."""
+    limits = np.finfo(magnitude.dtype)
+    return np.spacing(np.clip(magnitude, limits.tiny, limits.max))
+
+
+def _differs_inexact(actual: Array, expected: Array, ulps: float, scaled: bool) -> Array:
+    parts = [(actual.real, expected.real)]
+    if expected.dtype.kind == "c":
+        parts.append((actual.imag, expected.imag))
+    with np.errstate(all="ignore"):
+        magnitude = np.maximum.reduce([np.abs(part) for _, part in parts])
+        if scaled and magnitude.size:
+            magnitude = np.full_like(magnitude, np.max(magnitude))
+        tolerance = _spacing(magnitude) * ulps if ulps else np.zeros_like(magnitude)
+        wrong = [_differs(one, two, tolerance) for one, two in parts]
+    return np.logical_or.reduce(wrong)
+
+
+def _differs(actual: Array, expected: Array, tolerance: Array) -> Array:
+    """Signs of zeros count where the value must be exact, or is a zero of a real result."""
+    same = (actual == expected) & (np.signbit(actual) == np.signbit(expected))
+    both_nan = np.isnan(actual) & np.isnan(expected)
+    near = (np.abs(actual - expected) <= tolerance) & (tolerance > 0) & (actual != expected)
+    return ~(same | both_nan | near)
+
+
+def assert_same(
+    actual: Any, expected: Any, ulps: float = 0.0, what: str = "", *, scaled: bool = False
+) -> None:
+    """Fail, and say where, unless the arrays agree to that many units in the last place."""
+    found = difference(np.asarray(actual), np.asarray(expected), ulps, scaled=scaled)
+    assert found is None, f"{what}: {found}" if what else found
+
+
+def assert_near(actual: Any, expected: Any, tolerance: float, what: str = "") -> None:
+    """Fail unless |actual − expected| ≤ tolerance · (1 + the largest |expected|), NaNs aside."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
+    if expected.size == 0:
+        return
+    scale = 1.0 + float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(actual - expected)
+    wrong = ~((error <= tolerance * scale) | (actual == expected))
+    wrong &= ~(np.isnan(actual) & np.isnan(expected))
+    bound = f"{tolerance:g} of {scale:g}"
+    assert not np.any(wrong), f"{what}: {actual} is not {expected} within {bound}"

@@ -1,0 +1,12 @@
+"""The table of primitives: one row each, from which the generic tests make every check.
+
+A new primitive needs one row, in the family that it belongs to, and no other test.
+`tests/primitives/test_complete.py` fails without it.
+"""
+
+from __future__ import annotations
+
+from tests.primitives import rows_arrays, rows_elementwise
+from tests.primitives.row import Row
+
+ROWS: dict[str, Row] = {**rows_elementwise.ROWS, **rows_arrays.ROWS}
