@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tracer.source import Operators
 from tracer.errors import CarryTypeError, ConcretizationError, ControlFlowError
+from tracer.source import Operators
 
 
 def _reveal(value: Any) -> Any:
@@ -61,7 +61,7 @@ class Hidden:
 
     def __getitem__(self, index: Any) -> Any:
         index = _reveal(index)
-        if isinstance(index, (int, np.integer)) or (isinstance(index, np.ndarray) and index.dtype.kind == "i"):
+        if isinstance(index, (int, np.integer, np.ndarray)) and np.asarray(index).dtype.kind == "i":
             index = np.clip(index, -len(self.value), len(self.value) - 1)
         return Hidden(self.value[index])
 
@@ -79,12 +79,6 @@ class Hidden:
     def __iter__(self) -> Any:
         return (self[position] for position in range(len(self.value)))
 
-    def __iadd__(self, other: Any) -> Any:
-        if self.value.ndim == 0:
-            return self + other
-        self[...] = self.value + _reveal(other)
-        return self
-
     def __round__(self, ndigits: int = 0) -> Any:
         return Hidden(np.round(self.value, ndigits))
 
@@ -97,12 +91,34 @@ def _binary(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lt", "le", "gt", "ge", "eq", "ne", "and_"):
+def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda first, second: function(second, first)
+
+
+for _name in "add sub mul matmul truediv floordiv mod pow lt le gt ge eq ne and_".split():
     _function = getattr(operator, _name)
     setattr(Hidden, f"__{_name.strip('_')}__", _binary(_function))
-    setattr(Hidden, f"__r{_name.strip('_')}__", _binary(lambda a, b, f=_function: f(b, a)))
+    setattr(Hidden, f"__r{_name.strip('_')}__", _binary(_swapped(_function)))
+
+
+def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(self: Hidden, other: Any) -> Any:
+        if self.value.ndim == 0:  # as NumPy's scalars
+            return function(self, other)
+        self[...] = function(self.value, _reveal(other))
+        return self
+
+    return apply
+
+
+def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self: Hidden(function(self.value))
+
+
 for _name in ("neg", "abs", "invert"):
-    setattr(Hidden, f"__{_name}__", lambda self, f=getattr(operator, _name): Hidden(f(self.value)))
+    setattr(Hidden, f"__{_name}__", _unary(getattr(operator, _name)))
+for _name in ("add", "sub", "mul"):
+    setattr(Hidden, f"__i{_name}__", _in_place(getattr(operator, _name)))
 
 
 class StandIn:
@@ -111,7 +127,8 @@ class StandIn:
     unroll_limit = 4
     own_folders: Sequence[str] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, *, tracing: bool = True) -> None:
+        self.tracing = tracing
         self.made: list[str] = []
         self.notes: list[str] = []
         self._unused = 0
@@ -122,7 +139,7 @@ class StandIn:
     is_abstract = is_traced
 
     def is_tracing(self) -> bool:
-        return True
+        return self.tracing
 
     def dtype_and_shape(self, value: Any) -> Any:
         array = np.asarray(_reveal(value))
@@ -156,7 +173,9 @@ class StandIn:
         return lambda *args, **kwargs: Hidden(getattr(np, name)(*_reveal(args), **kwargs))
 
     def substitutes(self) -> Mapping[Any, Callable[..., Any]]:
-        names = ("zeros", "ones", "empty", "full", "arange", "array", "asarray", "zeros_like", "eye")
+        if not self.tracing:
+            return {}
+        names = "zeros ones empty full arange array asarray zeros_like eye linspace".split()
         return {getattr(np, name): self.numpy(name) for name in names}
 
     def cond(self, predicate: Any, true: Any, false: Any) -> list[Any]:
@@ -209,9 +228,9 @@ class StandIn:
         self.notes.append(message)
 
 
-def converted(function: Callable[..., Any]) -> tuple[Callable[..., Any], StandIn]:
+def converted(function: Any, *, tracing: bool = True) -> tuple[Callable[..., Any], StandIn]:
     """The converted function, and the stand-in that saw what was made of it."""
-    host = StandIn()
+    host = StandIn(tracing=tracing)
     return Operators(host).convert(function), host
 
 

@@ -77,6 +77,7 @@ class Branch:
         self.key = "branch", id(self.code)
         self.plan: _Plan = plans.get(self.key) or _Plan(tuple(paths))
         self.sides: list[dict[str, Any]] = [{}, {}]
+        self.kept: list[set[str]] = [set(), set()]
 
     def run(self, predicate: Any) -> Any:
         """Trace both branches; afterwards the variables hold the result. Gives what the branches return."""
@@ -112,6 +113,7 @@ class Branch:
         known = set(self.plan.paths)
         new = tuple(slot.path for slot in self.memory.changed(self.dead) if slot.path not in known)
         paths = (*self.plan.paths, *new)
+        self.kept[which] = {slot.path for slot, before in self.memory.places() if slot.read() is before}
         side = {path: frozen(self.slots[path].read(), self.host) for path in paths}
         self.sides[which] = {**side, RETURNED: frozen(returned, self.host)}
         self.memory.restore()
@@ -121,7 +123,9 @@ class Branch:
 
     def _agree(self, found: tuple[str, ...]) -> None:
         """Compare what both sides did with the plan they were traced under; trace them again if it was wrong."""
-        paths = tuple(path for path in found if path != RETURNED)
+        # A variable that holds the very object that it held is no output, though the object may have changed.
+        kept = self.kept[0] & self.kept[1]
+        paths = tuple(path for path in found if path != RETURNED and path not in kept)
         plan = _Plan(paths)
         for path in (*paths, RETURNED):
             before = None if path == RETURNED else self.slots[path].read()

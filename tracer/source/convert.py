@@ -105,6 +105,8 @@ def _converted_code(function: FunctionType) -> CodeType:
     ]
     if class_name is not None:  # Python spells private names by their class
         body = [ast.ClassDef(class_name, bases=[], keywords=[], body=body, decorator_list=[])]
+        if class_name not in original.co_freevars:  # the class itself is found where it was
+            body.insert(0, ast.Global([class_name]))
     names = [name for name in (*original.co_freevars, OPERATORS) if name != "__class__"]
     arguments = [ast.arg(name) for name in names]
     factory = ast.FunctionDef(

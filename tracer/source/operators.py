@@ -4,6 +4,7 @@ when the compiled function runs it makes a part of the graph."""
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import operator
 import random
@@ -268,12 +269,15 @@ class Operators:
         self, iterable: Any, items: Counted, body: Any, stop: Any, outputs: Names, updates: Names
     ) -> None:
         """A loop of known length: one node if that can be, maybe after a first turn which settles the types."""
-        try:
-            if not self._counted_loop(items, 0, body, stop, outputs, updates):
-                self._plain(iter(iterable), body, stop, outputs)
+        turned: bool | None = None
+        with contextlib.suppress(Exception):  # perhaps only the types before the loop are others than in it
+            turned = self._counted_loop(items, 0, body, stop, outputs, updates)
+        if turned:
             return
-        except Exception:  # perhaps only the types before the loop are others than in it
-            body(items.item(0))
+        if turned is False:
+            self._plain(iter(iterable), body, stop, outputs)
+            return
+        body(items.item(0))
         answer = False if stop is None else stop()
         if answer is True:
             return
