@@ -8,10 +8,17 @@ of public functions, which have attributes and are called as fast. Nothing here 
 from __future__ import annotations
 
 from codegen.dispatch.abi import KernelCode, default_error
-from codegen.dispatch.entry import Entry, as_builtin, make_dispatcher, make_entry
+from codegen.dispatch.compile import ObjectStore, use_object_store
+from codegen.dispatch.entry import (
+    Entry,
+    as_builtin,
+    make_dispatcher,
+    make_entry,
+)
 from codegen.dispatch.function import function_class
 from codegen.dispatch.python_entry import make_python_entry
 from codegen.dispatch.runtime import native_entry_available
+from codegen.dispatch.signals import signal_check_address
 from codegen.dispatch.spec import (
     ArrayLeaf,
     CallSpec,
@@ -31,8 +38,9 @@ __all__ = [
     "ArrayLeaf", "CallSpec", "CustomNode", "DictNode", "ListNode", "Node", "ObjectLeaf",
     "ScalarLeaf", "TupleNode", "leaves", "result_leaf",
     "Entry", "as_builtin", "make_dispatcher", "make_entry", "make_python_entry",
-    "native_entry_available",
+    "native_entry_available", "signal_check_address",
     "KernelCode", "default_error",
     "function_class",
     "trim_workspace", "workspace_size",
+    "ObjectStore", "use_object_store",
 ]  # fmt: skip

@@ -28,6 +28,9 @@ words are the user's source line (an id of the caller's), then what the table sa
 | INTERRUPTED      |                |               |             | KeyboardInterrupt |
 
 Other codes are the caller's own: a handler of its own maps them.
+
+A kernel with a long loop calls `int32_t check(void)`, whose address `signal_check_address` gives,
+every few milliseconds, and returns PYTHON_ERROR where that is not 0: Control-C is then honoured.
 """
 
 from __future__ import annotations

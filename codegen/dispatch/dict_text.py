@@ -17,7 +17,7 @@ start:
   %value = alloca ptr
   %kind_place = getelementptr i8, ptr %dict, i64 {type}
   %kind = load ptr, ptr %kind_place
-  %exact = icmp eq ptr %kind, inttoptr (i64 {dict_type} to ptr)
+  %exact = icmp eq ptr %kind, @tracer_type_dict
   br i1 %exact, label %sized, label %no
 sized:
   %size = call i64 @tracer_PyDict_Size(ptr %dict)
@@ -54,7 +54,7 @@ check_step:
   %name = load ptr, ptr %key
   %name_kind_place = getelementptr i8, ptr %name, i64 {type}
   %name_kind = load ptr, ptr %name_kind_place
-  %plain = icmp eq ptr %name_kind, inttoptr (i64 {str_type} to ptr)
+  %plain = icmp eq ptr %name_kind, @tracer_type_str
   br i1 %plain, label %check, label %no
 look:
   %j = phi i64 [ 0, %check ], [ %j_next, %look_found ]
@@ -84,4 +84,4 @@ no:
 
 def dict_text() -> str:
     """`i1 dict_values(dict, keys, values, count)`: has it just these keys? Fills `values`."""
-    return _TEXT.format(type=TYPE, dict_type=id(dict), str_type=id(str))
+    return _TEXT.format(type=TYPE)

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from codegen.dispatch import runtime_text as at
 from codegen.dispatch.abi import ErrorHandler, default_error
+from codegen.dispatch.compile import compile_module
 from codegen.dispatch.entry_text import entry_text
 from codegen.dispatch.python_entry import make_python_entry
-from codegen.dispatch.runtime import compile_module, load, native_entry_available
+from codegen.dispatch.runtime import load, native_entry_available
 from codegen.dispatch.spec import CallSpec
 
 _METHOD_FLAGS = 0x0080 | 0x0002  # METH_FASTCALL | METH_KEYWORDS

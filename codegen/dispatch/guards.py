@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from codegen.dispatch import layout as at
 from codegen.dispatch.spec import (
     ArrayLeaf,
@@ -39,14 +41,29 @@ class Guards:
     def write(self, spec: CallSpec) -> None:
         """Check the call's form, every argument, and lay out the inputs."""
         body = self.body
-        body.require(body.value("icmp eq ptr %names, null"), MISMATCH)
+        self._keywords(spec.keywords)
         count = body.value("and i64 %count, 9223372036854775807")
-        body.require_equal("i64", count, str(len(spec.arguments)), MISMATCH)
+        positional = len(spec.arguments) - len(spec.keywords)
+        body.require_equal("i64", count, str(positional), MISMATCH)
         for index, argument in enumerate(spec.arguments):
             pointer = body.load("ptr", "%arguments", 8 * index)
             self._node(argument, pointer, mutable=False)
         self._constants(spec.constants)
         self.reserved.append(f"%inputs = alloca [{max(self._inputs, 1)} x ptr]")
+
+    def _keywords(self, keywords: tuple[str, ...]) -> None:
+        """The names of the call, by identity: those in a program's text are interned."""
+        body = self.body
+        if not keywords:
+            body.require(body.value("icmp eq ptr %names, null"), MISMATCH)
+            return
+        body.require_object("%names", MISMATCH)
+        length = body.load("i64", "%names", at.SIZE)
+        body.require_equal("i64", length, str(len(keywords)), MISMATCH)
+        for index, keyword in enumerate(keywords):
+            name = body.load("ptr", "%names", at.TUPLE_ITEMS + 8 * index)
+            known = self._pointer(self.table.reference(sys.intern(keyword)))
+            body.require_equal("ptr", name, known, MISMATCH)
 
     def _word(self, offset: int) -> str:
         return self.body.load("i64", "%table", offset)

@@ -121,7 +121,8 @@ class PythonEntry:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the kernel where the arguments fit, else call `next` with the same arguments."""
-        inputs = self._inputs(args) if not kwargs else None
+        fits = tuple(kwargs) == self._spec.keywords
+        inputs = self._inputs((*args, *kwargs.values())) if fits else None
         if inputs is None:
             return self.next(*args, **kwargs)
         outputs = [np.empty(_shape(leaf), leaf.dtype) for leaf in self._spec.outputs]
@@ -148,7 +149,11 @@ class PythonEntry:
         status = (ctypes.c_int64 * STATUS_WORDS)()
         aligned = -(-workspace.ctypes.data // _ALIGNMENT) * _ALIGNMENT
         pointers = _pointers(inputs, self._spec.constants), _pointers(outputs)
-        code = self._kernel(*pointers, aligned, status)
+        try:
+            code = self._kernel(*pointers, aligned, status)
+        except SystemError as error:
+            # ctypes finds the exception that the kernel has set, and wraps it.
+            raise error.__cause__ or error from None
         if code not in (KernelCode.OK, KernelCode.PYTHON_ERROR):
             first, second, third, fourth = status
             raise self._on_error(code, (first, second, third, fourth))

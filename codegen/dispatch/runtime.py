@@ -16,6 +16,7 @@ import llvmlite.binding as llvm
 
 from codegen.dispatch import layout as at
 from codegen.dispatch import runtime_text as text
+from codegen.dispatch.compile import compile_module
 from codegen.dispatch.dict_text import dict_text
 from codegen.dispatch.layout import Layout, UnexpectedLayoutError
 from codegen.dispatch.symbols import PREFIX, addresses, function_address
@@ -57,34 +58,7 @@ class _Member(ctypes.Structure):
     )
 
 
-_kept: list[Any] = []  # engines and C structures, which live as long as the process
-_installed: set[str] = set()
-
-
-@cache
-def _initialize() -> None:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-
-
-def compile_module(source: str, names: tuple[str, ...], level: int = 0) -> tuple[int, ...]:
-    """Machine code of an LLVM module, kept for ever; gives the addresses of `names`.
-
-    Level 0 compiles five times faster than 2 and costs about half a nanosecond an argument.
-    """
-    _initialize()
-    module = llvm.parse_assembly(source)
-    machine = llvm.Target.from_default_triple().create_target_machine(opt=level)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    _kept.append(engine)
-    found = tuple(
-        engine.get_function_address(name) or engine.get_global_value_address(name)
-        for name in names
-    )
-    if not all(found):
-        raise UnexpectedLayoutError("generated code has lost one of its functions")
-    return found
+_kept: list[Any] = []  # C structures, which live as long as the process
 
 
 def _make_type(
@@ -188,6 +162,8 @@ def _load() -> Runtime | str:
         known = addresses()
         for name, address in known.items():
             llvm.add_symbol(PREFIX + name, address)
+        for kind in text.TYPES:
+            llvm.add_symbol(f"{PREFIX}type_{kind.__name__}", id(kind))
         source = text.runtime_text(layout, dict_text())
         code = dict(zip(_NAMES, compile_module(source, _NAMES), strict=True))
     except (UnexpectedLayoutError, RuntimeError, AttributeError) as error:
@@ -195,7 +171,8 @@ def _load() -> Runtime | str:
     for name in _SHARED:
         llvm.add_symbol(PREFIX + name, code[name])
     entry_type, function_type = _types(layout, code)
-    source = text.forwarding_text(layout, id(entry_type))
+    llvm.add_symbol(f"{PREFIX}type_Entry", id(entry_type))
+    source = text.forwarding_text(layout)
     function_call, slow = compile_module(source, ("function_call", "slow"), level=2)
     llvm.add_symbol(PREFIX + "slow", slow)
     words = (code["workspace_buffer"], code["workspace_capacity"], code["workspace_used"])

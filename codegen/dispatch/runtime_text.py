@@ -22,6 +22,9 @@ FUNCTION_TARGET = 24  # callable, an entry at best
 FUNCTION_CALLS = 32  # how often it was called
 FUNCTION_SIZE = 40
 
+# Addresses of type objects, by name: no text holds an address of this process.
+TYPES: tuple[type, ...] = (dict, str, RuntimeError)
+_TYPES = "\n".join(f"@tracer_type_{kind.__name__} = external global i8" for kind in TYPES)
 _CALL = "ptr %self, ptr %arguments, i64 %count, ptr %names"
 _PASS_ON = "ptr %arguments, i64 %count, ptr %names"
 
@@ -32,8 +35,7 @@ _CLEARED = """
 @cleared_text = internal constant [{length} x i8] c"{message}\\00"
 
 define ptr @cleared({call}) {{
-  %error = inttoptr i64 {error} to ptr
-  call ptr (ptr, ptr, ...) @tracer_PyErr_Format(ptr %error, ptr @cleared_text)
+  call ptr (ptr, ptr, ...) @tracer_PyErr_Format(ptr @tracer_type_RuntimeError, ptr @cleared_text)
   ret ptr null
 }}
 """
@@ -142,7 +144,7 @@ def _same_dtype(layout: Layout) -> str:
     return _define("i1 @same_dtype(ptr %dtype, ptr %words)", body)
 
 
-def _forward(layout: Layout, name: str, field: int, entry_type: int) -> str:
+def _forward(layout: Layout, name: str, field: int) -> str:
     """Call the object in `field` of `self`, held while it runs; an entry without a detour."""
     body = Writer(layout)
     target = body.load("ptr", "%self", field)
@@ -151,8 +153,8 @@ def _forward(layout: Layout, name: str, field: int, entry_type: int) -> str:
         calls = body.value(f"add i64 {body.load('i64', '%self', FUNCTION_CALLS)}, 1")
         body.store("i64", calls, "%self", FUNCTION_CALLS)
     body.hold(target)
-    kind = body.value(f"ptrtoint ptr {body.load('ptr', target, at.TYPE)} to i64")
-    body.branch(body.value(f"icmp eq i64 {kind}, {entry_type}"), "direct", "any")
+    kind = body.load("ptr", target, at.TYPE)
+    body.branch(body.value(f"icmp eq ptr {kind}, @tracer_type_Entry"), "direct", "any")
     body.begin("direct")
     code = body.load("ptr", target, VECTORCALL)
     quick = body.value(f"call ptr {code}(ptr {target}, {_PASS_ON})")
@@ -169,14 +171,15 @@ def _forward(layout: Layout, name: str, field: int, entry_type: int) -> str:
     return _define(f"ptr @{name}({_CALL})", body)
 
 
-def forwarding_text(layout: Layout, entry_type: int) -> str:
+def forwarding_text(layout: Layout) -> str:
     """The module with a function's vectorcall, and with what an entry does with a misfit."""
     return "\n".join(
         (
             declarations(list(PYTHON_FUNCTIONS)),
             "declare ptr @tracer_cleared(ptr, ptr, i64, ptr)",
-            _forward(layout, "function_call", FUNCTION_TARGET, entry_type),
-            _forward(layout, "slow", ENTRY_NEXT, entry_type),
+            "@tracer_type_Entry = external global i8",
+            _forward(layout, "function_call", FUNCTION_TARGET),
+            _forward(layout, "slow", ENTRY_NEXT),
         )
     )
 
@@ -266,9 +269,8 @@ def runtime_text(layout: Layout, dict_text: str) -> str:
     return "\n".join(
         [
             declarations(list(PYTHON_FUNCTIONS)),
-            _CLEARED.format(
-                call=_CALL, error=id(RuntimeError), message=_GONE, length=len(_GONE) + 1
-            ),
+            _TYPES,
+            _CLEARED.format(call=_CALL, message=_GONE, length=len(_GONE) + 1),
             _WORKSPACE,
             dict_text,
             _same_dtype(layout),

@@ -161,6 +161,7 @@ def result_leaf(dtype: np.dtype[Any], shape: tuple[int, ...]) -> ArrayLeaf | Sca
 class CallSpec:
     """One signature of a function.
 
+    keywords: names of the last arguments, where those are given by keyword, in this order.
     workspace: bytes that the kernel may use while it runs, aligned to 64.
     constants: addresses handed to the kernel after the inputs; whoever makes the entry passes what
     owns the memory as `keep_alive`.
@@ -170,8 +171,12 @@ class CallSpec:
     result: Node
     workspace: int = 0
     constants: tuple[int, ...] = ()
+    keywords: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.keywords) > len(self.arguments):
+            count = len(self.arguments)
+            raise ValueError(f"{count} arguments cannot have the names {self.keywords}")
         if self.workspace < 0:
             raise ValueError(f"a workspace of {self.workspace} bytes")
         for argument in self.arguments:

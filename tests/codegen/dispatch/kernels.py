@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from codegen.dispatch import make_python_entry
+from codegen.dispatch.compile import compile_module
 from codegen.dispatch.entry import make_native_entry
-from codegen.dispatch.runtime import compile_module
 from codegen.dispatch.spec import ArrayLeaf
 
 MAKERS: dict[str, Callable[..., Any]] = {"native": make_native_entry, "python": make_python_entry}
@@ -121,7 +121,7 @@ _NAMES = ("nothing", "fail", "count", "call_back", "fill_workspace", "wait")
 @cache
 def kernel(name: str) -> int:
     """Address of one of the kernels above."""
-    return dict(zip(_NAMES, compile_module(_TEXT, _NAMES), strict=True))[name]
+    return dict(zip(_NAMES, compile_module(_TEXT, _NAMES, stored=False), strict=True))[name]
 
 
 @cache
@@ -139,7 +139,8 @@ def copy_kernel(*moves: tuple[int, int]) -> int:
         ]
     body = "\n  ".join([*lines, "ret i32 0"])
     declared = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
-    return compile_module(f"{declared}\ndefine i32 @copy{HEAD} {{\n  {body}\n}}", ("copy",))[0]
+    source = f"{declared}\ndefine i32 @copy{HEAD} {{\n  {body}\n}}"
+    return compile_module(source, ("copy",), stored=False)[0]
 
 
 class SlowPath:

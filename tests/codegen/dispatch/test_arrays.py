@@ -114,6 +114,29 @@ def test_hands_on_calls_of_another_form(make: Make, slow: SlowPath) -> None:
     ]  # fmt: skip
 
 
+def test_keywords(make: Make, slow: SlowPath) -> None:
+    spec = CallSpec((VECTOR, VECTOR, VECTOR), VECTOR, keywords=("left", "right"))
+    entry = make(spec, copy_kernel((2, 32)), slow)
+    arrays = [np.full(4, float(index)) for index in range(3)]
+    assert entry(arrays[0], left=arrays[1], right=arrays[2]).tolist() == [2.0] * 4
+    misfits = [
+        entry(*arrays),
+        entry(arrays[0], arrays[1], right=arrays[2]),
+        entry(arrays[0], left=arrays[1]),
+        entry(arrays[0], left=arrays[1], right=arrays[2], more=1),
+        entry(arrays[0], left=arrays[1], wrong=arrays[2]),
+        entry(arrays[0], right=arrays[1], left=arrays[2]),
+        entry(arrays[0], left=arrays[1], right=arrays[2][:2]),
+        entry(left=arrays[1], right=arrays[2]),
+    ]
+    assert misfits == ["slow"] * 8
+    assert slow.seen[5][1] == {"right": arrays[1], "left": arrays[2]}
+    entry = make(CallSpec((VECTOR,), VECTOR, keywords=("x",)), copy_kernel((0, 32)), slow)
+    assert entry(x=arrays[2]).tolist() == [2.0] * 4
+    with pytest.raises(ValueError, match="cannot have the names"):
+        CallSpec((VECTOR,), VECTOR, keywords=("x", "y"))
+
+
 def test_accepts_other_dtype_objects_of_the_same_meaning(make: Make, slow: SlowPath) -> None:
     array = np.arange(6.0).reshape(2, 3)
     unpickled = pickle.loads(pickle.dumps(array))

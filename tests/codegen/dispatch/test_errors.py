@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +23,9 @@ from codegen.dispatch import (
     ListNode,
     ScalarLeaf,
     TupleNode,
+    signal_check_address,
 )
-from codegen.dispatch.entry import make_native_entry
-from codegen.dispatch.runtime import compile_module
+from codegen.dispatch.compile import compile_module
 from tests.codegen.dispatch.kernels import FLOAT64, VECTOR, SlowPath, integers, kernel
 
 Make = Callable[..., Any]
@@ -83,7 +86,7 @@ def test_slow_path_that_raises(make: Make) -> None:
 
 
 @pytest.mark.parametrize("release_gil", [False, True])
-def test_error_set_by_the_kernel(slow: SlowPath, release_gil: bool) -> None:
+def test_error_set_by_the_kernel(make: Make, slow: SlowPath, release_gil: bool) -> None:
     """A kernel that called Python and failed leaves the exception set and returns PYTHON_ERROR."""
     state = [ctypes.pythonapi.PyGILState_Ensure, ctypes.pythonapi.PyGILState_Release]
     setter = ctypes.pythonapi.PyErr_SetNone
@@ -99,10 +102,47 @@ def test_error_set_by_the_kernel(slow: SlowPath, release_gil: bool) -> None:
       call void %release(i32 %state)
       ret i32 -1
     }}"""
-    (address,) = compile_module(source, ("set",))
-    entry = make_native_entry(CallSpec((), VECTOR), address, slow, release_gil=release_gil)
+    (address,) = compile_module(source, ("set",), stored=False)
+    entry = make(CallSpec((), VECTOR), address, slow, release_gil=release_gil)
     with pytest.raises(LookupError):
         entry()
+    assert make(CallSpec((), VECTOR), kernel("nothing"), slow)().shape == (4,)
+
+
+CHECKING = """
+define i32 @checking(ptr %inputs, ptr %outputs, ptr %workspace, ptr %status) {
+start:
+  %check = load ptr, ptr %inputs
+  br label %loop
+loop:
+  %answer = call i32 %check()
+  %quiet = icmp eq i32 %answer, 0
+  br i1 %quiet, label %loop, label %end
+end:
+  ret i32 -1
+}"""
+
+
+@pytest.mark.parametrize("release_gil", [False, True])
+def test_control_c_ends_a_long_kernel(make: Make, slow: SlowPath, release_gil: bool) -> None:
+    (address,) = compile_module(CHECKING, ("checking",), stored=False)
+    spec = CallSpec((), VECTOR, constants=(signal_check_address(release_gil),))
+    entry = make(spec, address, slow, release_gil=release_gil)
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if not release_gil:
+            # No other thread can run then: the system itself has to send the signal.
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        else:
+            timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            entry()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    timer.cancel()
 
 
 def blocks_a_call(entry: Callable[..., object], *args: object, times: int = 300) -> float:

@@ -24,8 +24,8 @@ from codegen.dispatch import (
     TupleNode,
     make_dispatcher,
 )
+from codegen.dispatch.compile import compile_module
 from codegen.dispatch.entry import make_native_entry
-from codegen.dispatch.runtime import compile_module
 from tests.codegen.dispatch.kernels import FLOAT64, VECTOR, SlowPath, copy_kernel, kernel
 
 Make = Callable[..., Any]
@@ -189,7 +189,7 @@ def test_arguments_dropped_while_the_kernel_runs() -> None:
     address = ctypes.cast(back, ctypes.c_void_p).value or 0
     node = TupleNode((ListNode((VECTOR,)), DictNode((("a", VECTOR),))))
     spec = CallSpec((node,), VECTOR, constants=(address,))
-    entry = make_native_entry(spec, compile_module(CALL_THIRD, ("third",))[0], print)
+    entry = make_native_entry(spec, compile_module(CALL_THIRD, ("third",), stored=False)[0], print)
     entry((row, table))
     assert seen == [True, True], "held while the kernel runs"
     assert [reference() for reference in references] == [None, None], "and let go after it"
