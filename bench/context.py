@@ -12,6 +12,8 @@ from bench.timing import Calls, Effort, interleave
 
 SEED = 20_240_229
 """Of every workload's inputs."""
+DEEPEST_FRAMES = 20
+"""Of a failure's traceback."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,6 @@ class Context:
     def fail(self, failure: Failure, error: Exception | None = None) -> None:
         """Say at once what went wrong and keep it; the run goes on and ends with status 1."""
         if error is not None and self.tracebacks:
-            self.display.line("".join(traceback.format_exception(error)))
+            self.display.line("".join(traceback.format_exception(error, limit=-DEEPEST_FRAMES)))
         self.display.line(f"FAILED: {failure}")
         self.report.failures.append(failure)

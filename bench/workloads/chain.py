@@ -81,10 +81,9 @@ def handwritten_source(program: str, size: Size) -> str:
         if with_slope:
             body.append("slope = math.cos(y) * slope" if functions else "slope = slope * 0.75")
         body.append("y = math.sin(y)" if functions else "y = y * 0.75")
-        body.append("root = math.sqrt(y * 0.5 + at)")
-        body.append("y = 1.0 / root")
+        body.append("y = 1.0 / math.sqrt(y * 0.5 + at)")
         if with_slope:
-            body.append("slope = -0.5 * y / (root * root) * (slope * 0.5 + 1.0)")
+            body.append("slope = -0.5 * (y * y * y) * (slope * 0.5 + 1.0)")
     start = ["at = x[i]", "y = at", *(["slope = 1.0"] if with_slope else [])]
     end = ["total += y", "slopes[i] = slope"] if with_slope else ["values[i] = y"]
     result = "slopes" if with_slope else "values"
