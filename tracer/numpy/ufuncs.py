@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from tracer.dispatch import FUNCTIONS
 from tracer.errors import DTypeError
@@ -26,6 +27,8 @@ _SAME_NAME = (
     "isinf isfinite signbit bitwise_and bitwise_or bitwise_xor invert left_shift right_shift "
     "gcd lcm spacing bitwise_count"
 )
+_SPECIAL = "erf erfc erfinv expit gammaln digamma"
+"""SciPy's universal functions that are primitives."""
 
 
 def _register() -> None:
@@ -34,6 +37,8 @@ def _register() -> None:
             if hasattr(family, name):
                 FUNCTIONS[getattr(np, name)] = getattr(family, name)
                 break
+    for name in _SPECIAL.split():
+        FUNCTIONS[getattr(scipy.special, name)] = getattr(transcendental, name)
 
 
 _register()
