@@ -22,6 +22,7 @@ from codegen.loops.nodes import (
     Operation,
     Program,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -83,8 +84,10 @@ class _Checker:
             raise self.fail("two buffers have this name")
         if buffer.base is not None:
             raise self.fail("buffers of a program have no base")
-        if any(extent < 0 for extent in buffer.shape):
+        if any(extent < 0 for extent in (buffer.shape[1:] if buffer.is_tape else buffer.shape)):
             raise self.fail(f"the shape {buffer.shape} has a negative extent")
+        if buffer.is_tape and role != "workspace":
+            raise self.fail("only workspace grows")
         if (role == "constant") != (buffer.value is not None):
             raise self.fail("constants have a value, other buffers have none")
         if buffer.value is not None and (
@@ -137,6 +140,11 @@ class _Checker:
                 self.check_combiner(operation, value.dtype)
             case Call():
                 self.check_call(statement)
+            case Reserve(buffer, extent):
+                self.check_known(buffer)
+                self.expect(extent, INT64, "the extent")
+                if not buffer.is_tape:
+                    raise self.fail(f"'{buffer.name}' is no tape")
             case Check():
                 self.check_check(statement)
             case _:

@@ -33,6 +33,7 @@ from codegen.loops.nodes import (
     Operation,
     Program,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -91,6 +92,10 @@ class _Interpreter:
             assert buffer.value is not None, "check_program has seen that constants have values"
             self.memory[buffer] = np.ascontiguousarray(buffer.value).reshape(buffer.shape)
         for buffer in (*program.outputs, *program.workspace):
+            if buffer.is_tape:
+                self.memory[buffer] = np.zeros((0, *buffer.shape[1:]), buffer.dtype)
+                self.written[buffer] = np.zeros((0, *buffer.shape[1:]), np.bool_)
+                continue
             self.memory[buffer] = np.zeros(buffer.shape, buffer.dtype)
             self.written[buffer] = np.zeros(buffer.shape, np.bool_)
 
@@ -137,11 +142,21 @@ class _Interpreter:
                     self.run_block(test)
             case Call():
                 self.call(statement)
+            case Reserve(buffer, extent):
+                self.grow(buffer, int(self.value(extent)))
             case Check(condition, code, details):
                 if not self.value(condition):
                     raise make_error(
                         self.program.errors[code], [int(self.value(part)) for part in details]
                     )
+
+    def grow(self, buffer: Buffer, extent: int) -> None:
+        """A tape of at least that length, with what it holds."""
+        for arrays in (self.memory, self.written):
+            missing = extent - len(arrays[buffer])
+            if missing > 0:
+                more = np.zeros((missing, *buffer.shape[1:]), arrays[buffer].dtype)
+                arrays[buffer] = np.concatenate([arrays[buffer], more])
 
     def value(self, expression: Expression) -> Any:
         match expression:
@@ -159,7 +174,8 @@ class _Interpreter:
 
     def position(self, buffer: Buffer, indices: tuple[Expression, ...]) -> tuple[int, ...]:
         position = tuple(int(self.value(index)) for index in indices)
-        extents = buffer.shape[: len(position)]
+        shape = self.memory[buffer].shape if buffer.is_tape else buffer.shape
+        extents = shape[: len(position)]
         if any(not 0 <= index < extent for index, extent in zip(position, extents, strict=True)):
             raise self.fail(f"{list(position)} lies outside of {buffer.name}{list(buffer.shape)}")
         return position
@@ -176,7 +192,7 @@ class _Interpreter:
 
     def seen(self, arrays: dict[Buffer, Array], buffer: Buffer) -> Array:
         """A buffer's array in the buffer's own shape."""
-        return arrays[buffer.root].reshape(buffer.shape)
+        return arrays[buffer] if buffer.is_tape else arrays[buffer.root].reshape(buffer.shape)
 
     def call(self, call: Call) -> None:
         operands = []

@@ -79,6 +79,11 @@ class Buffer:
         return self if self.base is None else self.base
 
     @property
+    def is_tape(self) -> bool:
+        """Whether it grows as the program runs: its first extent is -1."""
+        return bool(self.shape) and self.shape[0] == -1
+
+    @property
     def size(self) -> int:
         """Number of elements."""
         count = 1
@@ -208,6 +213,17 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserve:
+    """Make the first axis of a tape at least `extent` long; what it holds stays.
+
+    A tape is a workspace buffer with -1 as first extent, which grows as the program runs.
+    """
+
+    buffer: Buffer
+    extent: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Leave the program with error number `code` (an index into `Program.errors`) unless
     `condition` holds. `details` are int64 scalars that the message's `{0}`, `{1}` … show.
@@ -218,7 +234,9 @@ class Check:
     details: tuple[Expression, ...] = ()
 
 
-Statement = Let | Declare | Assign | Reduce | Store | Update | Loop | If | While | Call | Check
+Statement = (
+    Let | Declare | Assign | Reduce | Store | Update | Loop | If | While | Call | Check | Reserve
+)
 
 
 @dataclass(frozen=True, slots=True)

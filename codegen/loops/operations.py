@@ -27,13 +27,20 @@ ARITHMETIC = "add subtract multiply divide floor_divide remainder fmod power"
 UNARY_ARITHMETIC = "negative positive absolute sign sqrt cbrt square reciprocal"
 EXPONENTIAL = "exp exp2 expm1 log log2 log10 log1p"
 TRIGONOMETRIC = "sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh"
-ROUNDING = "floor ceil trunc rint"
-BINARY_REAL = "arctan2 hypot logaddexp copysign nextafter maximum minimum fmax fmin"
+ROUNDING = "floor ceil trunc rint spacing"
+BINARY_REAL = "arctan2 hypot logaddexp logaddexp2 copysign nextafter maximum minimum fmax fmin"
 COMPARISONS = "equal not_equal less less_equal greater greater_equal"
 LOGICAL = "logical_and logical_or logical_xor"
-BITWISE = "bitwise_and bitwise_or bitwise_xor left_shift right_shift"
+BITWISE = "bitwise_and bitwise_or bitwise_xor left_shift right_shift gcd lcm"
 PREDICATES = "isnan isinf isfinite signbit logical_not"
-SPECIAL = {"erf": "erf", "erfc": "erfc", "gammaln": "gammaln", "digamma": "psi", "expit": "expit"}
+SPECIAL = {
+    "erf": "erf",
+    "erfc": "erfc",
+    "erfinv": "erfinv",
+    "gammaln": "gammaln",
+    "digamma": "psi",
+    "expit": "expit",
+}
 
 COMBINERS = "add multiply maximum minimum fmax fmin"
 ASSOCIATIVE = frozenset(
@@ -101,6 +108,19 @@ def _complex_value(real: Any, imaginary: Any) -> Any:
     return result[()]
 
 
+def _exponent_rule(dtypes: tuple[DType, ...]) -> DType | None:
+    return np.dtype(np.int32) if dtypes[0].kind == "f" else None
+
+
+def _zeta_rule(dtypes: tuple[DType, ...]) -> DType | None:
+    equal = dtypes[0] == dtypes[1]
+    return dtypes[0] if equal and dtypes[0] in (np.float32, np.float64) else None
+
+
+def _zeta_value(exponent: Any, start: Any) -> Any:
+    return importlib.import_module("scipy.special").zeta(exponent, start)
+
+
 def _select_rule(dtypes: tuple[DType, ...]) -> DType | None:
     return dtypes[1] if dtypes[0] == BOOL and dtypes[1] == dtypes[2] else None
 
@@ -113,11 +133,15 @@ def _make_table() -> dict[str, ScalarOperation]:
     binary = " ".join((ARITHMETIC, BINARY_REAL, COMPARISONS, LOGICAL, BITWISE)).split()
     unary = " ".join((UNARY_ARITHMETIC, EXPONENTIAL, TRIGONOMETRIC, ROUNDING, PREDICATES)).split()
     operations = [_ufunc_operation(name, 2) for name in binary]
-    operations += [_ufunc_operation(name, 1) for name in (*unary, "invert", "conjugate")]
+    operations += [
+        _ufunc_operation(name, 1) for name in (*unary, "invert", "conjugate", "bitwise_count")
+    ]
     operations += [_special_operation(name, scipy_name) for name, scipy_name in SPECIAL.items()]
     operations += [
         ScalarOperation("real", 1, _part_rule, np.real),
         ScalarOperation("imag", 1, _part_rule, np.imag),
+        ScalarOperation("binary_exponent", 1, _exponent_rule, lambda value: np.frexp(value)[1]),
+        ScalarOperation("zeta", 2, _zeta_rule, _zeta_value),
         ScalarOperation("complex", 2, _complex_rule, _complex_value),
         ScalarOperation("select", 3, _select_rule, _select_value),
     ]

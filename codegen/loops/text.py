@@ -24,6 +24,7 @@ from codegen.loops.nodes import (
     Operation,
     Program,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -183,6 +184,8 @@ def _simple(statement: Statement) -> str:
             outputs = ", ".join(_view(view) for view in results)
             inputs = ", ".join(_view(view) for view in operands)
             return f"{outputs} = call {kernel}({inputs}){_params(params)}"
+        case Reserve(buffer, extent):
+            return f"reserve {buffer.name} {print_expression(extent)}"
         case Check(condition, code, details):
             shown = "".join(f", {print_expression(detail)}" for detail in details)
             return f"check {print_expression(condition)} else error {code}{shown}"

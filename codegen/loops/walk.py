@@ -19,6 +19,7 @@ from codegen.loops.nodes import (
     Loop,
     Operation,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -65,6 +66,8 @@ def own_expressions(statement: Statement) -> tuple[Expression, ...]:
             return tuple(index for view in (*results, *operands) for index in view.indices)
         case Check(condition=condition, details=details):
             return (condition, *details)
+        case Reserve(extent=extent):
+            return (extent,)
         case _:
             raise TypeError(f"{type(statement).__name__} is not a statement")
 

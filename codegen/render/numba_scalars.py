@@ -108,6 +108,9 @@ INTEGER: Table = {
     **_helper("fmod_integers", "fmod"),
     **_helper("maximum", "maximum", "fmax"),
     **_helper("minimum", "minimum", "fmin"),
+    **_narrow(gcd="np.gcd({0}, {1})"),
+    "lcm": Template("lcm({0}, {1})", narrow=True, helpers=("lcm",)),
+    "bitwise_count": Template("np.uint8(count_bits({0}))", helpers=("count_bits",)),
     **_helper("left_shift"),
     **_helper("right_shift"),
     "reciprocal": Template(
@@ -144,7 +147,7 @@ MATH_NAMES = (
 )
 MATH_BINARY = "arctan2:atan2 hypot copysign"
 NUMPY_NAMES = "cbrt exp2 log2 floor ceil trunc rint signbit"
-NUMPY_BINARY = "fmod logaddexp nextafter"
+NUMPY_BINARY = "fmod logaddexp logaddexp2 nextafter"
 COMPLEX_NAMES = (
     "sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan "
     "arcsinh arccosh arctanh isnan isinf isfinite"
@@ -186,6 +189,7 @@ FLOATING: Table = {
         floor_divide="{0} // {1}",
         remainder="{0} % {1}",
         imag="{zero}",
+        spacing="np.spacing({0} + {zero})",
         expit="{one} / ({one} + math.exp(-{0}))",
     ),
     **_helper("maximum"),
@@ -197,6 +201,11 @@ FLOATING: Table = {
     ),
     "gammaln": Template("where({0} == -{inf}, {0}, math.lgamma({0}))", helpers=("where",)),
     "digamma": Template("{type}(digamma(np.float64({0})))", helpers=("digamma",)),
+    "erfinv": Template("{type}(erfinv(np.float64({0})))", helpers=("erfinv",)),
+    "zeta": Template(
+        "{type}(hurwitz_zeta(np.float64({0}), np.float64({1})))", helpers=("hurwitz_zeta",)
+    ),
+    "binary_exponent": Template("binary_exponent({0})", helpers=("binary_exponent",)),
     "complex": Template("{type}(complex({0}, {1}))"),
 }
 
