@@ -42,7 +42,13 @@ class _Body:
     """A function traced on types: its graph, what it captured, and the structure of its result."""
 
     def __init__(
-        self, function: Callable[..., Any], form: Any, types: Sequence[ArrayType], weak: Sequence[bool]
+        self,
+        function: Callable[..., Any],
+        form: Any,
+        types: Sequence[ArrayType],
+        weak: Sequence[bool],
+        *,
+        enclosing: bool = False,
     ) -> None:
         self.name = getattr(function, "__name__", "body")
         self.out_form: Any = None
@@ -54,7 +60,7 @@ class _Body:
             self.out_weak = [_is_weak(leaf) for leaf in leaves]
             return [_leaf(leaf) for leaf in leaves]
 
-        self.graph, self.captured = build(flat, types, self.name, weak)
+        self.graph, self.captured = build(flat, types, self.name, weak, enclosing=enclosing)
 
 
 def _concrete_scalar(value: Any) -> Any:
@@ -98,7 +104,7 @@ def _branches(index: Any, functions: Sequence[Callable[..., Any]], operands: Any
     weak = [_is_weak(leaf) for leaf in leaves]
     flat = [_leaf(leaf) for leaf in leaves]
     types = [type_of(leaf) for leaf in flat]
-    bodies = [_Body(function, form, types, weak) for function in functions]
+    bodies = [_Body(function, form, types, weak, enclosing=True) for function in functions]
     first = bodies[0]
     targets = _common_results(bodies, what)
     every = [*flat]

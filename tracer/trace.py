@@ -36,6 +36,7 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.stack: list[Trace] = []
+        self.enclosing: Trace | None = None
         self.source: Source | None = None
 
 
@@ -184,9 +185,10 @@ class GraphTrace(Trace):
 
     carries_values = False
 
-    def __init__(self, *, linear: bool = False) -> None:
+    def __init__(self, *, linear: bool = False, enclosing: bool = False) -> None:
         super().__init__()
         self.linear = linear
+        self.enclosing = enclosing  # operations on outer values alone belong here too: a branch
         self.inputs: list[Variable] = []
         self.captures: dict[int, tuple[Variable, Tracer]] = {}
         self.constants: dict[int, tuple[Variable, np.ndarray, Any]] = {}
@@ -321,6 +323,9 @@ def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
             f"{user_source() or 'here'}: {primitive.name} got a traced array of a function that has already "
             "returned; return the array from the function instead of storing it in an outer variable"
         )
+    enclosing = state.enclosing
+    if enclosing is not None and enclosing.level > top.level:
+        top = enclosing
     return top.record(primitive, operands, params)
 
 
@@ -328,9 +333,13 @@ def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
 def opened(trace: Any) -> Iterator[Any]:
     """Make `trace` the innermost one; it is closed at the end."""
     state.stack.append(trace)
+    around = state.enclosing
+    if trace.enclosing:
+        state.enclosing = trace
     try:
         yield trace
     finally:
+        state.enclosing = around
         state.stack.remove(trace)
         trace.closed = True
 

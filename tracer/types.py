@@ -116,6 +116,8 @@ def resolve_ufunc(ufunc: np.ufunc, keys: tuple[DType | type, ...]) -> tuple[DTyp
 
     A key is a dtype, or `int`, `float`, `complex` for a weak Python scalar.
     """
+    if all(isinstance(key, type) for key in keys):  # NumPy would compare two Python ints as objects
+        keys = tuple(PYTHON_SCALARS[key] for key in keys if isinstance(key, type))
     request = tuple(BOOL if key is bool else key for key in keys) + (None,) * ufunc.nout
     try:
         return ufunc.resolve_dtypes(request)

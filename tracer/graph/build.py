@@ -17,9 +17,15 @@ def build(
     types: Sequence[ArrayType],
     name: str = "graph",
     weak: Sequence[bool] | None = None,
+    *,
+    enclosing: bool = False,
 ) -> tuple[Graph, list[Tracer]]:
-    """The graph of `function` (tracers → sequence of values), and the outer tracers it captured."""
-    trace = GraphTrace()
+    """The graph of `function` (tracers → sequence of values), and the outer tracers it captured.
+
+    With `enclosing`, what the function computes from outer values alone belongs to the graph too: it may be
+    a branch that does not run.
+    """
+    trace = GraphTrace(enclosing=enclosing)
     with opened(trace):
         flags = weak or (False,) * len(types)
         inputs = [trace.input(t, weak=w) for t, w in zip(types, flags, strict=True)]

@@ -76,12 +76,13 @@ class Branch:
         self.plans = plans
         self.key = "branch", id(self.code)
         self.plan: _Plan = plans.get(self.key) or _Plan(tuple(paths))
-        self.sides: list[dict[str, Any]] = [{}, {}]
+        self.sides: list[dict[str, Any]] = [{}, {}]  # what each branch left, by place
         self.kept: list[set[str]] = [set(), set()]
 
     def run(self, predicate: Any) -> Any:
         """Trace both branches; afterwards the variables hold the result. Gives what the branches return."""
         for _ in range(MOST_ATTEMPTS):
+            self.sides = [{}, {}]
             try:
                 leaves = self.host.cond(predicate, lambda: self._side(0), lambda: self._side(1))
             except Again:
@@ -117,8 +118,8 @@ class Branch:
         side = {path: frozen(self.slots[path].read(), self.host) for path in paths}
         self.sides[which] = {**side, RETURNED: frozen(returned, self.host)}
         self.memory.restore()
-        if which == 1:
-            self._agree(tuple(dict.fromkeys((*self.sides[0], *paths))))
+        if all(self.sides):
+            self._agree(tuple(dict.fromkeys((*self.plan.paths, *self.sides[0], *self.sides[1]))))
         return self._leaves(which)
 
     def _agree(self, found: tuple[str, ...]) -> None:

@@ -67,8 +67,9 @@ def _find_lambda(code: CodeType, lines: list[str]) -> ast.Lambda:
         known = _lambdas[name] = (lines, found)
     nodes = [node for node in known[1] if node.lineno == code.co_firstlineno]
     if len(nodes) > 1:  # several on one line: the columns of the code tell which
-        positions = set(code.co_positions())
-        nodes = [node for node in nodes if _position(node.body) in positions]
+        places = [place for place in code.co_positions() if None not in place and place[2:] != (0, 0)]
+        nodes = [node for node in nodes if places and all(_holds(node.body, place) for place in places)]
+        nodes = sorted(nodes, key=lambda node: -node.col_offset)[:1]  # the innermost
     if len(nodes) != 1:
         raise UnreadableError(f"{len(nodes)} lambdas stand on line {code.co_firstlineno}")
     return copy.deepcopy(nodes[0])
@@ -82,8 +83,11 @@ def _parse_statement(lines: list[str], first: int) -> ast.Module:
     return ast.increment_lineno(tree, first - 1)
 
 
-def _position(node: ast.expr) -> tuple[int | None, ...]:
-    return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+def _holds(node: ast.expr, place: tuple[int | None, int | None, int | None, int | None]) -> bool:
+    first, last, column, last_column = place
+    assert node.end_lineno is not None, "parsed nodes know where they end"
+    begin, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+    return begin <= (first, column) and (last, last_column) <= end  # type: ignore[operator]
 
 
 def _parameters(node: Definition) -> tuple[str, ...]:
