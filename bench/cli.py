@@ -70,6 +70,8 @@ def _dispatch(options: argparse.Namespace) -> int:
     threads = options.threads if options.command == "run" else 1
     if threads < 1:
         raise BenchError(f"--threads is {threads}; it has to be at least 1")
+    if options.command == "run" and not options.seconds >= 0.0:
+        raise BenchError(f"--seconds is {options.seconds}; it has to be 0 or more")
     hold_threads(threads)
     from bench import commands
 

@@ -112,6 +112,10 @@ def _check_files(options: argparse.Namespace) -> None:
         if isinstance(path, Path) and not path.absolute().parent.is_dir():
             raise BenchError(f"cannot write {path}: there is no such folder")
     if options.plot is not None:
+        if options.plot.suffix != ".svg":
+            raise BenchError(
+                f"the plot is an SVG: name the file {options.plot.with_suffix('.svg')}"
+            )
         require_matplotlib()
 
 
