@@ -18,8 +18,8 @@ PREFIX = "tracer_"
 
 # name: (result, arguments), in LLVM's types.
 PYTHON_FUNCTIONS: dict[str, tuple[str, str]] = {
+    "PyDict_Copy": ("ptr", "ptr"),
     "PyDict_GetItemWithError": ("ptr", "ptr, ptr"),
-    "PyDict_New": ("ptr", ""),
     "PyDict_Next": ("i32", "ptr, ptr, ptr, ptr"),
     "PyDict_SetItem": ("i32", "ptr, ptr, ptr"),
     "PyDict_Size": ("i64", "ptr"),
