@@ -19,6 +19,9 @@ from tests.primitives.builders import (
     plain,
 )
 from tests.primitives.row import COMPLEX, EVERYTHING, FLOATS, INTEGERS, NUMBERS, Case, Row, type_of
+from tracer.graph.primitive import REGISTRY
+from tracer.trace import bind
+from tracer.types import ArrayType
 
 
 def _extreme(function: np.ufunc) -> Row:
@@ -38,7 +41,12 @@ ARITHMETIC = {
         np.multiply, (FULL, FULL), dtypes=EVERYTHING, ulps=4, reason=COMPLEX_RULE
     ),
     "divide": elementwise(
-        np.divide, (FULL, ABOVE), dtypes=FLOATS + COMPLEX, ulps=4, reason=COMPLEX_RULE
+        np.divide,
+        (FULL, ABOVE),
+        dtypes=FLOATS + COMPLEX,
+        ulps=4,
+        reason=COMPLEX_RULE,
+        ambiguous=lambda x, y: (y == 0) & np.iscomplexobj(y),  # NaNs and infinities of all kinds
     ),
     "floor_divide": elementwise(np.floor_divide, (FULL, ABOVE), dtypes=FLOATS + INTEGERS, order=0),
     "remainder": elementwise(
@@ -57,7 +65,12 @@ ARITHMETIC = {
     "absolute": elementwise(np.absolute, (0.5, 2.0), (-2.0, -0.5), dtypes=FLOATS + INTEGERS),
     "square": elementwise(np.square, FULL, dtypes=NUMBERS, ulps=4, reason=COMPLEX_RULE),
     "reciprocal": elementwise(
-        np.reciprocal, ABOVE, dtypes=FLOATS + COMPLEX, ulps=4, reason=COMPLEX_RULE
+        np.reciprocal,
+        ABOVE,
+        dtypes=FLOATS + COMPLEX,
+        ulps=4,
+        reason=COMPLEX_RULE,
+        ambiguous=lambda x: (x == 0) & np.iscomplexobj(x),
     ),
     "sqrt": elementwise(np.sqrt, ABOVE, dtypes=FLOATS + COMPLEX, ulps=4, reason=LIBRARY),
     "cbrt": elementwise(np.cbrt, ABOVE, (-3.0, -0.5), ulps=4, reason=LIBRARY),
@@ -170,6 +183,12 @@ def _function(
     )
 
 
+def _zeta_case(type_: ArrayType) -> Case:
+    """With a fixed exponent: there is no derivative in it."""
+    exponent = type_.dtype.type(2.5)
+    return Case((type_,), (ABOVE,), {}, lambda q: [bind(REGISTRY["zeta"], exponent, q)])
+
+
 ANALYTIC = FLOATS + COMPLEX
 TRANSCENDENTAL = {
     "exp": _function(np.exp, FULL, dtypes=ANALYTIC),
@@ -199,8 +218,12 @@ TRANSCENDENTAL = {
     "erfinv": _function(scipy.special.erfinv, (-0.8, 0.8), ulps=16),
     "expit": _function(scipy.special.expit, FULL),
     "gammaln": _function(scipy.special.gammaln, ABOVE, (-1.8, -1.2), ulps=16),
-    "zeta": elementwise(
-        scipy.special.zeta, ((1.5, 4.0), ABOVE), ulps=64, reason=LIBRARY, special=(), order=0
+    "zeta": plain(
+        lambda q: scipy.special.zeta(q.dtype.type(2.5), q),
+        *(_zeta_case(type_of(dtype, shape)) for dtype, shape in (("f8", ()), ("f8", (2, 3)))),
+        _zeta_case(type_of("f4", (3,))),
+        ulps=64,
+        reason=LIBRARY,
     ),
     "digamma": _function(scipy.special.psi, ABOVE, (-1.8, -1.2), ulps=64),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from tracer.errors import DerivativeError
 from tracer.primitives.arithmetic import sqrt, square
 from tracer.primitives.comparison import equal, less, select
 from tracer.primitives.pointwise import Partial, apply_ufunc, pointwise
@@ -120,12 +121,16 @@ expit = _function(
 )
 gammaln = _function("gammaln", scipy.special.gammaln, lambda t, out, x: t * digamma(x))
 
+def _in_exponent(t: Any, out: Any, s: Any, q: Any) -> Any:
+    raise DerivativeError("zeta has no derivative in its first argument; stop_gradient it")
+
+
 _TWO_REALS = scipy.special.beta  # takes the dtypes that `zeta`, which is no ufunc, takes
 zeta = apply_ufunc(
     pointwise(
         "zeta",
         _TWO_REALS,
-        None,
+        _in_exponent,
         lambda t, out, s, q: -t * (s * zeta(s + _constant(s, 1), q)),
         evaluate=scipy.special.zeta,
     ),

@@ -1,0 +1,131 @@
+"""Every primitive and its derivatives on every compiled backend against the reference.
+
+Compiling takes far longer than running, so that many cases share one program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.helpers import COMPILED, Array, assert_same, merge, run_compiled, run_numpy
+from tests.primitive_cases import ROWS
+from tests.primitives.numerical import (
+    forward_graph,
+    random_cotangents,
+    random_tangents,
+    reverse_graph,
+)
+from tests.primitives.row import Case, case_graph, generator, operands_of
+from tests.primitives.rows_elementwise import ROWS as ELEMENTWISE
+from tests.primitives.test_values import label, special_cases
+from tracer.graph.nodes import Graph
+from tracer.transforms.simplify import simplify
+
+ARRAYS = sorted(set(ROWS) - set(ELEMENTWISE))
+DTYPES = sorted({case.types[0].dtype.str[1:] for row in ELEMENTWISE.values() for case in row.cases})
+# Rows a program: few enough to compile in seconds, many enough that the suite does not take long.
+CHUNK = 24
+
+
+class Job(NamedTuple):
+    """One graph of a program, its inputs, and how near its outputs must be."""
+
+    graph: Graph
+    inputs: list[Array]
+    ulps: float
+    scaled: bool
+    what: str
+
+
+def value_jobs(name: str, dtype: str | None = None) -> Iterator[Job]:
+    """The values of a row's cases (of those whose first operand has that dtype)."""
+    row = ROWS[name]
+    pairs = [(case, operands_of(name, case)) for case in row.cases]
+    for case, operands in [*pairs, *special_cases(row)]:
+        if dtype is None or case.types[0].dtype == np.dtype(dtype):
+            what = f"{name} {label(case)}"
+            yield Job(case_graph(name, case), operands, row.ulps, row.scaled, what)
+
+
+def derivative_jobs(name: str, dtype: str | None = None) -> Iterator[Job]:
+    """Both modes of a row's differentiable cases."""
+    row = ROWS[name]
+    for case in row.cases if row.order else ():
+        first = case.types[0].dtype
+        if not any(type_.dtype.kind in "fc" for type_ in case.types):
+            continue
+        if dtype is None or first == np.dtype(dtype):
+            yield from _derivatives(name, case, max(8.0, row.ulps) * 16)
+
+
+def _derivatives(name: str, case: Case, ulps: float) -> Iterator[Job]:
+    graph, operands = case_graph(name, case), operands_of(name, case)
+    rng = generator(name, "compiled")
+    what = f"{name} {label(case)}"
+    tangents = random_tangents(graph, rng)
+    forward = simplify(forward_graph(graph))
+    yield Job(forward, [*operands, *tangents], ulps, True, f"forward mode of {what}")
+    cotangents = random_cotangents(graph, rng)
+    reverse = simplify(reverse_graph(graph))
+    yield Job(reverse, [*operands, *cotangents], ulps, True, f"reverse mode of {what}")
+
+
+def check_jobs(jobs: list[Job], backend: str) -> None:
+    """All graphs in one program, each output against the reference's."""
+    program = merge([job.graph for job in jobs])
+    results = iter(run_compiled(program, [x for job in jobs for x in job.inputs], backend))
+    for job in jobs:
+        for expected in run_numpy(job.graph, job.inputs):
+            assert_same(next(results), expected, job.ulps, job.what, scaled=job.scaled)
+
+
+def elementwise_chunks() -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """The elementwise rows by dtype, a few at a time."""
+    for dtype in DTYPES:
+        names = [
+            name
+            for name in sorted(ELEMENTWISE)
+            if any(case.types[0].dtype == np.dtype(dtype) for case in ELEMENTWISE[name].cases)
+        ]
+        for begin in range(0, len(names), CHUNK):
+            yield dtype, begin // CHUNK, tuple(names[begin : begin + CHUNK])
+
+
+CHUNKS = list(elementwise_chunks())
+CHUNK_IDS = [f"{dtype}-{number}" for dtype, number, _ in CHUNKS]
+
+
+def supported(names: tuple[str, ...], backend: str) -> list[str]:
+    """The rows that the backend can compile."""
+    return [name for name in names if backend not in ROWS[name].unsupported]
+
+
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize(("dtype", "number", "names"), CHUNKS, ids=CHUNK_IDS)
+def test_elementwise_values(backend: str, dtype: str, number: int, names: tuple[str, ...]) -> None:
+    jobs = [job for name in supported(names, backend) for job in value_jobs(name, dtype)]
+    check_jobs(jobs, backend)
+
+
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize(
+    ("dtype", "number", "names"),
+    [chunk for chunk in CHUNKS if chunk[0][0] in "fc"],
+    ids=[name for name in CHUNK_IDS if name[0] in "fc"],
+)
+def test_elementwise_derivatives(
+    backend: str, dtype: str, number: int, names: tuple[str, ...]
+) -> None:
+    jobs = [job for name in supported(names, backend) for job in derivative_jobs(name, dtype)]
+    check_jobs(jobs, backend)
+
+
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays(backend: str, name: str) -> None:
+    if supported((name,), backend):
+        check_jobs([*value_jobs(name), *derivative_jobs(name)], backend)
