@@ -18,6 +18,7 @@ from tracer.primitives.pointwise import converted
 from tracer.primitives.shape import concatenate, flip, move_axis, slice_axis, take_slice
 from tracer.primitives.switch import switch as bind_switch
 from tracer.primitives.switch import with_unused
+from tracer.source.host import follow_source
 from tracer.source_lines import user_source
 from tracer.trace import Tracer, is_abstract, snapshot, type_of
 from tracer.types import BOOL, INT64, PYTHON_SCALARS, ArrayType, DType
@@ -76,6 +77,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     pred is a boolean scalar. Both branches return one structure, shapes and dtypes; under a trace without
     values both are traced and one runs. Raises CarryTypeError where the results differ.
     """
+    true_fun, false_fun = follow_source(true_fun), follow_source(false_fun)
     known = _concrete_scalar(pred)
     if known is not None:
         if np.shape(known) != ():
@@ -91,6 +93,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """`branches[index](*operands)`; an index outside counts as the nearest branch."""
     if not branches:
         raise ValueError("switch needs at least one branch")
+    branches = [follow_source(branch) for branch in branches]
     known = _concrete_scalar(index)
     if known is not None:
         return branches[int(np.clip(known, 0, len(branches) - 1))](*operands)
@@ -209,6 +212,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 
     Differentiates in both modes with a trip count that only the run knows. Raises CarryTypeError.
     """
+    cond_fun, body_fun = follow_source(cond_fun), follow_source(body_fun)
     carry = _Carry(init)
     while True:
         body = _Body(_single(body_fun), _pack(carry.form), carry.types, carry.weak)
@@ -268,6 +272,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init:
     for bound in (lower, upper):
         if type_of(bound).shape != () or type_of(bound).dtype.kind not in "iu":
             raise NotAnArrayError(f"{_where()}the bounds of fori_loop are integers, not {type_of(bound)}")
+    body_fun = follow_source(body_fun)
     static = not isinstance(lower, Tracer) and not isinstance(upper, Tracer)
     carry = _Carry(init)
     start = int(lower) if not isinstance(lower, Tracer) else cast(lower, INT64)
@@ -317,6 +322,7 @@ def scan(
     """
     if checkpoint not in ("", "sqrt", "full"):
         raise ValueError(f"checkpoint is '', 'sqrt' or 'full', not {checkpoint!r}")
+    f = follow_source(f)
     slices, slice_form = tree.flatten(xs)
     slices = [_leaf(part) for part in slices]
     count = _scan_length(slices, length)
@@ -401,6 +407,7 @@ def associative_scan(
     leaves, form = tree.flatten(xs)
     if not leaves:
         return xs
+    f = follow_source(f)
     moved = [move_axis(_leaf(leaf), axis % type_of(leaf).ndim, 0) for leaf in leaves]
     if reverse:
         moved = [flip(leaf, (0,)) for leaf in moved]

@@ -16,6 +16,7 @@ from tracer.errors import BackendError, NotAnArrayError
 from tracer.graph.build import build
 from tracer.graph.nodes import Graph
 from tracer.primitives.call import call
+from tracer.source.host import follow_source, unread
 from tracer.trace import Tracer, is_abstract, snapshot, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS, ArrayType
@@ -215,8 +216,16 @@ class JittedFunction:
 
     @functools.cached_property
     def traced_function(self) -> Callable[..., Any]:
-        """The function that is traced."""
-        return self.function
+        """The function that is traced: with its Python control flow read from its source."""
+        if self.source:
+            return follow_source(self.function)
+
+        @functools.wraps(self.function)
+        def as_it_stands(*args: Any, **kwargs: Any) -> Any:
+            with unread():
+                return self.function(*args, **kwargs)
+
+        return as_it_stands
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """Trace for these arguments (arrays, or anything with their types)."""

@@ -23,12 +23,13 @@ _FUTURE_FLAGS = 0x1FE0000  # those of `from __future__ import …`
 class _Known:
     """What became of a code object: other code, itself (it is our own), or a reason."""
 
-    __slots__ = ("code", "reason", "reference")
+    __slots__ = ("code", "reason", "reference", "result")
 
     def __init__(self, original: CodeType, code: CodeType | None, reason: str | None) -> None:
         key = id(original)
         self.code = code
         self.reason = reason
+        self.result: tuple[Callable[..., Any], Any, Callable[..., Any]] | None = None
         known = _known  # bound here: at the end of the process the module may be gone first
         self.reference = weakref.ref(original, lambda _: known.pop(key, None))
 
@@ -48,23 +49,32 @@ def convert(function: Callable[..., Any], operators: Any) -> Callable[..., Any]:
     if known is None:
         known = _remember(function)
     code = known.code
-    if code is None:
+    if code is None or code is original:
         return function
-    if code is original:
-        return function
-    cells = dict(zip(original.co_freevars, function.__closure__ or (), strict=True))
+    if known.result is not None and known.result[0] is function and known.result[1] is operators:
+        return known.result[2]
+    result = _with_code(function, code, operators)
+    if not original.co_freevars:  # a function of a module, which lives as long as its code
+        known.result = function, operators, result
+    return result
+
+
+def _with_code(function: FunctionType, code: CodeType, operators: Any) -> FunctionType:
+    """`function` with other code: its names, globals, defaults and cells."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     cells[OPERATORS] = CellType(operators)
-    closure = tuple(cells[name] for name in code.co_freevars)
+    closure = tuple([cells[name] for name in code.co_freevars])
     result = FunctionType(
         code, function.__globals__, function.__name__, function.__defaults__, closure
     )
-    result.__kwdefaults__ = function.__kwdefaults__
-    result.__dict__.update(function.__dict__)
+    if function.__kwdefaults__:
+        result.__kwdefaults__ = function.__kwdefaults__
+    if function.__annotations__:
+        result.__annotations__ = function.__annotations__
     result.__module__ = function.__module__
     result.__qualname__ = function.__qualname__
     result.__doc__ = function.__doc__
-    result.__annotations__ = function.__annotations__
-    result.__wrapped__ = function  # type: ignore[attr-defined]
+    result.__dict__.update(function.__dict__, __wrapped__=function)
     return result
 
 

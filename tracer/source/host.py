@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -134,9 +136,26 @@ def operators() -> Operators:
     return Operators(TracerHost())
 
 
+class _Reading(threading.local):
+    on = True
+
+
+_reading = _Reading()
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Within, functions are traced as they stand: what `jit(f, source=False)` asks for."""
+    before, _reading.on = _reading.on, False
+    try:
+        yield
+    finally:
+        _reading.on = before
+
+
 def follow_source(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` with its Python control flow, creation functions, indexing and builtins following tracers.
 
     Where its source cannot be read, `function` itself; `tracer.source.why_not(code)` then says why.
     """
-    return operators().convert(function)
+    return operators().convert(function) if _reading.on else function

@@ -18,6 +18,7 @@ from tracer.errors import (
 )
 from tracer.graph.nodes import Node, Variable
 from tracer.primitives.broadcast import zeros
+from tracer.source.host import follow_source
 from tracer.trace import GraphTrace, Tracer, ValueTrace, bind, opened, snapshot, type_of
 from tracer.transforms.forward import push_forward
 from tracer.transforms.reverse import accumulate, pull_back
@@ -125,7 +126,7 @@ def value_and_grad(
             for place, part in zip(chosen, tree.unflatten(form, inputs), strict=True):
                 full[place] = part
             variables = [tracer.variable for tracer in inputs]  # f may assign to its arguments
-            result = f(*full, **kwargs)
+            result = follow_source(f)(*full, **kwargs)
         result, aux = _split_aux(result, has_aux, name)
         (leaf,), out_form = _one_leaf(result)
         _scalar_output(leaf, out_form, name, holomorphic)
@@ -227,7 +228,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     with opened(trace):
         inputs = trace_inputs(trace, [frozen(leaf) for leaf in leaves], f"a primal of vjp({name})")
         variables = [tracer.variable for tracer in inputs]
-        result = f(*tree.unflatten(form, inputs))
+        result = follow_source(f)(*tree.unflatten(form, inputs))
     result, aux = _split_aux(result, has_aux, name)
     out_leaves, out_form = tree.flatten(result)
     out_leaves = [snapshot(leaf) for leaf in out_leaves]
@@ -257,7 +258,7 @@ def _traced_primals(f: Callable[..., Any], primals: Any, what: str) -> Any:
     with opened(trace):
         inputs = trace_inputs(trace, [frozen(leaf) for leaf in leaves], what)
         variables = [tracer.variable for tracer in inputs]
-        result = f(*tree.unflatten(form, inputs))
+        result = follow_source(f)(*tree.unflatten(form, inputs))
     out_leaves, out_form = tree.flatten(result)
     return trace, variables, form, [snapshot(leaf) for leaf in out_leaves], out_form
 
@@ -342,7 +343,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]
     with opened(trace):
         inputs = [trace.input(type_of(leaf)) for leaf in leaves]
         variables = [tracer.variable for tracer in inputs]
-        result = f(*tree.unflatten(form, inputs))
+        result = follow_source(f)(*tree.unflatten(form, inputs))
     out_leaves, out_form = tree.flatten(result)
     types = [type_of(leaf) for leaf in out_leaves]
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracer import tree
+from tracer.source.host import follow_source
 from tracer.trace import type_of
 from tracer.transforms.gradient import ArgNums, jvp, linearize, positions, vjp
 from tracer.transforms.gradient import grad as gradient_of
@@ -37,7 +38,7 @@ def _chosen(f: Callable[..., Any], argnums: ArgNums, args: Any, kwargs: Any) -> 
         full = list(args)
         for place, part in zip(places, parts, strict=True):
             full[place] = part
-        return f(*full, **kwargs)
+        return follow_source(f)(*full, **kwargs)
 
     partial.__name__ = getattr(f, "__name__", "function")
     return partial, tuple(args[place] for place in places)

@@ -14,6 +14,7 @@ from tracer.graph.build import build, build_closed, cached_by_graph
 from tracer.graph.nodes import Graph, Variable
 from tracer.primitives.broadcast import broadcast_to
 from tracer.primitives.shape import move_axis
+from tracer.source.host import follow_source
 from tracer.trace import at_source, bind, snapshot, type_of
 from tracer.types import RAGGED, ArrayType, normalize_axis
 
@@ -136,7 +137,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
 
         def flat(*inputs: Any) -> Any:
             inner_args, inner_kwargs = tree.unflatten(form, inputs)
-            results, structure = tree.flatten(f(*inner_args, **inner_kwargs))
+            results, structure = tree.flatten(follow_source(f)(*inner_args, **inner_kwargs))
             out_form.append(structure)
             return [snapshot(result) for result in results]
 
