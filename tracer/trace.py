@@ -118,6 +118,7 @@ class Trace:
     """What was recorded at one level."""
 
     carries_values = True
+    enclosing = False
 
     def __init__(self, *, reverse: bool = False) -> None:
         self.level = next(_levels)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from codegen.loops.errors import ProgramError
 from codegen.loops.nodes import (
     Assign,
@@ -277,7 +279,10 @@ class _Checker:
             raise self.fail(f"an expression is more than {DEEPEST_EXPRESSION} deep: use Let")
         match expression:
             case Literal(value, dtype):
-                if dtype.kind not in LITERAL_KINDS.get(type(value), ""):
+                if dtype.kind not in LITERAL_KINDS.get(type(value), "") or (
+                    dtype.kind in "iu"
+                    and not np.iinfo(dtype).min <= value.real <= np.iinfo(dtype).max
+                ):
                     raise self.fail(f"{value!r} is not a literal of {dtype}")
             case Variable(name, dtype):
                 if name not in self.visible:

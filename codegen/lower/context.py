@@ -59,7 +59,23 @@ class Scalar:
     expression: Expression
 
 
-Place = Stored | Inline | Scalar
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A tape: its elements are `buffer[start]`, `buffer[start + 1]`, …"""
+
+    buffer: Buffer
+    start: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class TapeStack:
+    """A stack of tapes in one buffer: `starts` holds where each begins."""
+
+    buffer: Buffer
+    starts: Stored | Tape | TapeStack
+
+
+Place = Stored | Inline | Scalar | Tape | TapeStack
 
 
 class Block:
@@ -93,6 +109,9 @@ class Context:
         self.workspace: list[Buffer] = []
         self.errors: list[ErrorMessage] = []
         self.places: dict[GraphVariable, Place] = {}
+        self.holders: dict[Buffer, set[GraphVariable]] = {}
+        self.prologue: list[Statement] = []
+        self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
         self.emit_inline: Any = None
 
     # names and statements
@@ -136,13 +155,8 @@ class Context:
         self.add(Reduce(target.name, operation, value))
 
     def load(self, buffer: Buffer, indices: Indices) -> Expression:
-        """One element, named; loaded once a block."""
-        key = (buffer, indices)
-        found = self.block.find(key)
-        if found is None:
-            found = self.let(Load(buffer, indices))
-            self.block.known[key] = found
-        return found
+        """One element, named. Equal loads are merged by a pass, which knows what is written between."""
+        return self.let(Load(buffer, indices))
 
     def store(self, buffer: Buffer, indices: Indices, value: Expression) -> None:
         """Write one element."""
@@ -228,6 +242,12 @@ class Context:
 
     # values
 
+    def put(self, variable: GraphVariable, place: Place) -> None:
+        """Say where a value is."""
+        self.places[variable] = place
+        if isinstance(place, Stored):
+            self.holders.setdefault(place.buffer.root, set()).add(variable)
+
     def element(self, operand: Any, indices: Indices) -> Expression:
         """The scalar at `indices` of a graph operand."""
         if type(operand) is not GraphVariable:
@@ -237,6 +257,7 @@ class Context:
             return self.load(place.buffer, (*place.prefix, *indices))
         if isinstance(place, Scalar):
             return place.expression
+        assert isinstance(place, Inline), "tapes are read by loops only"
         key = (operand, indices)
         found = self.block.find(key)
         if found is None:

@@ -40,7 +40,7 @@ def lower_graph(graph: Graph) -> Program:
     context = Context()
     context.emit_inline = emit_inline
     for variable in graph.inputs:
-        context.places[variable] = Stored(context.new_buffer(variable.type, "input"))
+        context.put(variable, Stored(context.new_buffer(variable.type, "input")))
     targets = [context.new_buffer(output.type, "output") for output in graph.outputs]
     lower_body(context, graph, [Stored(target) for target in targets])
     return Program(
@@ -49,7 +49,7 @@ def lower_graph(graph: Graph) -> Program:
         tuple(context.outputs),
         tuple(context.constants),
         tuple(context.workspace),
-        tuple(context.block.statements),
+        (*context.prologue, *context.block.statements),
         tuple(context.errors),
     )
 
@@ -59,57 +59,66 @@ def _identifier(name: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"f_{cleaned}"
 
 
-def lower_body(context: Context, graph: Graph, targets: Sequence[Stored]) -> None:
-    """Write the statements of a graph, whose inputs have places; outputs go to `targets`."""
+def lower_body(
+    context: Context,
+    graph: Graph,
+    targets: Sequence[Stored | None],
+    carried: Sequence[Variable] = (),
+) -> list[Place]:
+    """Write the statements of a graph, whose inputs have places; where its outputs are.
+
+    An output goes to its target, or where it falls. `carried` inputs may be overwritten after their last use.
+    """
     for variable, array in graph.constants:
-        context.places[variable] = Stored(context.constant(array))
-    plan = Plan(graph)
+        context.put(variable, Stored(context.constant(array)))
+    plan = Plan(graph, carried)
     wanted: dict[Variable, Stored] = {}
     for output, target in zip(graph.outputs, targets, strict=True):
-        if type(output) is Variable and output not in wanted:
+        if type(output) is Variable and output not in wanted and target is not None:
             wanted[output] = target
-    direct: set[Variable] = set()
     for position, node in enumerate(graph.nodes):
-        result = node.results[0] if node.results else None
-        if result in plan.inlined:
-            context.places[result] = Inline(node)
-            continue
-        direct |= _emit_stored(context, node, position, plan, wanted)
+        if node.results and node.results[0] in plan.inlined:
+            context.places[node.results[0]] = Inline(node)
+        else:
+            _emit_stored(context, node, position, plan, wanted)
+    places: list[Place] = []
     for output, target in zip(graph.outputs, targets, strict=True):
-        if output in direct and wanted.get(output) is target:
-            continue
-        offsets = [0] * len(output.type.shape)
-        _copy(context, output, target, offsets)
+        place = context.places[output] if type(output) is Variable else Scalar(context.element(output, ()))
+        if target is not None and place != target:
+            copy(context, output, target)
+            place = target
+        places.append(place)
+    return places
 
 
-def _copy(context: Context, output: Any, target: Stored, offsets: list[int]) -> None:
-    copy_into(context, output, target.buffer, target.prefix, offsets, [1] * len(offsets))
+def copy(context: Context, operand: Any, target: Stored) -> None:
+    """Write the elements of a value to its target."""
+    offsets = [0] * len(operand.type.shape)
+    copy_into(context, operand, target.buffer, target.prefix, offsets, [1] * len(offsets))
 
 
 def _emit_stored(
     context: Context, node: Node, position: int, plan: Plan, wanted: dict[Variable, Stored]
-) -> set[Variable]:
-    """Write the statements of one stored node; the outputs that went straight to their targets."""
+) -> None:
+    """Write the statements of one stored node."""
     lowering = node.primitive.lowering
     if lowering is None:
         raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled")
-    if lowering.kind in _MULTIPLE:
-        return _MULTIPLE[lowering.kind](context, node, position, plan, wanted)  # type: ignore[no-any-return]
+    if lowering.kind in CONTROL:
+        CONTROL[lowering.kind](context, node, position, plan, wanted)
+        return
     result = node.results[0]
     if node.primitive.name == "reshape" and not is_index_map(node):
-        context.places[result] = _alias(context, node)
-        return set()
+        context.put(result, _alias(context, node))
+        return
     if lowering.kind == "elementwise" and result.type.shape == () and result not in wanted:
-        context.places[result] = Scalar(emit_elementwise(context, node, ()))
-        return set()
+        context.put(result, Scalar(emit_elementwise(context, node, ())))
+        return
     target = wanted.get(result)
-    straight = target is not None
     if target is None:
-        reused = _reusable(context, node, position, plan)
-        target = reused or Stored(context.new_buffer(result.type))
+        target = reusable(context, node, position, plan) or Stored(context.new_buffer(result.type))
     _emit_node(context, node, target)
-    context.places[result] = target
-    return {result} if straight else set()
+    context.put(result, target)
 
 
 def _emit_node(context: Context, node: Node, target: Stored) -> None:
@@ -130,33 +139,46 @@ def _emit_node(context: Context, node: Node, target: Stored) -> None:
 def _alias(context: Context, node: Node) -> Place:
     """A reshape of stored data is the same memory."""
     operand = node.operands[0]
-    place = context.places[operand]
-    if not isinstance(place, Stored):
-        stored = Stored(context.new_buffer(operand.type))
-        _copy(context, operand, stored, [0] * len(operand.type.shape))
-        context.places[operand] = place = stored
+    place = stored(context, operand)
     prefix_shape = place.buffer.shape[: len(place.prefix)]
     shape = (*prefix_shape, *node.results[0].type.shape)
     return Stored(context.alias(place.buffer, shape), place.prefix)
 
 
-def _reusable(context: Context, node: Node, position: int, plan: Plan) -> Stored | None:
+def stored(context: Context, operand: Any) -> Stored:
+    """Where a value lies in memory; it is written there if it was not."""
+    place = context.places[operand] if type(operand) is Variable else None
+    if isinstance(place, Stored):
+        return place
+    fresh = Stored(context.new_buffer(operand.type))
+    copy(context, operand, fresh)
+    if type(operand) is Variable:
+        context.put(operand, fresh)
+    return fresh
+
+
+def reusable(context: Context, node: Node, position: int, plan: Plan) -> Stored | None:
     """The memory of the first operand, where the node may overwrite it: it is ours, and dead afterwards."""
     if node.primitive.name not in ("slice_update", "scatter"):
         return None
     x, part = node.operands[0], node.operands[1]
+    if part.type.size > 1 and type(part) is Variable and part in plan.inlined:
+        return None
+    return dying(context, x, position, plan)
+
+
+def dying(context: Context, x: Any, position: int, plan: Plan) -> Stored | None:
+    """The memory of a value that nothing reads after the node at `position`, if it may be overwritten."""
     place = context.places.get(x) if type(x) is Variable else None
     if not isinstance(place, Stored) or place.prefix or place.buffer.base is not None:
         return None
-    if place.buffer.role != "workspace" or plan.last_use.get(x) != position:
-        return None
-    if part.type.size > 1 and type(part) is Variable and part in plan.inlined:
-        return None
-    sharers = [v for v, p in context.places.items() if isinstance(p, Stored) and v is not x
-               and (p.buffer is place.buffer or p.buffer.base is place.buffer)]
-    if any(plan.last_use.get(v, -1) >= position for v in sharers):
-        return None
+    for sharer in context.holders.get(place.buffer, ()):
+        other = context.places.get(sharer)
+        if not (isinstance(other, Stored) and other.buffer.root is place.buffer):
+            continue
+        if sharer not in plan.local or plan.last_use.get(sharer, -1) > position:
+            return None
     return place
 
 
-_MULTIPLE: dict[str, Any] = {}
+from codegen.lower.control import CONTROL  # noqa: E402

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from codegen.lower.contraction import uses_kernel
 from codegen.lower.elementwise import operation_cost
 from codegen.lower.views import PIECEWISE, is_index_map
@@ -14,7 +16,8 @@ EXPANDED_COST = 4
 class Plan:
     """For each variable of a graph: whether it is inlined, and the last node that reads its memory."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, carried: Sequence[Variable] = ()) -> None:
+        self.local = {result for node in graph.nodes for result in node.results} | set(carried)
         self.users: dict[Variable, list[Node]] = {}
         for node in graph.nodes:
             for operand in dict.fromkeys(node.operands):

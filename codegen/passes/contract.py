@@ -16,6 +16,7 @@ from codegen.loops.nodes import (
     Loop,
     Operation,
     Program,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -68,7 +69,7 @@ def _without(body: Body, read: set[Buffer], names: set[str], workspace: set[int]
         if isinstance(statement, (Let, Declare)) and statement.name not in names:
             if isinstance(statement, Let) or not _assigned(statement.name, body):
                 continue
-        if isinstance(statement, (Store, Update)):
+        if isinstance(statement, (Store, Update, Reserve)):
             base = base_of(statement.buffer)
             if id(base) in workspace and base not in read:
                 continue
@@ -106,6 +107,8 @@ def accesses(
                     yield part.buffer, part.indices, loops
         if isinstance(statement, (Store, Update)):
             yield statement.buffer, statement.indices, loops
+        if isinstance(statement, Reserve):
+            yield statement.buffer, None, loops
         if isinstance(statement, Call):
             for view in (*statement.results, *statement.operands):
                 yield view.buffer, None, loops

@@ -18,6 +18,7 @@ from codegen.loops.nodes import (
     Loop,
     Operation,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -133,6 +134,11 @@ def _collect(statement: Statement, result: Effects) -> None:
             _expression(result, condition)
         case Call():
             _collect_call(statement, result)
+        case Reserve(buffer, extent):
+            result.writes.add(buffer)
+            result.reads.add(buffer)
+            _access(result, buffer, ())
+            _expression(result, extent)
         case Check(condition, _, details):
             result.has_check = True
             result.writes.add(_CHECKS)  # what it guards must stay behind it

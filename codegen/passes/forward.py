@@ -18,6 +18,7 @@ from codegen.loops.nodes import (
     Loop,
     Program,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -114,7 +115,7 @@ class _State:
                 if not self._is_mutable(value):
                     scope.known[Load(buffer, indices)] = value
                 return [statement]
-            case Update(buffer, _, _, _):
+            case Update(buffer, _, _, _) | Reserve(buffer, _):
                 scope.forget(base_of(buffer))
                 return [statement]
             case Call(_, results, _, _):

@@ -17,6 +17,7 @@ from codegen.loops.nodes import (
     Loop,
     Operation,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -75,6 +76,8 @@ def map_own(statement: Statement, change: Rewrite) -> Statement:
             written = tuple([map_view(view, change) for view in results])
             read = tuple([map_view(view, change) for view in operands])
             return Call(kernel, written, read, params)
+        case Reserve(buffer, extent):
+            return Reserve(buffer, change(extent))
         case Check(condition, code, details):
             return Check(change(condition), code, tuple([change(item) for item in details]))
 

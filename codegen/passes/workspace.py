@@ -49,7 +49,7 @@ def plan_workspace(program: Program, separate_dtypes: bool = False) -> Workspace
     lives = _live_ranges(program)
     groups: dict[np.dtype[Any] | None, list[Buffer]] = {}
     for buffer in program.workspace:
-        if buffer in lives:
+        if buffer in lives and not buffer.is_tape:
             groups.setdefault(buffer.dtype if separate_dtypes else None, []).append(buffer)
     offsets: dict[Buffer, int] = {}
     arenas = []

@@ -149,6 +149,10 @@ def _lay_out(program: Program, plan: WorkspacePlan) -> _Layout:
         for buffer, offset in plan.offsets.items():
             if buffer.dtype == arena.dtype:
                 layout.place[buffer] = (name, offset // arena.dtype.itemsize)
+    for buffer in program.workspace:
+        if buffer.is_tape:
+            require_dtype(buffer.dtype)
+            layout.place[buffer] = (layout.fresh(buffer.name), 0)
     return layout
 
 
@@ -210,7 +214,7 @@ def _kernel(
         names.append("status")
         types.append("int64[::1]")
     result = "int64" if detail_count else "void"
-    body = [*_flat_views(layout, writer), *writer.lines]
+    body = [*_flat_views(layout, writer), *_tapes(program, layout), *writer.lines]
     if detail_count:
         body.append("    return 0")
     return [
@@ -239,6 +243,15 @@ def _flat_views(layout: _Layout, writer: StatementWriter) -> list[str]:
         if flat != name and flat in writer.arrays_used:
             lines.append(f"    {flat} = view({name}, 0, ({buffer.size},))")
     return lines
+
+
+def _tapes(program: Program, layout: _Layout) -> list[str]:
+    """One line for each tape, empty at first."""
+    return [
+        f"    {layout.place[buffer][0]} = np.empty(0, np.{buffer.dtype.name})"
+        for buffer in program.workspace
+        if buffer.is_tape
+    ]
 
 
 def numba_type(argument: Argument) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import math
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from codegen.loops.nodes import (
     Literal,
     Loop,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Update,
@@ -104,6 +106,8 @@ class StatementWriter(ExpressionWriter):
                 self.while_loop(statement)
             case Call():
                 self.call(statement)
+            case Reserve(buffer, extent):
+                self.reserve(buffer, extent)
             case Check():
                 self.check(statement)
 
@@ -136,6 +140,15 @@ class StatementWriter(ExpressionWriter):
         for statement in loop.body:
             self.statement(statement)
         self.indent = outer
+
+    def reserve(self, buffer: Buffer, extent: Expression) -> None:
+        """A larger copy of a tape that is too small; twice as large, so that copies are few."""
+        self.helpers.add("grown")
+        name = self.array(buffer)
+        size = math.prod(buffer.shape[1:])
+        needed = self.temporary(f"({self.value(extent)}) * {size}")
+        self.line(f"if {needed} > {name}.size:")
+        self.line(f"    {name} = grown({name}, {needed})")
 
     def check(self, check: Check) -> None:
         """Leave the kernel with the error's number plus one, its details in `status`."""
