@@ -78,6 +78,25 @@ class TapeStack:
 Place = Stored | Inline | Scalar | Tape | TapeStack
 
 
+Range = tuple[int, int]
+
+
+def _product_range(x: Range, y: Range) -> Range:
+    corners = [a * b for a in x for b in y]
+    return min(corners), max(corners)
+
+
+RANGE_RULES: dict[str, Any] = {
+    "add": lambda x, y: (x[0] + y[0], x[1] + y[1]),
+    "subtract": lambda x, y: (x[0] - y[1], x[1] - y[0]),
+    "multiply": _product_range,
+    "negative": lambda x: (-x[1], -x[0]),
+    "minimum": lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
+    "maximum": lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+}
+"""How ranges of int64 scalars follow from those of their operands."""
+
+
 class Block:
     """Statements being written, and the values already computed in them."""
 
@@ -111,6 +130,7 @@ class Context:
         self.places: dict[GraphVariable, Place] = {}
         self.holders: dict[Buffer, set[GraphVariable]] = {}
         self.prologue: list[Statement] = []
+        self.ranges: dict[str, tuple[int, int]] = {}
         self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
         self.emit_inline: Any = None
 
@@ -137,12 +157,30 @@ class Context:
         """The value of a mutable scalar now, under a name that keeps it."""
         name = self.fresh("v")
         self.add(Let(name, variable))
+        if variable.name in self.ranges:
+            self.ranges[name] = self.ranges[variable.name]
         return Variable(name, variable.dtype)
 
     def operation(self, name: str, *operands: Expression, dtype: Any = None) -> Expression:
         """A scalar operation, named."""
-        result = dtype if dtype is not None else operands[0].dtype
-        return self.let(Operation(name, operands, result))
+        result = self.let(Operation(name, operands, operands[0].dtype if dtype is None else dtype))
+        if name in RANGE_RULES and result.dtype == INT64 and isinstance(result, Variable):
+            known = [self.range_of(operand) for operand in operands]
+            if all(pair is not None for pair in known):
+                self.ranges[result.name] = RANGE_RULES[name](*known)
+        return result
+
+    def range_of(self, expression: Expression) -> tuple[int, int] | None:
+        """The smallest and largest value of an integer scalar, where they are known."""
+        if isinstance(expression, Literal):
+            return int(expression.value.real), int(expression.value.real)
+        return self.ranges.get(expression.name) if isinstance(expression, Variable) else None
+
+    def drop(self, variable: GraphVariable) -> None:
+        """A value is dead: its memory has another owner now."""
+        place = self.places.pop(variable)
+        if isinstance(place, Stored):
+            self.holders[place.buffer.root].discard(variable)
 
     def declare(self, prefix: str, value: Expression) -> Variable:
         """A mutable scalar."""
@@ -193,6 +231,8 @@ class Context:
             return
         stop = Literal(extent, INT64) if isinstance(extent, int) else extent
         name = self.fresh("i")
+        if isinstance(extent, int):
+            self.ranges[name] = (0, max(0, extent - 1))
         with self.inner_block() as block:
             yield Variable(name, INT64)
         self.add(Loop(name, ZERO, stop, tuple(block.statements), kind, reverse))

@@ -236,7 +236,8 @@ def _make_carry(
     target = wanted.get(node.results[place])
     if target is None and node.operands.count(start) == 1:
         taken = dying(context, start, position, plan)
-        if taken is not None and taken.buffer.role == "workspace":
+        if taken is not None and taken.buffer.role in ("workspace", "output"):
+            context.drop(start)
             return _Carry(context, variable, taken, taken)
     target = target or Stored(context.new_buffer(variable.type))
     copy(context, start, target)
@@ -289,6 +290,8 @@ def _counted(
     if isinstance(stop, Literal) and stop.value == 0:
         return
     name = context.fresh("i")
+    if isinstance(stop, Literal):
+        context.ranges[name] = (0, int(stop.value.real) - 1)
     with context.inner_block() as block:
         iteration(Variable(name, INT64), block)
     context.add(Loop(name, ZERO, stop, tuple(block.statements), "serial", reverse))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from codegen.loops.nodes import Buffer, Expression, Literal, Operation
-from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, Inline, Stored, integer
+from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, Inline, Scalar, Stored, integer
 from codegen.lower.elementwise import broadcast_indices
 from tracer.graph.nodes import Node, Source, Variable
 
@@ -18,6 +18,8 @@ def index_range(context: Context, operand: Any) -> tuple[int, int] | None:
     """The smallest and largest value of an index array, where the graph tells."""
     while type(operand) is Variable:
         place = context.places[operand]
+        if isinstance(place, Scalar):
+            return context.range_of(place.expression)
         if isinstance(place, Stored) and place.buffer.value is not None and place.buffer.size:
             return int(place.buffer.value.min()), int(place.buffer.value.max())
         if not isinstance(place, Inline):

@@ -12,6 +12,7 @@ import numpy as np
 
 from tracer import config
 from tracer.graph.nodes import Constant, Graph, Node, Variable
+from tracer.graph.primitive import REGISTRY
 
 _IMPURE = frozenset({"callback"})
 
@@ -62,6 +63,8 @@ def fold(graph: Graph) -> Graph:
             continue
         if operands != node.operands:
             node = Node(node.primitive, operands, node.params, node.results, node.source)
+        if node.primitive.name == "add":
+            node = _added_in_place(node, makers, nodes)
         nodes.append(node)
         for result in node.results:
             makers[result] = node
@@ -72,6 +75,41 @@ def fold(graph: Graph) -> Graph:
         for output in graph.outputs
     )
     return Graph(graph.inputs, graph.constants, tuple(nodes), outputs, graph.name)
+
+
+def _added_in_place(node: Node, makers: dict[Variable, Node], nodes: list[Node]) -> Node:
+    """x + scatter(0, u) is scatter(x, u), and x + pad(u) changes a part of x: the adjoints of indexing.
+
+    Only the sign of a zero can differ.
+    """
+    for x, y in (node.operands, node.operands[::-1]):
+        maker = makers.get(y) if type(y) is Variable else None
+        if maker is None or not _same_type(node, x) or not _same_type(node, y):
+            continue
+        name = maker.primitive.name
+        if name == "scatter" and maker.params["mode"] == "add":
+            if _is_number(maker.operands[0], 0.0, makers):
+                operands = (x, *maker.operands[1:])
+                return Node(maker.primitive, operands, maker.params, node.results, node.source)
+        if name == "pad" and _is_number(maker.operands[1], 0.0, makers):
+            if type(x) is Variable and min(*maker.params["low"], *maker.params["high"]) >= 0:
+                return _part_added(node, x, maker, nodes)
+    return node
+
+
+def _part_added(node: Node, x: Variable, pad: Node, nodes: list[Node]) -> Node:
+    part = pad.operands[0]
+    start, step = pad.params["low"], tuple(gap + 1 for gap in pad.params["interior"])
+    stop = tuple(
+        first + (n - 1) * by + 1 if n else first
+        for first, n, by in zip(start, part.type.shape, step, strict=True)
+    )
+    old, new = Variable(part.type), Variable(part.type)
+    params = {"start": start, "stop": stop, "step": step}
+    nodes.append(Node(REGISTRY["slice"], (x,), params, (old,), node.source))
+    nodes.append(Node(REGISTRY["add"], (old, part), {}, (new,), node.source))
+    params = {"start": start, "step": step}
+    return Node(REGISTRY["slice_update"], (x, new), params, node.results, node.source)
 
 
 def _operand_key(operand: Any) -> Any:
