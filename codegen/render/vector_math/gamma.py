@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 from codegen.render.vector_math import exact
-from codegen.render.vector_math.exact import Pair, fast_two_sum, two_product, two_sum
+from codegen.render.vector_math.branch import where_any
+from codegen.render.vector_math.exact import (
+    Pair,
+    cancelling_fma,
+    fast_two_sum,
+    two_product,
+    two_sum,
+)
 from codegen.render.vector_math.lanes import Lanes, Value
 from codegen.render.vector_math.logarithm import decompose, log_of_decomposed
 from codegen.render.vector_math.power import log_pair
 from codegen.render.vector_math.registry import vector_function
-from codegen.render.vector_math.trigonometric import sin_of_turns
+from codegen.render.vector_math.trigonometric import pair_sin_of_turns, sin_of_turns
 
 # From here on the asymptotic series are accurate.
 ASYMPTOTIC = 8.0
@@ -27,72 +32,99 @@ def _descend(lanes: Lanes, x: Value) -> tuple[Value, Pair]:
         lower = y > 2.5
         y = lanes.select(lower, y - 1.0, y)
         factor = lanes.select(lower, y, 1.0)
-        product = exact.multiply_value(product, factor)
+        if lanes.rounds_to_single:
+            product = Pair(product.high * factor, product.low)
+        else:
+            product = exact.multiply_value(product, factor)
     return y, product
 
 
-def _log_gamma_positive(lanes: Lanes, x: Value) -> Pair:
-    """log Γ(x) for 0 < x < HUGE, as ±log(a) + p(y) near 2, else by Stirling's series."""
+def _log(lanes: Lanes, x: Value) -> Pair:
+    """log x, as a pair where the result needs one."""
+    if lanes.rounds_to_single:
+        return Pair(log_of_decomposed(lanes, decompose(lanes, x)), lanes.number(0.0))
+    return log_pair(lanes, x)
+
+
+def _log_gamma_small(lanes: Lanes, x: Value) -> Pair:
+    """log Γ(x) for 0 < x < 8: ±log(a) + p(d), the latter about 2."""
     one, zero = lanes.number(1.0), lanes.number(0.0)
-    large = x >= ASYMPTOTIC
     above, below, tiny = x > 2.5, x < 1.5, x < 0.5
-    y, product = _descend(lanes, lanes.select(large, one, x))
+    y, product = _descend(lanes, x)
     # Below 1.5, Γ(x) = Γ(x + 1)/x = Γ(x + 2)/(x·(x + 1)). Where x + 1 is not exact, x is so small
     # that log x is all that counts.
     raised = lanes.select(tiny, x + 1.0, one)
     divisor = two_product(x, raised)
-    divisor = Pair(divisor.high, lanes.select(tiny, divisor.low, zero))
     d = lanes.select(below, lanes.select(tiny, x, x - 1.0), y - 2.0)
-    argument = Pair(
-        lanes.select(below, divisor.high, product.high),
-        lanes.select(below, divisor.low, product.low),
-    )
-    argument = Pair(lanes.select(large, x, argument.high), lanes.select(large, zero, argument.low))
-    logarithm = log_pair(lanes, argument.high)
-    logarithm = Pair(logarithm.high, logarithm.low + argument.low / argument.high)
-    factor = lanes.select(large, x - 0.5, lanes.select(above, one, lanes.number(-1.0)))
-    main = exact.multiply_value(logarithm, factor)
+    argument = lanes.select(below, divisor.high, product.high)
+    logarithm = _log(lanes, argument)
+    sign = lanes.select(above, one, lanes.number(-1.0))
+    first, *others = lanes.short_coefficients("loggamma")
+    rest = d * d * lanes.polynomial(d, others)
+    if lanes.rounds_to_single:
+        value = lanes.fma(d, first, rest) + logarithm.high * sign
+        return Pair(value, zero)
+    lost = lanes.select(below, lanes.select(tiny, divisor.low, zero), product.low)
+    logarithm = Pair(logarithm.high, logarithm.low + lost / argument)
+    series = two_product(d, first)
+    series = fast_two_sum(series.high, series.low + rest)
+    return exact.add(Pair(logarithm.high * sign, logarithm.low * sign), series)
 
-    near = lanes.short_coefficients("loggamma")
-    series = two_product(d, near[0])
-    series = fast_two_sum(series.high, series.low + d * d * lanes.polynomial(d, near[1:]))
+
+def _log_gamma_large(lanes: Lanes, x: Value) -> Pair:
+    """log Γ(x) for 8 ≤ x ≤ HUGE, by Stirling's series."""
+    logarithm = _log(lanes, x)
     inverse = 1.0 / x
     tail = inverse * lanes.polynomial(inverse * inverse, lanes.coefficients("stirling"))
     high, low = lanes.coefficients("half_log_two_pi")
-    stirling = two_sum(-x, lanes.number(high))
-    rest = Pair(
-        lanes.select(large, stirling.high, series.high),
-        lanes.select(large, stirling.low + (tail + low), series.low),
-    )
-    return exact.add(main, rest)
+    if lanes.rounds_to_single:
+        value = lanes.fma(x - 0.5, logarithm.high, (high - x) + tail)
+        return Pair(value, lanes.number(0.0))
+    main = exact.multiply_value(logarithm, x - 0.5)
+    rest = two_sum(-x, lanes.number(high))
+    return exact.add(main, Pair(rest.high, rest.low + (tail + low)))
+
+
+def _log_gamma_reflected(lanes: Lanes, magnitude: Value, positive: Value) -> Value:
+    """log|Γ(−z)| = log(π/(z·|sin πz|)) − log Γ(z)."""
+    sine = sin_of_turns(lanes, magnitude).absolute()
+    log_product = _log(lanes, sine * magnitude)
+    high, low = lanes.coefficients("log_pi")
+    total = two_sum(positive, log_product.high)
+    difference = two_sum(lanes.number(high), -total.high)
+    return difference.high + (difference.low + (low - (total.low + log_product.low)))
 
 
 @vector_function("lgamma")
 def lgamma(lanes: Lanes, x: Value) -> Value:
     """log |Γ(x)|; infinite at zero and the negative integers; ±inf and NaN stay.
 
-    Below ½ by reflection, log|Γ(x)| = log(π/|sin πx|) − log Γ(1 − x).
+    Each range's code is branched past where no lane is in it.
     """
     magnitude = x.absolute()
+    large = magnitude >= ASYMPTOTIC
+    zero = lanes.number(0.0)
+    small_part = lanes.select(large, 1.0, magnitude)
+    result = where_any(lanes, ~large, zero, lambda: _log_gamma_small(lanes, small_part).rounded())
     huge = magnitude > HUGE
-    reflected = x < REFLECTED
-    bounded = lanes.select(huge, 4.0, magnitude)
-    positive = _log_gamma_positive(lanes, bounded)
-    # |x|·|Γ(x)|·Γ(|x|) = π/|sin πx| for x < 0.
-    sine = sin_of_turns(lanes, bounded).absolute()
-    product = two_product(sine, bounded)
-    log_product = log_pair(lanes, product.high)
-    log_high, log_low = lanes.coefficients("log_pi")
-    log_low_value = lanes.number(log_low)
-    total = exact.add(positive, log_product)
-    mirrored = exact.add(Pair(lanes.number(log_high), log_low_value), -total)
-    result = lanes.select(reflected, mirrored.rounded(), positive.rounded())
-    growth = magnitude * (log_of_decomposed(lanes, decompose(lanes, magnitude)) - 1.0)
-    result = lanes.select(huge, growth, result)
-    infinity = lanes.number(float("inf"))
+    large_part = lanes.select(large & ~huge, magnitude, ASYMPTOTIC)
+    result = where_any(lanes, large, result, lambda: _log_gamma_large(lanes, large_part).rounded())
+    usual = result
+    result = where_any(
+        lanes,
+        x < REFLECTED,
+        result,
+        lambda: _log_gamma_reflected(lanes, lanes.at_most(magnitude, HUGE), usual),
+    )
+
+    def beyond() -> Value:
+        logarithm = log_of_decomposed(lanes, decompose(lanes, magnitude, subnormal=False))
+        return magnitude * (logarithm - 1.0)
+
+    result = where_any(lanes, huge, result, beyond)
     # Without fractional part, a negative number is an integer, and so is every huge one.
     pole = (x <= 0.0) & (lanes.call("llvm.trunc", x) == x)
-    result = lanes.select(pole, infinity, result)
+    result = lanes.select(pole, float("inf"), result)
     # −inf stays negative, as in SciPy.
     return lanes.select(magnitude < float("inf"), result, x)
 
@@ -109,7 +141,10 @@ def _digamma_near_root(lanes: Lanes, x: Value) -> tuple[Value, Pair]:
         lower = y > 2.0
         y = lanes.select(lower, y - 1.0, y)
         inverse = 1.0 / y
-        residual = lanes.fma(-inverse, y, 1.0) * inverse
+        if lanes.rounds_to_single:
+            total = Pair(total.high + lanes.select(lower, inverse, zero), zero)
+            continue
+        residual = cancelling_fma(-inverse, y, lanes.number(1.0)) * inverse
         term = two_sum(total.high, lanes.select(lower, inverse, zero))
         low = term.low + lanes.select(lower, residual, zero)
         total = Pair(term.high, total.low + low)
@@ -117,48 +152,76 @@ def _digamma_near_root(lanes: Lanes, x: Value) -> tuple[Value, Pair]:
     d = lanes.select(tiny, x - 0.5, y - 1.5)
     distance = lanes.select(tiny, x - (root_high - 1.0), y - root_high)
     first, *others = lanes.short_coefficients("digamma")
+    if lanes.rounds_to_single:
+        near = lanes.fma(d, lanes.polynomial(d, others), first) * (distance - root_low)
+        return tiny, Pair(total.high + near, zero)
     slope = fast_two_sum(lanes.number(first), d * lanes.polynomial(d, others))
-    near = exact.multiply(slope, Pair(distance, lanes.number(-root_low)))
-    sum_high = two_sum(total.high, near.high)
-    return tiny, Pair(sum_high.high, sum_high.low + (total.low + near.low))
+    product = exact.multiply(slope, Pair(distance, lanes.number(-root_low)))
+    sum_high = two_sum(total.high, product.high)
+    return tiny, Pair(sum_high.high, sum_high.low + (total.low + product.low))
 
 
-def _digamma_asymptotic(lanes: Lanes, x: Value) -> Value:
-    """log x − 1/(2x) − 1/(12x²) + … for x ≥ 8."""
+def _digamma_small(lanes: Lanes, x: Value, negative: Value) -> Value:
+    """ψ(x) for 0 < x < 8, but ψ(1 + x) where `negative`."""
+    tiny, near = _digamma_near_root(lanes, x)
+    inverse = 1.0 / x
+    # ∓1/x as a pair, since the rest may nearly cancel a third of it; near zero it is all.
+    residual = cancelling_fma(-inverse, x, lanes.number(1.0)) * inverse
+    usual = inverse < 2.0**60
+    term = lanes.select(negative, inverse, -inverse)
+    term_low = lanes.select(negative, residual, -residual)
+    total = two_sum(term, near.high)
+    summed = total.high + (total.low + (near.low + term_low))
+    moved = lanes.select(usual, summed, term)
+    # ψ(x) is `near` but for −1/x below 1; ψ(1 + x) is `near` but for 1/x from 1 on.
+    return lanes.select(tiny ^ negative, moved, near.rounded())
+
+
+def _digamma_large(lanes: Lanes, x: Value, negative: Value) -> Value:
+    """ψ(x) = log x − 1/(2x) − 1/(12x²) + … for x ≥ 8, but ψ(1 + x) where `negative`."""
     inverse = 1.0 / x
     z = inverse * inverse
     series = z * lanes.polynomial(z, lanes.coefficients("digamma_tail"))
     logarithm = log_of_decomposed(lanes, decompose(lanes, x, subnormal=False))
-    return logarithm + lanes.fma(inverse, -0.5, series)
+    half = lanes.select(negative, 0.5, lanes.number(-0.5))
+    return logarithm + lanes.fma(inverse, half, series)
+
+
+def _cotangent_term(lanes: Lanes, turns: Value) -> Pair:
+    """π·cot(π·turns) for |turns| ≤ ½."""
+    sine = pair_sin_of_turns(lanes, turns)
+    cosine = pair_sin_of_turns(lanes, 0.5 - turns.absolute())
+    high, low, _ = lanes.coefficients("pi")
+    return exact.multiply(exact.divide(cosine, sine), Pair(lanes.number(high), lanes.number(low)))
 
 
 @vector_function("digamma")
 def digamma(lanes: Lanes, x: Value) -> Value:
     """ψ(x) = Γ′(x)/Γ(x); ∓inf at ±0, NaN at the other poles and at −inf.
 
-    Below zero by reflection, ψ(−z) = ψ(1 + z) + π·cot πz.
+    Below zero by reflection, ψ(−z) = ψ(1 + z) + π·cot πz. Each range's code is branched past
+    where no lane is in it.
     """
     z = x.absolute()
+    negative = x < 0.0
     large = z >= ASYMPTOTIC
-    tiny, near = _digamma_near_root(lanes, lanes.select(large, 1.0, z))
-    inverse = 1.0 / z
-    asymptotic = _digamma_asymptotic(lanes, z)
-    at_z = lanes.select(large, asymptotic, near.rounded())
-    # −1/x as a pair, since the rest nearly cancels a third of it; near zero it is all there is.
-    usual = inverse < 2.0**60
-    residual = lanes.fma(-inverse, z, 1.0) * inverse
-    small_sum = two_sum(-inverse, near.high)
-    small = small_sum.high + (small_sum.low + (near.low - residual))
-    positive = lanes.select(tiny & ~large, lanes.select(usual, small, -inverse), at_z)
+    small_part, large_part = lanes.select(large, 1.0, z), lanes.at_least(z, ASYMPTOTIC)
+    zero = lanes.number(0.0)
+    result = where_any(lanes, ~large, zero, lambda: _digamma_small(lanes, small_part, negative))
+    result = where_any(lanes, large, result, lambda: _digamma_large(lanes, large_part, negative))
+    after = result
 
-    after = lanes.select(tiny & ~large, near.rounded(), at_z + inverse)
-    turns = z - lanes.call("llvm.rint", z)
-    quarter = 0.5 - turns.absolute()
-    cotangent = sin_of_turns(lanes, quarter) / sin_of_turns(lanes, turns)
-    mirrored = lanes.fma(cotangent, math.pi, after)
-    result = lanes.select(x < 0.0, mirrored, positive)
-    undefined = (x < 0.0) & (turns == 0.0) | (x == float("-inf"))
-    result = lanes.select(undefined, float("nan"), result)
+    def reflected() -> Value:
+        turns = z - lanes.call("llvm.rint", z)
+        cotangent = _cotangent_term(lanes, turns)
+        total = two_sum(cotangent.high, after)
+        value = total.high + (total.low + cotangent.low)
+        # So close to zero that the pair would overflow, −1/x is all that counts.
+        value = lanes.select(z < 2.0**-100, -1.0 / x, value)
+        pole = (turns == 0.0) | (z == float("inf"))
+        return lanes.select(pole, float("nan"), value)
+
+    result = where_any(lanes, negative, result, reflected)
     result = lanes.select(x == float("inf"), x, result)
-    pole = lanes.number(float("-inf")).flip_sign_by(x)
-    return lanes.select(x == 0.0, pole, result)
+    infinity = lanes.number(float("-inf")).flip_sign_by(x)
+    return lanes.select(x == 0.0, infinity, result)

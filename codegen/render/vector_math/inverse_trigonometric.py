@@ -80,8 +80,10 @@ def _scaled_sides(lanes: Lanes, x: Value, y: Value) -> tuple[Value, Value, Value
     swapped = a > b
     greater, lesser = lanes.select(swapped, a, b), lanes.select(swapped, b, a)
     if not lanes.rounds_to_single:
-        scaling = lanes.select(greater > 2.0**1000, 2.0**-200, lanes.number(1.0))
-        scaling = lanes.select(greater < 2.0**-800, 2.0**200, scaling)
+        scaling = lanes.select(greater > 2.0**900, 2.0**-200, lanes.number(1.0))
+        # The quotient's residual must not underflow.
+        small = (lesser < 2.0**-700) & (greater < 2.0**600)
+        scaling = lanes.select(small, 2.0**300, scaling)
         greater, lesser = greater * scaling, lesser * scaling
     return lesser, greater, swapped
 

@@ -90,6 +90,8 @@ def _angle(y: Real, x: Real) -> Real:
 def _power(x: Real, y: Real) -> Real:
     if x < 0 and y != mpmath.floor(y):
         raise ValueError("not a real number")
+    if x != 0 and abs(y * mpmath.mag(x)) > 1e5 and abs(y * mp.log(abs(x))) > 1000:
+        raise ValueError("out of range, and slow to work out")
     return x**y
 
 
@@ -121,7 +123,8 @@ REFERENCES: dict[str, Reference] = {
     "cosh": Reference(mp.cosh, np.cosh, _one((-2, 2), (-711, 711), (-90, 90))),
     "pow": Reference(
         _power,
-        np.power,
+        # With arrays, since NumPy answers scalar exponents such as ½ by other functions.
+        lambda x, y: np.power(np.array([x, x]), np.array([y, y]))[0],
         (
             ((0, 10), (-30, 30)),
             ((0.9, 1.1), (-8000, 8000)),
@@ -151,7 +154,7 @@ REFERENCES: dict[str, Reference] = {
         lambda x, y: max(x, y) + mp.log1p(mp.exp(-abs(x - y))),
         np.logaddexp,
         (((-9, 9), (-9, 9)), ((0, 700), (0, 700)), ((-1, 1), (-1, 1))),
-        scale=lambda x, y: abs(max(x, y)),
+        scale=lambda x, y: max(abs(max(x, y)), mp.log1p(mp.exp(-abs(x - y)))),
     ),
     "tan": Reference(mp.tan, np.tan, _one((-4, 4), (-1e3, 1e3), (-1e9, 1e9), (-1e22, 1e22))),
     "arcsin": Reference(_real(mp.asin), np.arcsin, _one((-1, 1), (-0.01, 0.01), (0.999, 1))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codegen.render.vector_math.branch import where_any
 from codegen.render.vector_math.lanes import Lanes, Value
 from codegen.render.vector_math.registry import vector_function
 
@@ -72,19 +73,8 @@ def fmod(lanes: Lanes, x: Value, y: Value) -> Value:
     rest = lanes.select(rest < 0.0, rest + divisor, rest)
     rest = lanes.select(dividend < divisor, dividend, rest)
     usual = rest.with_sign_of(x)
-    builder = lanes.builder
-    long, done = builder.fresh_label("long"), builder.fresh_label("divided")
-    usual_block = builder.block
-    too_large = lanes.any(quotient >= 2.0**lanes.form.fraction_bits)
-    builder.line(f"br i1 {too_large}, label %{long}, label %{done}")
-    builder.start_block(long)
-    exact = _long_division(lanes, x, y)
-    builder.line(f"br label %{done}")
-    builder.start_block(done)
-    return lanes.write(
-        "float",
-        f"phi {x.type} [ {usual.register}, %{usual_block} ], [ {exact.register}, %{long} ]",
-    )
+    too_long = quotient >= 2.0**lanes.form.fraction_bits
+    return where_any(lanes, too_long, usual, lambda: _long_division(lanes, x, y))
 
 
 @vector_function("remainder", 2, native_single=True)

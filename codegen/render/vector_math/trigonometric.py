@@ -112,8 +112,8 @@ def tan(lanes: Lanes, x: Value) -> Value:
     return lanes.select(x == 0.0, x, lanes.select(odd, inverse, tangent.high))
 
 
-def sin_of_turns(lanes: Lanes, x: Value) -> Value:
-    """sin(π·r) with r = x − (nearest integer); |sin πx| for any |x| below 2⁵¹."""
+def pair_sin_of_turns(lanes: Lanes, x: Value) -> Pair:
+    """sin(π·r) with r = x − (nearest integer), so ±sin πx, for any |x| below 2⁵¹."""
     r = x - lanes.call("llvm.rint", x)
     high, low, _ = lanes.coefficients("pi")
     angle = two_product(r, high)
@@ -122,4 +122,9 @@ def sin_of_turns(lanes: Lanes, x: Value) -> Value:
     tail = lanes.polynomial(z, lanes.coefficients("sin_tail"))
     # The derivative of the sine, cos ≈ 1 − z/2, is near enough where the rest matters.
     correction = lanes.fma(rest * z, -0.5, rest)
-    return angle.high + lanes.fma(angle.high * z, tail, correction)
+    return fast_two_sum(angle.high, lanes.fma(angle.high * z, tail, correction))
+
+
+def sin_of_turns(lanes: Lanes, x: Value) -> Value:
+    """As `pair_sin_of_turns`, rounded."""
+    return pair_sin_of_turns(lanes, x).high
