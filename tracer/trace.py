@@ -73,11 +73,15 @@ class Tracer(ArrayFace):
         while isinstance(value, Tracer):
             value = value.variable.value
         if value is None or isinstance(value, Unknown):
+            from tracer.source.convert import unread_reason
+
+            reason = unread_reason()
             raise ConcretizationError(
                 f"{user_source() or 'here'}: {purpose} needs the value of a traced array of type "
                 f"{self.type}, which is known only when the compiled function runs; write "
                 "tracer.cond, tracer.while_loop or np.where, mark the argument as static "
                 "(static_argnums), or take the function out of jit"
+                + (f" ({reason})" if reason else "")
             )
         return value
 

@@ -92,7 +92,7 @@ def break_continue_else(x):
     return s, i
 
 
-@on((1.0,), (1e-30,))
+@on((1.1,), (1e-18,))
 def return_from_loop(x):
     for i in range(100):
         x = x * 1.5
@@ -110,7 +110,7 @@ def return_from_nested_loops(v, bound):
     return -1, -1
 
 
-@on((1.0,), (7.0,))
+@on((1.2,), (7.0,))
 def while_true_and_else(x):
     k = 0
     while True:
@@ -257,7 +257,7 @@ def comprehensions(x):
     return sum(v for v in values), table[1], [y for y in values][2]
 
 
-@on((0.5,), (2.5,))
+@on((0.6,), (2.4,))
 def walrus(x):
     n = 0
     while (y := x * 2) < 9:
@@ -361,7 +361,7 @@ def global_names(x):
     return TALLY
 
 
-@on((2.0,), (-2.0,))
+@on((2.1,), (-2.0,))
 def try_and_with(x):
     y = 0.0
     with np.errstate(all="ignore"):

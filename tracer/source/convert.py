@@ -84,6 +84,17 @@ def why_not(code: CodeType) -> str | None:
     return known.reason if known is not None else None
 
 
+def unread_reason() -> str | None:
+    """Why one of the functions that are running now was not converted: the innermost that has a reason."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        reason = why_not(frame.f_code)
+        if reason is not None:
+            return reason
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
 def is_converted(code: CodeType) -> bool:
     """Whether `code` is a product of the conversion."""
     known = _known.get(id(code))

@@ -302,6 +302,10 @@ class Rewriter(ast.NodeTransformer):
 
     def _call(self, name: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
         function = ast.Attribute(_name(OPERATORS), name, ast.Load())
+        # On the first line alone: Python counts a call of an attribute to the line where the attribute ends.
+        first = {"lineno": at.lineno, "col_offset": at.col_offset}  # type: ignore[attr-defined]
+        for part in (function, function.value):
+            vars(part).update(first, end_lineno=first["lineno"], end_col_offset=first["col_offset"] + 1)
         return _at(ast.Call(function, arguments, []), at)
 
     def _names(self, names: Names) -> ast.Constant:
