@@ -9,18 +9,22 @@ import numpy as np
 
 from tracer.dispatch import FUNCTIONS, METHODS, method
 from tracer.errors import ShapeError
-from tracer.numpy.common import array_function, as_arrays, result_dtype, store, where_text
+from tracer.numpy.common import array_function, as_array, as_arrays, result_dtype, store, where_text
 from tracer.primitives.arithmetic import conjugate, multiply
 from tracer.primitives.broadcast import broadcast_to, reduce_sum, reshape
 from tracer.primitives.cast import cast
 from tracer.primitives.contract import dot_general
 from tracer.primitives.shape import move_axis
+from tracer.trace import Tracer
 from tracer.types import is_complex, normalize_axis
 
 
 def alike(*values: Any) -> list[Any]:
     """The operands as arrays of one dtype."""
-    arrays = as_arrays(*values)
+    arrays = [value if type(value) is Tracer else as_array(value) for value in values]
+    dtype = arrays[0].dtype
+    if all(array.dtype == dtype for array in arrays):
+        return arrays
     dtype = result_dtype(*[array.dtype for array in arrays])
     return [cast(array, dtype) for array in arrays]
 

@@ -23,29 +23,57 @@ from tracer.primitives.arithmetic import (
     reciprocal,
     subtract,
 )
-from tracer.primitives.broadcast import broadcast_to, reshape
+from tracer.primitives.broadcast import broadcast_to, reshape, reshape_p
 from tracer.primitives.cast import cast
 from tracer.primitives.comparison import select
 from tracer.primitives.index import gather
 from tracer.primitives.pointwise import converted
 from tracer.primitives.shape import slice_p, transpose
 from tracer.trace import Tracer, bind
-from tracer.types import BOOL, PYTHON_SCALARS, DType, is_complex
+from tracer.types import BOOL, PYTHON_SCALARS, DType, Shape, is_complex
 
 
 @method("__getitem__")
 def getitem(self: Any, index: Any) -> Any:
     """`self[index]`, for every form of index that NumPy has."""
     shape = self.variable.type.shape
-    if type(index) is int and shape:
-        place = check_place(index, 0, shape[0])
-        if len(shape) == 1:  # one element is a value, not a view
-            one = bind(slice_p, self, start=(place,), stop=(place + 1,), step=(1,))
-            return reshape(one, ())
-        return index_view(self, index)
+    kind = type(index)
+    if shape and (kind is int or kind is slice):
+        return _first_axis(self, index, shape)
     if not shape and isinstance(index, (int, slice, list)) and not isinstance(index, bool):
         raise IndexError(f"{where_text()}invalid index to scalar variable.")
     return index_view(self, index)
+
+
+def _first_axis(x: Any, index: Any, shape: Shape) -> Any:
+    """`x[index]` for one int or slice, the commonest indices, without a `Selection`."""
+    rest = shape[1:]
+    zeros, ones = (0,) * len(rest), (1,) * len(rest)
+    if type(index) is int:
+        place = check_place(index, 0, shape[0])
+
+        def read(base: Any) -> Any:
+            one = bind(
+                slice_p, base, start=(place, *zeros), stop=(place + 1, *rest), step=(1, *ones)
+            )
+            return bind(reshape_p, one, shape=rest)
+
+        if not rest:
+            return read(x)  # one element is a value, not a view
+    else:
+        start, stop, step = index.indices(shape[0])
+        if step <= 0 or stop <= start:
+            return index_view(x, index)
+        if start == 0 and step == 1 and stop == shape[0]:
+            return x
+        stop = start + (stop - start - 1) // step * step + 1
+
+        def read(base: Any) -> Any:
+            return bind(
+                slice_p, base, start=(start, *zeros), stop=(stop, *rest), step=(step, *ones)
+            )
+
+    return as_view(x, read, lambda base, part: select_by(index, base.shape).write(base, part))
 
 
 def index_view(x: Any, index: Any) -> Any:

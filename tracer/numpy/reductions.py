@@ -73,6 +73,9 @@ def _fold(
     options: tuple[Axis, Any, Any, Any],
 ) -> Any:
     axis, keepdims, initial, where = options
+    if initial is NO_VALUE and where is NO_VALUE:
+        axes = axis_tuple(axis, len(x.shape))
+        return _finish(x, reduction(x, axes), axes, x.shape, keepdims)
     shape = _wide(x, where)
     axes = axis_tuple(axis, len(shape))
     if where is not NO_VALUE and where is not True and identity is None:
