@@ -131,6 +131,7 @@ class Context:
         self.holders: dict[Buffer, set[GraphVariable]] = {}
         self.prologue: list[Statement] = []
         self.ranges: dict[str, tuple[int, int]] = {}
+        self.inner_values: list[GraphVariable] = []
         self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
         self.emit_inline: Any = None
 
@@ -176,11 +177,23 @@ class Context:
             return int(expression.value.real), int(expression.value.real)
         return self.ranges.get(expression.name) if isinstance(expression, Variable) else None
 
+    @contextmanager
+    def inner_graph(self) -> Iterator[None]:
+        """Values that get a place inside are those of a body: afterwards nothing reads them."""
+        outer, self.inner_values = self.inner_values, []
+        try:
+            yield
+        finally:
+            for variable in self.inner_values:
+                if variable in self.places:
+                    self.drop(variable)
+            self.inner_values = outer
+
     def drop(self, variable: GraphVariable) -> None:
         """A value is dead: its memory has another owner now."""
         place = self.places.pop(variable)
         if isinstance(place, Stored):
-            self.holders[place.buffer.root].discard(variable)
+            self.holders.get(place.buffer.root, set()).discard(variable)
 
     def declare(self, prefix: str, value: Expression) -> Variable:
         """A mutable scalar."""
@@ -285,6 +298,7 @@ class Context:
     def put(self, variable: GraphVariable, place: Place) -> None:
         """Say where a value is."""
         self.places[variable] = place
+        self.inner_values.append(variable)
         if isinstance(place, Stored):
             self.holders.setdefault(place.buffer.root, set()).add(variable)
 

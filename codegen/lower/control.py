@@ -106,7 +106,7 @@ def emit_switch(context: Context, node: Node, position: int, plan: Plan, wanted:
             targets.append(wanted.get(result) or Stored(context.new_buffer(result.type)))
     blocks = []
     for branch in branches:
-        with context.inner_block() as block:
+        with context.inner_block() as block, context.inner_graph():
             for variable, place in zip(branch.inputs, operands, strict=True):
                 context.put(variable, place)
             places = lower_body(context, branch, targets)
@@ -181,10 +181,14 @@ def emit_loop(context: Context, node: Node, position: int, plan: Plan, wanted: W
         for place, variable in enumerate(body.inputs[first : first + shape.carry])
     ]
     stacks = _Stacks(context, node, body, shape, wanted)
-    for variable, place in zip(body.inputs[1:first], constants, strict=True):
-        context.put(variable, place)
 
     def iteration(index: Expression, block: Block) -> None:
+        with context.inner_graph():
+            run_body(index, block)
+
+    def run_body(index: Expression, block: Block) -> None:
+        for variable, place in zip(body.inputs[1:first], constants, strict=True):
+            context.put(variable, place)
         context.put(body.inputs[0], Scalar(index))
         for variable, place in zip(body.inputs[first + shape.carry :], slices, strict=True):
             context.put(variable, element_place(context, place, index))
@@ -307,7 +311,7 @@ def _tested(
     from codegen.lower.graph import lower_body
 
     counter = context.declare("n", ZERO)
-    with context.inner_block() as before:
+    with context.inner_block() as before, context.inner_graph():
         for variable, place in zip(test.inputs, constants, strict=False):
             context.put(variable, place)
         for carry, variable in zip(carries, test.inputs[len(constants) :], strict=True):
