@@ -17,7 +17,7 @@ from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
 from bench.workloads.digits_data import CLASSES, PIXELS, batch, load_digits, one_hot
 
 HIDDEN = 128
-EPOCHS = 40
+EPOCHS = 25
 BATCH_ROWS = 64
 LEARNING_RATE = 2e-3
 MEAN_DECAY, SQUARE_DECAY, EPSILON = 0.9, 0.999, 1e-8

@@ -36,8 +36,8 @@ def test_training_reaches_the_accuracy(capsys: pytest.CaptureFixture[str]) -> No
     facts = {fact.name: fact.value for fact in report.facts}
     assert facts["test accuracy"] >= 0.97
     shown = capsys.readouterr().out
-    assert "epoch  40  loss 0.0" in shown
-    assert f"test accuracy {facts['test accuracy']:.2%} after 40 epochs" in shown
+    assert "epoch  25  loss 0.0" in shown
+    assert f"test accuracy {facts['test accuracy']:.2%} after 25 epochs" in shown
 
 
 def test_the_last_compiling_backend_trains() -> None:
