@@ -108,6 +108,14 @@ def _complex_value(real: Any, imaginary: Any) -> Any:
     return result[()]
 
 
+def _power_value(base: Any, exponent: Any) -> Any:
+    """NumPy's power of each element: for a scalar exponent of 0.5 NumPy takes the square root,
+    which differs at -0.0 and -inf."""
+    if np.ndim(exponent) == 0:
+        return np.power(base, np.stack([exponent, exponent]))[0]
+    return np.power(base, exponent)
+
+
 def _exponent_rule(dtypes: tuple[DType, ...]) -> DType | None:
     return np.dtype(np.int32) if dtypes[0].kind == "f" else None
 
@@ -140,6 +148,7 @@ def _make_table() -> dict[str, ScalarOperation]:
     operations += [
         ScalarOperation("real", 1, _part_rule, np.real),
         ScalarOperation("imag", 1, _part_rule, np.imag),
+        ScalarOperation("power", 2, _ufunc_rule(lambda: np.power), _power_value),
         ScalarOperation("binary_exponent", 1, _exponent_rule, lambda value: np.frexp(value)[1]),
         ScalarOperation("zeta", 2, _zeta_rule, _zeta_value),
         ScalarOperation("complex", 2, _complex_rule, _complex_value),
