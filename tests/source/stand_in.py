@@ -156,6 +156,12 @@ class StandIn:
     def same_value(self, first: Hidden, second: Hidden) -> bool:
         return first.value is second.value
 
+    def is_number(self, tracer: Hidden) -> bool:
+        return False
+
+    def make_number(self, tracer: Hidden) -> None:
+        assert tracer.shape == ()
+
     def cast(self, value: Any, dtype: Any) -> Hidden:
         return Hidden(np.asarray(_reveal(value)).astype(dtype))
 

@@ -77,7 +77,7 @@ def test_gradient(function: Callable[..., Any], args: tuple[Any, ...], compiled:
         derivative = tracer.jit(derivative, backend="numpy")
     x = np.asarray(args[place])
     got = np.asarray(derivative(copy.deepcopy(args[place])))
-    step = 1e-6 * min(1.0, float(np.max(np.abs(x))))
+    step = 1e-6 * (min(1.0, float(np.max(np.abs(x)))) or 1.0)
     for index in list(np.ndindex(x.shape))[:: max(1, x.size // 5)]:
         values = []
         for sign in (1, -1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tracer.source.jumps import is_hidden
+from tracer.source.loops import Lessons
 from tracer.source.memory import UNBOUND, Memory, Slot, Undefined
 from tracer.source.protocol import Host
 from tracer.source.values import (
@@ -20,6 +21,7 @@ from tracer.source.values import (
     flatten,
     frozen,
     is_array,
+    is_number,
     is_same,
     is_unbound,
     joint_dtype,
@@ -54,7 +56,7 @@ class Branch:
         branches: tuple[Function, Function],
         outputs: Iterable[str],
         dead: Iterable[str],
-        plans: dict[Any, Any],
+        lessons: Lessons,
         *,
         reach: Iterable[Callable[..., Any] | None] = (),
         otherwise: Any = None,
@@ -73,9 +75,9 @@ class Branch:
             slot = self.memory.variable(name, functions[0])
             self.slots.setdefault(slot.path, slot)
             paths.append(slot.path)
-        self.plans = plans
+        self.lessons = lessons
         self.key = "branch", id(self.code)
-        self.plan: _Plan = plans.get(self.key) or _Plan(tuple(paths))
+        self.plan: _Plan = lessons.plans.get(self.key) or _Plan(tuple(paths))
         self.sides: list[dict[str, Any]] = [{}, {}]  # what each branch left, by place
         self.kept: list[set[str]] = [set(), set()]
 
@@ -84,7 +86,8 @@ class Branch:
         for _ in range(MOST_ATTEMPTS):
             self.sides = [{}, {}]
             try:
-                leaves = self.host.cond(predicate, lambda: self._side(0), lambda: self._side(1))
+                with self.lessons:
+                    leaves = self.host.cond(predicate, lambda: self._side(0), lambda: self._side(1))
             except Again:
                 continue
             finally:
@@ -133,7 +136,7 @@ class Branch:
             first, second = (side.get(path, before) for side in self.sides)
             self._agreement(plan, path, first, second)
         if plan != self.plan:
-            self.plan = self.plans[self.key] = plan
+            self.plan = self.lessons.plans[self.key] = plan
             raise Again
 
     def _agreement(self, plan: _Plan, path: str, first: Any, second: Any) -> None:
@@ -204,14 +207,24 @@ class Branch:
                     )
                 )
             elif dtypes is not None:
-                model, structure = flatten(second if is_unbound(first) else first)
-                pairs = zip(model, dtypes, strict=True)
-                value = unflatten(structure, [next(waiting) if d is not None else leaf for leaf, d in pairs])
+                value = self._joined(first, second, dtypes, waiting)
             if path == RETURNED:
                 returned = value
             else:
                 self.slots[path].write(value)
         return returned
+
+    def _joined(self, first: Any, second: Any, dtypes: Dtypes, arrays: Iterator[Any]) -> Any:
+        """The value of a place after the node, made of the node's results."""
+        first, second = (second if is_unbound(first) else first), (first if is_unbound(second) else second)
+        (leaves, structure), (others, _) = flatten(first), flatten(second)
+        result = []
+        for one, two, dtype in zip(leaves, others, dtypes, strict=True):
+            leaf = one if dtype is None else next(arrays)
+            if dtype is not None and is_number(one, self.host) and is_number(two, self.host):
+                self.host.make_number(leaf)  # a Python number either way, so it stays as weak as one
+            result.append(leaf)
+        return unflatten(structure, result)
 
     def _mismatch(self, path: str, first: Any, second: Any) -> Exception:
         name = path if path == RETURNED else f"'{path}'"

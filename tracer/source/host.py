@@ -53,6 +53,14 @@ class TracerHost:
         """Whether two tracers have one variable."""
         return first.variable is second.variable
 
+    def is_number(self, tracer: Any) -> bool:
+        """Whether a tracer is weak."""
+        return tracer.variable.weak  # type: ignore[no-any-return]
+
+    def make_number(self, tracer: Any) -> None:
+        """Make a tracer weak."""
+        tracer.variable.weak = True
+
     def cast(self, value: Any, dtype: Any) -> Any:
         """`value` in that dtype; what is not traced becomes a concrete array."""
         if is_tracer(value):
@@ -98,7 +106,11 @@ class TracerHost:
         """`tracer.fori_loop`."""
         from tracer.control import fori_loop
 
-        return fori_loop(lower, upper, body, carry)  # type: ignore[no-any-return]
+        def turn(index: Any, values: Leaves) -> Leaves:
+            self.make_number(index)
+            return body(index, values)
+
+        return fori_loop(lower, upper, turn, carry)  # type: ignore[no-any-return]
 
     def control_flow_error(self, message: str) -> Exception:
         """`ControlFlowError`."""

@@ -196,7 +196,7 @@ def _assign(name: str, value: ast.expr, at: ast.stmt) -> ast.stmt:
 
 
 def _if(test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt], at: ast.stmt) -> ast.stmt:
-    node = ast.If(test, body, orelse)
+    node = ast.If(ast.copy_location(test, at), body, orelse)
     return ast.copy_location(node, at)
 
 

@@ -174,7 +174,7 @@ class Memory:
         yield from self._slots
         yield from self.arrays
 
-    def changed(self, dead: frozenset[str]) -> Iterator[Slot]:
+    def changed(self, dead: frozenset[str] = frozenset()) -> Iterator[Slot]:
         """The places that hold something else now; variables in `dead` are not asked."""
         for slot, before in self._slots:
             if slot.read() is not before and slot.path not in dead:

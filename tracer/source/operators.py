@@ -18,7 +18,7 @@ from tracer.source.branch import Branch
 from tracer.source.callees import Callees
 from tracer.source.convert import convert, is_converted
 from tracer.source.iterables import Counted, Enumerated, TracedRange, Zipped, counted
-from tracer.source.loops import Loop
+from tracer.source.loops import Lessons, Loop
 from tracer.source.memory import Undefined, is_library, library_folders
 from tracer.source.protocol import Host
 from tracer.source.values import place
@@ -42,7 +42,7 @@ class Operators:
         self.host = host
         self._callees = Callees(host).table
         self._folders = library_folders(host)
-        self._plans: dict[Any, Any] = {}
+        self._lessons = Lessons()
         self._loops = 0  # traced loops around the running code
         self._counted_forms = {
             id(enumerate): self._enumerate, id(zip): self._zip, id(reversed): self._reversed,
@@ -138,7 +138,7 @@ class Operators:
         if self.host.is_abstract(test):
             if body is None and orelse is None:
                 return None
-            branch = Branch(self.host, (body, orelse), outputs, dead, self._plans)
+            branch = Branch(self.host, (body, orelse), outputs, dead, self._lessons)
             return branch.run(self._truth(test))
         chosen = body if test else orelse
         return chosen() if chosen is not None else None
@@ -180,7 +180,7 @@ class Operators:
             return self._junction(rest[0](), rest[1:], joining, until=until)
 
         branches = (None, evaluate) if until else (evaluate, None)
-        branch = Branch(self.host, branches, (), (), self._plans, reach=rest, otherwise=value)
+        branch = Branch(self.host, branches, (), (), self._lessons, reach=rest, otherwise=value)
         return branch.run(self._truth(value))
 
     def not_(self, value: Any) -> Any:
@@ -202,7 +202,7 @@ class Operators:
 
             if simple or not self.host.is_abstract(result):
                 return self._junction(result, (following,), "logical_and", until=False)
-            branch = Branch(self.host, (following, None), (), (), self._plans, reach=later, otherwise=result)
+            branch = Branch(self.host, (following, None), (), (), self._lessons, reach=later, otherwise=result)
             return branch.run(self._truth(result))
 
         return link(0, left)
@@ -241,7 +241,7 @@ class Operators:
             if not answer:
                 return
             body()
-        loop = Loop(self.host, body, test, outputs, updates, self._plans)
+        loop = Loop(self.host, body, test, outputs, updates, self._lessons)
         self._traced(loop, lambda carry: self.host.while_loop(
             lambda state: self._truth_of(loop.ask(test, state)), lambda state: loop.step((), state), carry
         ), surely_runs=False)  # fmt: skip
@@ -296,7 +296,7 @@ class Operators:
     ) -> bool:
         """The turns from `start` on as one loop; False if nothing in it is traced."""
         host = self.host
-        loop = Loop(host, body, stop, outputs, updates, self._plans)
+        loop = Loop(host, body, stop, outputs, updates, self._lessons)
         static = not host.is_traced(items.length)
         if static and not loop.touches_abstract:
             return False
@@ -311,6 +311,7 @@ class Operators:
             return host.numpy("logical_and")(state[0] < items.length, going)
 
         def turn(state: list[Any]) -> list[Any]:
+            host.make_number(state[0])
             return [state[0] + 1, *loop.step((items.item(state[0]),), state[1:])]
 
         first = np.asarray(start, np.int64)
@@ -351,6 +352,6 @@ class Operators:
             branch = Branch(
                 self.host,
                 (None, lambda: self._plain(iter(rest), body, stop, outputs)),
-                outputs, (), self._plans, reach=(body, stop),
+                outputs, (), self._lessons, reach=(body, stop),
             )  # fmt: skip
             branch.run(self._truth(answer))

@@ -41,6 +41,12 @@ class Host(Protocol):
     def same_value(self, first: Any, second: Any) -> bool:
         """Whether two traced arrays are one and the same value of the graph."""
 
+    def is_number(self, tracer: Any) -> bool:
+        """Whether a traced array is weak: a Python number, which takes the dtype of what it meets."""
+
+    def make_number(self, tracer: Any) -> None:
+        """Make a traced array weak, as Python's own numbers are."""
+
     def cast(self, value: Any, dtype: Any) -> Any:
         """`value`, traced or not, as a traced array of that dtype."""
 
@@ -67,7 +73,7 @@ class Host(Protocol):
     def fori_loop(
         self, lower: Any, upper: Any, body: Callable[[Any, Leaves], Leaves], carry: Leaves
     ) -> Leaves:
-        """A counted loop on a list of arrays; the index is traced."""
+        """A counted loop on a list of arrays; the index is traced, and weak as an int is."""
 
     def control_flow_error(self, message: str) -> Exception:
         """The error of a construct that cannot be turned."""

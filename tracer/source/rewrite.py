@@ -139,10 +139,9 @@ class Rewriter(ast.NodeTransformer):
         stops: list[str] = node.stops  # type: ignore[attr-defined]
         test = node.test
         if stops:
-            test = ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), _flags(stops)), test])
-            if isinstance(node.test, ast.Constant) and node.test.value:
-                test = test.values[0]
-            _at(test, node)
+            going = _at(ast.UnaryOp(ast.Not(), _at(_flags(stops), node.test)), node.test)
+            always = isinstance(node.test, ast.Constant) and node.test.value
+            test = going if always else _at(ast.BoolOp(ast.And(), [going, test]), node.test)
         live: Names = node.live  # type: ignore[attr-defined]
         asked = self._region("test", [_at(ast.Return(test), node.test)], frozenset(), node.test)
         body, outputs, updates = self._loop_body(node.body, live, node)

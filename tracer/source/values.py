@@ -12,7 +12,6 @@ from tracer.source.memory import UNBOUND, Undefined
 from tracer.source.protocol import Host
 
 NUMBERS = (bool, int, float, complex)
-_KINDS = {bool: "b", int: "i", float: "f", complex: "c"}
 _DEFAULTS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
 Type = tuple[np.dtype[Any], tuple[int, ...]]
 
@@ -69,13 +68,16 @@ def default_type(value: Any, host: Host) -> Type:
     return host.dtype_and_shape(value)
 
 
-def takes(number: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether a Python number may take that dtype: one of its kind, or a wider kind of number."""
-    kind = _KINDS[type(number)]
-    order = "biufc"
-    if kind == "b" or dtype.kind == "b":
-        return kind == dtype.kind
-    return order.index(dtype.kind) >= order.index(kind)
+def is_number(value: Any, host: Host) -> bool:
+    """Whether a value is a Python number, or a traced one, which takes the dtype of what it meets."""
+    return type(value) in NUMBERS or (host.is_traced(value) and host.is_number(value))
+
+
+def widens(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
+    """Whether a Python number whose own dtype is `dtype` may take the `other`: its kind, or a wider one."""
+    if "b" in (dtype.kind, other.kind):
+        return dtype == other
+    return "uifc".index(other.kind) >= "uifc".index(dtype.kind) - (dtype.kind == "i")
 
 
 def joint_dtype(first: Any, second: Any, host: Host) -> np.dtype[Any] | None:
@@ -88,9 +90,9 @@ def joint_dtype(first: Any, second: Any, host: Host) -> np.dtype[Any] | None:
         return None
     if one == two:
         return one
-    if type(first) in NUMBERS and takes(first, two):
+    if is_number(first, host) and widens(one, two):
         return two
-    if type(second) in NUMBERS and takes(second, one):
+    if is_number(second, host) and widens(two, one):
         return one
     return None
 
