@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.numpy.compare import Case
-from tests.numpy.core_cases import A34, B34, C34, F34, I34, M34, SQ, SQ2, T234, V4, Z4, normal
+from tests.numpy.core_cases import A34, B34, C34, F34, I34, SQ, SQ2, T234, V4, Z4, normal
 
 V3, W3, T2345 = normal(3), normal(3), normal(2, 3, 4, 5)
 PICK = np.array([2, 0, 1, 2])

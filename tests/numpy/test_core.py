@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tracer.numpy as tnp
-from tests.numpy import array_cases, core_cases
+from tests.numpy import analysis_cases, array_cases, core_cases
 from tests.numpy.compare import Case, check_derivatives, check_eager, check_graph
 
-CASES = [*core_cases.CASES, *array_cases.CASES]
+CASES = [*core_cases.CASES, *array_cases.CASES, *analysis_cases.CASES]
 
 
 def test_names_are_unique() -> None:

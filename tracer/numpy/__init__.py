@@ -13,34 +13,57 @@ import numpy as _np
 
 from tracer import primitives as _primitives
 from tracer.dispatch import METHODS as _METHODS
+from tracer.numpy import calculus as _calculus
 from tracer.numpy import contractions as _contractions
 from tracer.numpy import creation as _creation
 from tracer.numpy import cumulative as _cumulative
 from tracer.numpy import einsum as _einsum
 from tracer.numpy import elementwise as _elementwise
+from tracer.numpy import functional as _functional
+from tracer.numpy import gathering as _gathering
+from tracer.numpy import grids as _grids
+from tracer.numpy import histograms as _histograms
 from tracer.numpy import indexing as _indexing
 from tracer.numpy import joining as _joining
 from tracer.numpy import linalg as linalg
 from tracer.numpy import matrices as _matrices
+from tracer.numpy import nan_functions as _nan_functions
 from tracer.numpy import operators as _operators
+from tracer.numpy import padding as _padding
+from tracer.numpy import polynomials as _polynomials
 from tracer.numpy import reductions as _reductions
+from tracer.numpy import sets as _sets
 from tracer.numpy import shapes as _shapes
+from tracer.numpy import sorting as _sorting
+from tracer.numpy import statistics as _statistics
 from tracer.numpy import ufunc_methods as _ufunc_methods
 from tracer.numpy.common import PUBLIC as _PUBLIC
 
+# Importing a family registers its functions.
 _FAMILIES = (
     _primitives,
+    _calculus,
     _contractions,
     _creation,
     _cumulative,
     _einsum,
     _elementwise,
+    _functional,
+    _gathering,
+    _grids,
+    _histograms,
     _indexing,
     _joining,
     _matrices,
+    _nan_functions,
     _operators,
+    _padding,
+    _polynomials,
     _reductions,
+    _sets,
     _shapes,
+    _sorting,
+    _statistics,
 )
 
 globals().update(
@@ -48,6 +71,7 @@ globals().update(
 )
 globals().update(_ufunc_methods.UFUNCS)
 globals().update({name: getattr(_creation, name) for name in _creation.CREATION})
+globals()["vectorize"] = _functional.vectorize
 
 _METHODS["__array_namespace__"] = lambda api_version=None: _sys.modules[__name__]
 

@@ -27,15 +27,21 @@ from tracer.primitives import shape as primitive
 from tracer.primitives.broadcast import broadcast_to, broadcast_to_p, reshape, reshape_p
 from tracer.primitives.cast import cast
 from tracer.primitives.linear import create
-from tracer.trace import Tracer, current_trace
+from tracer.trace import GraphTrace, Tracer, current_trace
 from tracer.types import FLOAT64, DType, Shape, is_complex
 
 
 def traced_constant(value: Any) -> Any:
     """`value` as a traced array of the innermost open trace; as it is where none is open."""
-    if current_trace() is None or type(value) is Tracer:
+    trace = current_trace()
+    if trace is None or type(value) is Tracer:
         return value
-    return create(reshape_p, np.asarray(value), shape=value.shape)
+    value = np.asarray(value)
+    if isinstance(trace, GraphTrace) and not trace.linear and value.ndim:
+        variable = trace.operand(value)
+        variable.value = value.copy()  # so that it can still be a mask, or looked at by Python
+        return Tracer(variable)
+    return create(reshape_p, value, shape=value.shape)
 
 
 def blank(shape: Shape, value: Any, dtype: DType) -> Any:

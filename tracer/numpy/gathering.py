@@ -22,8 +22,8 @@ from tracer.numpy.common import (
 from tracer.numpy.elementwise import wrapped_places
 from tracer.numpy.indexing import as_value, take_along, updated
 from tracer.numpy.reductions import truth
-from tracer.numpy.shapes import ravel as shapes_ravel
 from tracer.numpy.selection import check_place, concrete_mask
+from tracer.numpy.shapes import ravel as shapes_ravel
 from tracer.numpy.views import rebind
 from tracer.primitives import running
 from tracer.primitives.arithmetic import floor_divide, remainder

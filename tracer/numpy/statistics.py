@@ -14,7 +14,6 @@ from tracer.numpy.common import (
     Axis,
     array_function,
     as_array,
-    as_arrays,
     axis_tuple,
     cast_to,
     result_dtype,
@@ -26,7 +25,8 @@ from tracer.numpy.elementwise import clip, where
 from tracer.numpy.gathering import take_along_axis
 from tracer.numpy.indexing import index_view
 from tracer.numpy.joining import concatenate
-from tracer.numpy.reductions import mean, sum as sum_of
+from tracer.numpy.reductions import mean
+from tracer.numpy.reductions import sum as sum_of
 from tracer.numpy.shapes import broadcast_to, moveaxis
 from tracer.numpy.sorting import sort
 from tracer.primitives.arithmetic import conjugate, floor, maximum
