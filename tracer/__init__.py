@@ -22,6 +22,7 @@ from tracer.control import (  # noqa: E402
 from tracer.graph.nodes import Graph  # noqa: E402
 from tracer.jit import jit, make_graph  # noqa: E402
 from tracer.trace import Tracer  # noqa: E402
+from tracer.transforms.checkpoint import checkpoint  # noqa: E402
 from tracer.transforms.gradient import (  # noqa: E402
     grad,
     jvp,
@@ -48,6 +49,7 @@ __all__ = [
     "Tracer",
     "adjoint",
     "associative_scan",
+    "checkpoint",
     "cond",
     "config",
     "elementwise_grad",

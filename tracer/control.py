@@ -12,6 +12,7 @@ from tracer.errors import CarryTypeError, ConcretizationError, NotAnArrayError, 
 from tracer.graph.build import build
 from tracer.graph.nodes import Graph
 from tracer.primitives.cast import cast
+from tracer.primitives.comparison import logical_and
 from tracer.primitives.loop import LoopShape
 from tracer.primitives.loop import loop as bind_loop
 from tracer.primitives.pointwise import converted
@@ -207,11 +208,21 @@ class _Carry:
         return not changed
 
 
-def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
+def while_loop(
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init: Any,
+    *,
+    checkpoint_every: int | None = None,
+) -> Any:
     """`while cond_fun(x): x = body_fun(x)` from `init`; a pytree that keeps its structure and types.
 
-    Differentiates in both modes with a trip count that only the run knows. Raises CarryTypeError.
+    Differentiates in both modes with a trip count that only the run knows. With `checkpoint_every=k` the
+    adjoint's tape holds the carry of every k-th step only, and k steps are recomputed at a time: n/k + k in place
+    of n. Raises CarryTypeError.
     """
+    if checkpoint_every is not None:
+        return _segmented_while(cond_fun, body_fun, init, int(checkpoint_every))
     cond_fun, body_fun = follow_source(cond_fun), follow_source(body_fun)
     carry = _Carry(init)
     while True:
@@ -232,6 +243,25 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         shape,
     )
     return tree.unflatten(carry.form, outputs[: len(carry.leaves)])
+
+
+def _segmented_while(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any, segment: int
+) -> Any:
+    if segment < 1:
+        raise ValueError(f"checkpoint_every is at least 1, not {segment}")
+    from tracer.transforms.checkpoint import checkpoint
+
+    def several(value: Any) -> Any:
+        def more(pair: Any) -> Any:
+            return logical_and(pair[1] < segment, cond_fun(pair[0]))
+
+        def step(pair: Any) -> Any:
+            return body_fun(pair[0]), pair[1] + 1
+
+        return while_loop(more, step, (value, 0))[0]
+
+    return while_loop(cond_fun, checkpoint(several), init)
 
 
 def _single(function: Callable[[Any], Any]) -> Callable[..., Any]:
