@@ -348,6 +348,30 @@ def containers(v):
     return state["x"], state["count"], state["pair"][1]
 
 
+class Slotted:
+    """Attributes in slots."""
+
+    __slots__ = ("__count", "value")
+
+    def __init__(self, value):
+        self.value = value
+        self.__count = 0
+
+    def grow(self):
+        self.value = self.value * 1.5
+        self.__count += 1
+        return self.__count
+
+
+@on((0.5,), (9.0,))
+def slots(x):
+    box = Slotted(x)
+    n = 0
+    while box.value < 5:
+        n = box.grow()
+    return box.value, n
+
+
 TALLY = 0.0
 
 

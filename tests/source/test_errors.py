@@ -142,6 +142,21 @@ def asks_and_assigns(x: Any) -> Any:
     return x
 
 
+def advances_an_iterator(x: Any) -> Any:
+    items = iter([1.0, 2.0, 3.0])
+    while x < 3:  # HERE
+        x = x + next(items)
+    return x
+
+
+def runs_over_an_iterator(x: Any) -> Any:
+    items = (k for k in range(3))
+    while x < 3:  # HERE
+        for item in items:
+            x = x + item
+    return x
+
+
 CASES: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (other_shape, CarryTypeError, "'y' is a float64 if it holds and float64[3] if not"),
     (other_kind, CarryTypeError, "'y' is a bool if it holds and a float64 if not"),
@@ -157,6 +172,8 @@ CASES: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (set_grows, ControlFlowError, "the body of the loop changes 'seen'"),
     (writes_a_plain_array, ControlFlowError, "the body of the loop changes 'global PLAIN'"),
     (raises, ControlFlowError, "a `raise` (ValueError('negative')) stands under a condition that is traced"),
+    (advances_an_iterator, ControlFlowError, "advances a list_iterator that was made before it"),
+    (runs_over_an_iterator, ControlFlowError, "advances a generator that was made before it"),
     (asks_and_assigns, ControlFlowError, "the test of the loop changes 'advance.x'"),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import FunctionType
@@ -32,10 +33,11 @@ class Plan:
     loose: frozenset[str] = frozenset()
 
 
-class Lessons:
+class Lessons(threading.local):
     """What was learned while tracing: plans for good, types until the outermost loop or branch is done."""
 
     def __init__(self) -> None:
+        self.loops: list[Loop] = []  # those that are being traced, outer ones first
         self.plans: dict[Any, Any] = {}
         self.types: dict[Any, dict[str, Types]] = {}
         self.depth = 0
@@ -89,6 +91,13 @@ class Loop:
         `surely_runs`: the body runs at least once, so what it assigns is bound afterwards.
         """
         self.surely_runs = surely_runs
+        self.lessons.loops.append(self)
+        try:
+            self._attempts(drive)
+        finally:
+            self.lessons.loops.pop()
+
+    def _attempts(self, drive: Callable[[Leaves], Leaves]) -> None:
         stale = bool(self.types)
         with self.lessons:
             for _ in range(MOST_ATTEMPTS):

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracer.source.protocol import Host
-from tracer.source.rewrite import OPERATORS
+from tracer.source.rewrite import OPERATORS, mangled
 
 MOST_OBJECTS = 20_000  # a larger heap is not searched to its end
 MOST_BYTES = 1 << 16  # concrete arrays up to this size are compared
@@ -113,6 +113,28 @@ class ItemSlot:
             self.container[self.key] = value
         else:
             self.container.pop(self.key, None)
+
+
+class AttributeSlot:
+    """An attribute that lies in a slot of its class."""
+
+    __slots__ = ("name", "owner", "path")
+
+    def __init__(self, owner: Any, name: str, path: str) -> None:
+        self.owner = owner
+        self.name = name
+        self.path = path
+
+    def read(self) -> Any:
+        """Its value, or `UNBOUND`."""
+        return getattr(self.owner, self.name, UNBOUND)
+
+    def write(self, value: Any) -> None:
+        """Set it; `UNBOUND` deletes it."""
+        if value is not UNBOUND:
+            setattr(self.owner, self.name, value)
+        elif self.read() is not UNBOUND:
+            delattr(self.owner, self.name)
 
 
 class ArraySlot:
@@ -272,10 +294,18 @@ class Memory:
     def _object(self, value: Any, path: str) -> Iterator[tuple[Any, str]]:
         if isinstance(value, (ModuleType, type, BuiltinMethodType)) or value is UNBOUND:
             return
-        attributes = getattr(value, "__dict__", None)
-        if type(attributes) is not dict or _is_library_type(type(value), self._folders):
+        if isinstance(value, Iterator):
+            self._seen[id(value)] = value
+        if _is_library_type(type(value), self._folders):
             return
         self._seen[id(value)] = value
+        for name in _slot_names(type(value)):
+            slot = AttributeSlot(value, name, f"{path}.{name}")
+            self._slots.append((slot, slot.read()))
+            yield slot.read(), slot.path
+        attributes = getattr(value, "__dict__", None)
+        if type(attributes) is not dict:
+            return
         for name, item in list(attributes.items()):
             place = f"{path}.{name}"
             self._slots.append((ItemSlot(attributes, name, place), item))
@@ -338,7 +368,18 @@ def is_library(file_name: str, folders: tuple[str, ...]) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_library_type(kind: type, folders: tuple[str, ...]) -> bool:
+def _slot_names(kind: Any) -> tuple[str, ...]:
+    names = []
+    for base in kind.__mro__:
+        own = base.__dict__.get("__slots__", ())
+        for name in (own,) if isinstance(own, str) else tuple(own):
+            if name not in ("__dict__", "__weakref__"):
+                names.append(mangled(name, base.__name__))
+    return tuple(names)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_library_type(kind: Any, folders: tuple[str, ...]) -> bool:
     module = sys.modules.get(kind.__module__)
     file_name = getattr(module, "__file__", None)
     return kind.__module__ == "builtins" or (file_name is not None and is_library(file_name, folders))

@@ -43,7 +43,7 @@ class Operators:
         self._callees = Callees(host).table
         self._folders = library_folders(host)
         self._lessons = Lessons()
-        self._loops = 0  # traced loops around the running code
+        self._callees[id(next)] = next, self._next
         self._counted_forms = {
             id(enumerate): self._enumerate, id(zip): self._zip, id(reversed): self._reversed,
         }  # fmt: skip
@@ -64,7 +64,7 @@ class Operators:
         known = self._callees.get(id(function))
         if known is not None:
             return known[1]
-        if self._loops and isinstance(getattr(function, "__self__", None), _RANDOM):
+        if self._lessons.loops and isinstance(getattr(function, "__self__", None), _RANDOM):
             raise self.host.control_flow_error(
                 f"{function.__name__} would be drawn once for all turns of a traced loop; use tracer.random "
                 "with a key that the loop carries"
@@ -85,6 +85,19 @@ class Operators:
             converted = self.convert(call)
             return function if converted is call else MethodType(converted, function)
         return function
+
+    def _next(self, iterator: Any, *default: Any) -> Any:
+        self._refuse_outer(iterator)
+        return next(iterator, *default)
+
+    def _refuse_outer(self, iterator: Any) -> None:
+        """A traced loop would advance an iterator from outside once, and not in each turn."""
+        for loop in self._lessons.loops:
+            if loop.memory.reaches(iterator):
+                raise loop.error(
+                    f"the body of the loop advances a {type(iterator).__name__} that was made before it, which "
+                    "a traced loop would do once for all turns; make an array of the items and index it"
+                )
 
     def counted(self, function: Any) -> Any:
         """`callee`, of the iterable of a `for`."""
@@ -242,9 +255,14 @@ class Operators:
                 return
             body()
         loop = Loop(self.host, body, test, outputs, updates, self._lessons)
-        self._traced(loop, lambda carry: self.host.while_loop(
-            lambda state: self._truth_of(loop.ask(test, state)), lambda state: loop.step((), state), carry
-        ), surely_runs=False)  # fmt: skip
+
+        def ask(state: list[Any]) -> Any:
+            return self._truth_of(loop.ask(test, state))
+
+        def turn(state: list[Any]) -> list[Any]:
+            return loop.step((), state)
+
+        loop.run(lambda carry: self.host.while_loop(ask, turn, carry), surely_runs=False)
 
     def for_(
         self,
@@ -255,6 +273,8 @@ class Operators:
         updates: Names,
     ) -> None:
         """`for item in iterable: body(item)`, until `stop()`."""
+        if self._lessons.loops and isinstance(iterable, Iterator):
+            self._refuse_outer(iterable)
         items = counted(iterable, self.host) if self.host.is_tracing() else None
         if items is None:
             self._plain(iter(iterable), body, stop, outputs)
@@ -301,9 +321,14 @@ class Operators:
         if static and not loop.touches_abstract:
             return False
         if stop is None:
-            self._traced(loop, lambda carry: host.fori_loop(
-                start, items.length, lambda i, state: loop.step((items.item(i),), state), carry
-            ), surely_runs=static)  # fmt: skip
+
+            def counted_turn(index: Any, state: list[Any]) -> list[Any]:
+                return loop.step((items.item(index),), state)
+
+            loop.run(
+                lambda carry: host.fori_loop(start, items.length, counted_turn, carry),
+                surely_runs=static,
+            )
             return True
 
         def test(state: list[Any]) -> Any:
@@ -315,18 +340,11 @@ class Operators:
             return [state[0] + 1, *loop.step((items.item(state[0]),), state[1:])]
 
         first = np.asarray(start, np.int64)
-        self._traced(loop, lambda carry: host.while_loop(test, turn, [first, *carry])[1:], surely_runs=static)
+        loop.run(lambda carry: host.while_loop(test, turn, [first, *carry])[1:], surely_runs=static)
         return True
 
     def _truth_of(self, value: Any) -> Any:
         return self._truth(value) if self.host.is_traced(value) else bool(value)
-
-    def _traced(self, loop: Loop, drive: Callable[[list[Any]], list[Any]], *, surely_runs: bool) -> None:
-        self._loops += 1
-        try:
-            loop.run(drive, surely_runs=surely_runs)
-        finally:
-            self._loops -= 1
 
     def _plain(self, items: Iterator[Any], body: Any, stop: Any, outputs: Names) -> None:
         """Turn by turn."""
