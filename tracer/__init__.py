@@ -23,6 +23,13 @@ from tracer.graph.nodes import Graph  # noqa: E402
 from tracer.jit import jit, make_graph  # noqa: E402
 from tracer.trace import Tracer  # noqa: E402
 from tracer.transforms.checkpoint import checkpoint  # noqa: E402
+from tracer.transforms.custom import (  # noqa: E402
+    array_type,
+    custom_jvp,
+    custom_vjp,
+    primitive,
+    stop_gradient,
+)
 from tracer.transforms.gradient import (  # noqa: E402
     grad,
     jvp,
@@ -48,10 +55,13 @@ __all__ = [
     "Graph",
     "Tracer",
     "adjoint",
+    "array_type",
     "associative_scan",
     "checkpoint",
     "cond",
     "config",
+    "custom_jvp",
+    "custom_vjp",
     "elementwise_grad",
     "errors",
     "fori_loop",
@@ -68,7 +78,9 @@ __all__ = [
     "make_graph",
     "map",
     "numpy",
+    "primitive",
     "scan",
+    "stop_gradient",
     "switch",
     "tree",
     "value_and_grad",

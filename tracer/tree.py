@@ -10,6 +10,7 @@ import numpy as np
 import optree
 
 from tracer.errors import StructureError
+from tracer.types import ArrayType
 
 NAMESPACE = "tracer"
 Structure = optree.PyTreeSpec
@@ -38,6 +39,19 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 def unflatten(structure: Structure, leaves: Any) -> Any:
     """The pytree of that structure with those leaves."""
     return optree.tree_unflatten(structure, leaves)
+
+
+def flatten_types(tree: Any) -> tuple[list[Any], Structure]:
+    """As `flatten`, with `ArrayType`s as leaves."""
+    leaves, structure = optree.tree_flatten(
+        tree, is_leaf=lambda node: isinstance(node, ArrayType), namespace=NAMESPACE
+    )
+    return leaves, structure
+
+
+def leaves_of_types(tree: Any) -> list[Any]:
+    """The leaves of a pytree of types."""
+    return flatten_types(tree)[0]
 
 
 def leaves(tree: Any) -> list[Any]:

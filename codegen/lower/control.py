@@ -73,7 +73,7 @@ def emit_call(context: Context, node: Node, position: int, plan: Plan, wanted: W
     for variable, operand in zip(graph.inputs, node.operands, strict=True):
         context.put(variable, operand_place(context, operand))
     targets: list[Stored | None] = [wanted.get(result) for result in node.results]
-    if node.params["kind"] != "checkpoint":
+    if node.params.get("kind") != "checkpoint":
         places = lower_body(context, graph, targets)
     else:
         fixed = [

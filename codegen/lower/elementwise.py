@@ -73,7 +73,9 @@ def _part_dtype(dtype: Any) -> Any:
     return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
 
 
-_SPECIAL: dict[str, Any] = {"integer_power": _integer_power, "cast": _cast}
+_SPECIAL: dict[str, Any] = {
+    "stop_gradient": lambda context, node, operands: operands[0],
+    "integer_power": _integer_power, "cast": _cast}
 
 _EXPENSIVE = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "

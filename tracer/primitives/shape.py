@@ -52,7 +52,7 @@ def _slice_type(x: ArrayType, *, start: Shape, stop: Shape, step: Shape) -> Arra
 
 
 def _slice_evaluate(x: Any, *, start: Shape, stop: Shape, step: Shape) -> Any:
-    return x[tuple(slice(*bound) for bound in zip(start, stop, step, strict=True))]
+    return x[tuple(map(slice, start, stop, step))]
 
 
 def _slice_transpose(
