@@ -1,4 +1,5 @@
-"""Plain Python programs, each with the arguments that it is run on: what conversion must not change."""
+"""Plain Python programs, each with the arguments that it is run on: what conversion must not
+change."""
 
 from __future__ import annotations
 
@@ -166,7 +167,7 @@ def rows_enumerate_zip(v):
     for x in v:
         if x > 0:
             s += x
-    for i, (x, row) in enumerate(zip(v, table), 1):
+    for i, (x, row) in enumerate(zip(v, table, strict=True), 1):
         s += i * x * row[1]
     for x in reversed(v):
         s = s * 0.9 + x
@@ -182,7 +183,7 @@ def creation(v):
     pair = np.array([v[0], 2 * v[1]])
     for i in range(5):
         total[i] = table[i] * v[i]
-    return total, pair, np.full(2, v[0]), np.zeros_like(v)
+    return total, pair, np.full(2, v[0]), np.eye(2)
 
 
 @on((VECTOR, 3), (VECTOR, 1))
@@ -254,7 +255,7 @@ def lambdas(x):
 def comprehensions(x):
     values = [helper(x) * k for k in range(3)]
     table = {k: (x if x > 0 else -x) * k for k in range(2)}
-    return sum(v for v in values), table[1], [y for y in values][2]
+    return sum(v for v in values), table[1], [-y for y in values][2]
 
 
 @on((0.6,), (2.4,))

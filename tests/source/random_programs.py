@@ -23,8 +23,8 @@ def expressions(draw: st.DrawFn, depth: int = 2) -> str:
     one, two = draw(expressions(depth - 1)), draw(expressions(depth - 1))
     form = draw(
         st.sampled_from(
-            ("({} + {})", "({} - {})", "({} * 0.5 + {})", "max({}, {})", "min({}, {})", "abs({} - {})",
-             "({} if a > b else {})")
+            ("({} + {})", "({} - {})", "({} * 0.5 + {})", "max({}, {})", "min({}, {})",
+             "abs({} - {})", "({} if a > b else {})")
         )
     )  # fmt: skip
     return form.format(one, two)
@@ -36,7 +36,14 @@ def conditions(draw: st.DrawFn) -> str:
     one, two = draw(expressions(1)), draw(expressions(1))
     form = draw(
         st.sampled_from(
-            ("{} > {}", "not {} < {}", "{} > {} and c < 2.0", "a < 1.0 or {} <= {}", "{} < {} < 3.0", "k > 2")
+            (
+                "{} > {}",
+                "not {} < {}",
+                "{} > {} and c < 2.0",
+                "a < 1.0 or {} <= {}",
+                "{} < {} < 3.0",
+                "k > 2",
+            )
         )
     )
     return form.format(one, two)
@@ -58,7 +65,9 @@ def blocks(draw: st.DrawFn, depth: int, loop: bool, indent: int) -> list[str]:
         elif kind == "update":
             lines.append(f"{pad}{draw(st.sampled_from(_NAMES))} += {draw(expressions(1))}")
         elif kind == "store":
-            lines.append(f"{pad}x[{draw(st.sampled_from(('0', 'k % 3', '-1')))}] = {draw(expressions())}")
+            lines.append(
+                f"{pad}x[{draw(st.sampled_from(('0', 'k % 3', '-1')))}] = {draw(expressions())}"
+            )
         elif kind == "count":
             lines.append(f"{pad}k += 1")
         elif kind in ("break", "continue"):

@@ -1,8 +1,9 @@
-"""A stand-in for traced arrays: they hide a value, refuse to be asked for it, and count what is made of them.
+"""A stand-in for traced arrays: they hide a value, refuse to be asked for it, and count what is
+made of them.
 
-A branch is run on both sides and the side that is not taken is thrown away; the body of a loop is run once more than
-needed, as a tracing of it would. So a converted function gives the values that Python gives only if all of its state
-goes through the operators.
+A branch is run on both sides and the side that is not taken is thrown away; the body of a loop is
+run once more than needed, as a tracing of it would. So a converted function gives the values that
+Python gives only if all of its state goes through the operators.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda first, second: function(second, first)
 
 
-for _name in "add sub mul matmul truediv floordiv mod pow lt le gt ge eq ne and_".split():
+for _name in (
+    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow"),
+    *("lt", "le", "gt", "ge", "eq", "ne", "and_"),
+):
     _function = getattr(operator, _name)
     setattr(Hidden, f"__{_name.strip('_')}__", _binary(_function))
     setattr(Hidden, f"__r{_name.strip('_')}__", _binary(_swapped(_function)))
@@ -181,7 +185,7 @@ class StandIn:
     def substitutes(self) -> Mapping[Any, Callable[..., Any]]:
         if not self.tracing:
             return {}
-        names = "zeros ones empty full arange array asarray zeros_like eye linspace".split()
+        names = ("zeros", "ones", "empty", "full", "arange", "array", "asarray", "eye")
         return {getattr(np, name): self.numpy(name) for name in names}
 
     def cond(self, predicate: Any, true: Any, false: Any) -> list[Any]:
@@ -241,7 +245,8 @@ def converted(function: Any, *, tracing: bool = True) -> tuple[Callable[..., Any
 
 
 def run_hidden(function: Callable[..., Any], *args: Any) -> tuple[Any, StandIn]:
-    """The result of the converted function on hidden copies of its array and number arguments, revealed."""
+    """The result of the converted function on hidden copies of its array and number arguments,
+    revealed."""
     turned, host = converted(function)
     hidden = [Hidden(a) if isinstance(a, (bool, int, float, np.ndarray)) else a for a in args]
     return reveal(turned(*hidden)), host

@@ -1,4 +1,5 @@
-"""The converted function is the same function: names, defaults, cells, globals, lines; and what is left alone."""
+"""The converted function is the same function: names, defaults, cells, globals, lines; and what is
+left alone."""
 
 from __future__ import annotations
 
@@ -32,7 +33,15 @@ def test_the_function_keeps_its_looks() -> None:
     turned, _ = converted(sample)
     assert turned is not sample
     assert turned.__wrapped__ is sample  # type: ignore[attr-defined]
-    for name in ("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__", "mark"):
+    for name in (
+        "__name__",
+        "__qualname__",
+        "__module__",
+        "__doc__",
+        "__defaults__",
+        "__kwdefaults__",
+        "mark",
+    ):
         assert getattr(turned, name) == getattr(sample, name)
     assert turned.__globals__ is sample.__globals__  # type: ignore[attr-defined]
     assert inspect.signature(turned) == inspect.signature(sample)
@@ -129,8 +138,9 @@ def test_callable_object() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("f", None), ("C.f", "C"), ("f.<locals>.g", None), ("C.f.<locals>.g", "C"), ("f.<locals>.C.m", "C"),
-     ("A.B.m", "B"), ("A.m.<locals>.B.n", "B"), ("f.<locals>.<lambda>", None)],
+    [("f", None), ("C.f", "C"), ("f.<locals>.g", None), ("C.f.<locals>.g", "C"),
+     ("f.<locals>.C.m", "C"), ("A.B.m", "B"),
+     ("A.m.<locals>.B.n", "B"), ("f.<locals>.<lambda>", None)],
 )  # fmt: skip
 def test_class_around_a_function(name: str, expected: str | None) -> None:
     assert _class_name(name) == expected
@@ -160,7 +170,7 @@ def test_generators_inside_are_left_alone() -> None:
                 yield x * k
 
         total = 0.0
-        for piece in pieces():
+        for piece in pieces():  # a generator
             if x > 0:
                 total = total + piece
         return total
@@ -200,7 +210,7 @@ def test_libraries_are_left_alone() -> None:
 
 def test_traceback_shows_the_users_line() -> None:
     def fails(x: Any) -> Any:
-        for k in range(7):
+        for _ in range(7):
             if x > 0:
                 x = x + "text"  # the line in question
         return x
@@ -235,7 +245,7 @@ def test_arguments_are_evaluated_once_and_in_order() -> None:
         return value
 
     def program(x: Any) -> Any:
-        return note("a", x) < note("b", 2.0) < note("c", 3.0) and note("d", True) or note("e", 1)
+        return (note("a", x) < note("b", 2.0) < note("c", 3.0) and note("d", True)) or note("e", 1)
 
     expected = program(1.0)
     calls, seen[:] = list(seen), []

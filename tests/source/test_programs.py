@@ -1,4 +1,5 @@
-"""Converted programs give what Python gives: on hidden values, on concrete ones, and eagerly traced ones."""
+"""Converted programs give what Python gives: on hidden values, on concrete ones, and eagerly traced
+ones."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
-import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +12,6 @@ import pytest
 
 import tracer
 from tests.source.programs import PROGRAMS
-from tests.source.random_programs import defined
-from tracer.errors import CarryTypeError, ConcretizationError, ControlFlowError
 
 IDS = [f"{function.__name__}-{number}" for number, (function, _) in enumerate(PROGRAMS)]
 table = pytest.mark.parametrize(("function", "args"), PROGRAMS, ids=IDS)
@@ -31,7 +26,9 @@ def static_arguments(function: Callable[..., Any], args: tuple[Any, ...]) -> tup
 @table
 def test_jit_gives_what_python_gives(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     wanted = optree.tree_leaves(function(*copy.deepcopy(args)))
-    compiled = tracer.jit(function, backend="numpy", static_argnums=static_arguments(function, args))
+    compiled = tracer.jit(
+        function, backend="numpy", static_argnums=static_arguments(function, args)
+    )
     before = copy.deepcopy(args)
     got = optree.tree_leaves(compiled(*args))
     for one, two in zip(got, wanted, strict=True):
@@ -48,7 +45,11 @@ def total(value: Any) -> Any:
 
 def traced_total(value: Any) -> Any:
     """The same of traced leaves."""
-    leaves = [leaf for leaf in optree.tree_leaves(value) if getattr(leaf, "dtype", np.dtype("O")).kind == "f"]
+    leaves = [
+        leaf
+        for leaf in optree.tree_leaves(value)
+        if getattr(leaf, "dtype", np.dtype("O")).kind == "f"
+    ]
     return sum(np.sum(np.cos(leaf)) for leaf in leaves)
 
 
@@ -62,7 +63,9 @@ DIFFERENTIABLE = [
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
 @pytest.mark.parametrize(
-    ("function", "args"), DIFFERENTIABLE, ids=[f"{f.__name__}-{k}" for k, (f, _) in enumerate(DIFFERENTIABLE)]
+    ("function", "args"),
+    DIFFERENTIABLE,
+    ids=[f"{f.__name__}-{k}" for k, (f, _) in enumerate(DIFFERENTIABLE)],
 )
 def test_gradient(function: Callable[..., Any], args: tuple[Any, ...], compiled: bool) -> None:
     place = next(k for k, arg in enumerate(args) if isinstance(arg, (float, np.ndarray)))

@@ -1,4 +1,5 @@
-"""An `if` on a traced value: both branches are traced, and what they change becomes the result of one node."""
+"""An `if` on a traced value: both branches are traced, and what they change becomes the result of
+one node."""
 
 from __future__ import annotations
 
@@ -37,9 +38,10 @@ Dtypes = tuple[np.dtype[Any] | None, ...]
 
 @dataclass
 class _Plan:
-    """What a trace of both branches has taught: which places they change, and for each leaf its dtype (None: it is
-    no array, or the same in both). A place that one branch leaves unbound has None for all, unless
-    it is hidden: then that branch hands over zeros of the shapes in `fills`."""
+    """What a trace of both branches has taught: which places they change, and for each leaf its
+    dtype (None: it is no array, or the same in both). A place that one branch leaves unbound has
+    None for all, unless it is hidden: then that branch hands over zeros of the shapes in
+    `fills`."""
 
     paths: tuple[str, ...]
     dtypes: dict[str, Dtypes | None] = field(default_factory=dict)
@@ -47,8 +49,8 @@ class _Plan:
 
 
 class Branch:
-    """One `if`. `outputs` are the variables that are read afterwards, `dead` those that are written but not read;
-    a branch that is None does nothing, and gives the value `otherwise`."""
+    """One `if`. `outputs` are the variables that are read afterwards, `dead` those that are written
+    but not read; a branch that is None does nothing, and gives the value `otherwise`."""
 
     def __init__(
         self,
@@ -64,8 +66,9 @@ class Branch:
         self.host = host
         self.branches = branches
         self.otherwise = otherwise
-        # Where a branch is a function of ours, those of the user's that it calls are given as `reach`.
-        functions = [f for f in (reach or branches) if isinstance(f, FunctionType)]
+        # Where a branch is a function of ours, those of the user's that it calls are given as
+        # `reach`.
+        functions = [f for f in reach or branches if isinstance(f, FunctionType)]
         self.memory = Memory(host, functions)
         self.code: CodeType = functions[0].__code__
         self.dead = frozenset(dead)
@@ -82,7 +85,8 @@ class Branch:
         self.kept: list[set[str]] = [set(), set()]
 
     def run(self, predicate: Any) -> Any:
-        """Trace both branches; afterwards the variables hold the result. Gives what the branches return."""
+        """Trace both branches; afterwards the variables hold the result. Gives what the branches
+        return."""
         for _ in range(MOST_ATTEMPTS):
             self.sides = [{}, {}]
             try:
@@ -103,21 +107,24 @@ class Branch:
         except Exception as error:
             if _raised_by(error, self.code.co_filename, function):
                 raise self._error(
-                    f"a `raise` ({error!r:.80}) stands under a condition that is traced, so whether it happens is "
-                    "known only when the compiled function runs; check outside of jit, or write assert, "
-                    "which compiled code leaves out"
+                    f"a `raise` ({error!r:.80}) stands under a condition that is traced, so whether"
+                    " it happens is known only when the compiled function runs; check outside of"
+                    " jit, or write assert, which compiled code leaves out"
                 ) from error
             raise
         resized = self.memory.resized()
         if resized is not None:
             raise self._error(
-                f"the branch changes '{resized}' (it grows, shrinks, or is a plain array), which a traced "
-                "`if` cannot do for one branch only; assign to a variable in both branches instead"
+                f"the branch changes '{resized}' (it grows, shrinks, or is a plain array), which a"
+                " traced `if` cannot do for one branch only; assign to a variable in both branches"
+                " instead"
             )
         known = set(self.plan.paths)
         new = tuple(slot.path for slot in self.memory.changed(self.dead) if slot.path not in known)
         paths = (*self.plan.paths, *new)
-        self.kept[which] = {slot.path for slot, before in self.memory.places() if slot.read() is before}
+        self.kept[which] = {
+            slot.path for slot, before in self.memory.places() if slot.read() is before
+        }
         side = {path: frozen(self.slots[path].read(), self.host) for path in paths}
         self.sides[which] = {**side, RETURNED: frozen(returned, self.host)}
         self.memory.restore()
@@ -126,8 +133,10 @@ class Branch:
         return self._leaves(which)
 
     def _agree(self, found: tuple[str, ...]) -> None:
-        """Compare what both sides did with the plan they were traced under; trace them again if it was wrong."""
-        # A variable that holds the very object that it held is no output, though the object may have changed.
+        """Compare what both sides did with the plan they were traced under; trace them again if it
+        was wrong."""
+        # A variable that holds the very object that it held is no output, though the object may
+        # have changed.
         kept = self.kept[0] & self.kept[1]
         paths = tuple(path for path in found if path != RETURNED and path not in kept)
         plan = _Plan(paths)
@@ -168,7 +177,8 @@ class Branch:
         plan.dtypes[path] = tuple(dtypes)
 
     def _unchanged(self, one: Any, two: Any) -> bool:
-        """Whether a leaf is the same in both branches, so that it need not pass through the node."""
+        """Whether a leaf is the same in both branches, so that it need not pass through the
+        node."""
         if self.host.is_traced(one):
             return self.host.is_traced(two) and self.host.same_value(one, two)
         return is_same(one, two) and not isinstance(one, np.ndarray)
@@ -202,8 +212,9 @@ class Branch:
             if dtypes is None and not (is_unbound(first) and is_unbound(second)):
                 value = Undefined(
                     self._error(
-                        f"'{path}' gets a value in only one branch of the `if` on a traced condition that begins here, "
-                        "and is read later; give it a value before the `if`, or in both branches"
+                        f"'{path}' gets a value in only one branch of the `if` on a traced"
+                        " condition that begins here, and is read later; give it a value before"
+                        " the `if`, or in both branches"
                     )
                 )
             elif dtypes is not None:
@@ -216,22 +227,27 @@ class Branch:
 
     def _joined(self, first: Any, second: Any, dtypes: Dtypes, arrays: Iterator[Any]) -> Any:
         """The value of a place after the node, made of the node's results."""
-        first, second = (second if is_unbound(first) else first), (first if is_unbound(second) else second)
+        first, second = (
+            (second if is_unbound(first) else first),
+            (first if is_unbound(second) else second),
+        )
         (leaves, structure), (others, _) = flatten(first), flatten(second)
         result = []
         for one, two, dtype in zip(leaves, others, dtypes, strict=True):
             leaf = one if dtype is None else next(arrays)
             if dtype is not None and is_number(one, self.host) and is_number(two, self.host):
-                self.host.make_number(leaf)  # a Python number either way, so it stays as weak as one
+                self.host.make_number(
+                    leaf
+                )  # a Python number either way, so it stays as weak as one
             result.append(leaf)
         return unflatten(structure, result)
 
     def _mismatch(self, path: str, first: Any, second: Any) -> Exception:
         name = path if path == RETURNED else f"'{path}'"
         return self.host.carry_type_error(
-            f"{place(self.code)}: after this `if` on a traced condition {name} is {describe(first, self.host)} if it "
-            f"holds and {describe(second, self.host)} if not; both branches must give arrays of one dtype and "
-            "shape, or the same Python value"
+            f"{place(self.code)}: after this `if` on a traced condition {name} is"
+            f" {describe(first, self.host)} if it holds and {describe(second, self.host)} if not;"
+            " both branches must give arrays of one dtype and shape, or the same Python value"
         )
 
     def _error(self, message: str) -> Exception:
@@ -239,7 +255,8 @@ class Branch:
 
 
 def _raised_by(error: Exception, file_name: str, function: Function) -> bool:
-    """Whether a `raise` of the branch itself raised `error`, and not something that the branch called."""
+    """Whether a `raise` of the branch itself raised `error`, and not something that the branch
+    called."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,4 +1,5 @@
-"""Python's builtins, `math`, and NumPy's creation functions, in versions that follow traced values."""
+"""Python's builtins, `math`, and NumPy's creation functions, in versions that follow traced
+values."""
 
 from __future__ import annotations
 
@@ -14,14 +15,32 @@ from tracer.source.iterables import TracedRange
 from tracer.source.protocol import Host
 
 _SAME_IN_NUMPY = (
-    "sin cos tan sinh cosh tanh asin acos atan atan2 asinh acosh atanh exp expm1 exp2 log2 log10 log1p sqrt cbrt "
-    "hypot copysign fabs degrees radians isnan isinf isfinite fmod pow prod remainder ldexp nextafter"
-).split()
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "atan2", "prod"),
+    *("asinh", "acosh", "atanh", "exp", "expm1", "exp2", "log2", "log10", "log1p", "sqrt", "cbrt"),
+    *(
+        "hypot",
+        "copysign",
+        "fabs",
+        "degrees",
+        "radians",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "fmod",
+        "pow",
+    ),
+    *("remainder", "ldexp", "nextafter"),
+)
 _RENAMED = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh",
-    "acosh": "arccosh", "atanh": "arctanh", "pow": "power", "erf": "special.erf", "erfc": "special.erfc",
+    "acosh": "arccosh", "atanh": "arctanh", "pow": "power", "erf": "special.erf",
+    "erfc": "special.erfc",
     "gamma": "special.gamma", "lgamma": "special.gammaln", "fsum": "sum",
 }  # fmt: skip
+_BUILTINS = (
+    *("range", "min", "max", "sum", "int", "float", "bool", "complex", "round", "any", "all"),
+    *("sorted", "isinstance"),
+)
 _TO_INTEGER = {"floor": "floor", "ceil": "ceil", "trunc": "trunc"}
 _SCALAR_TYPES = (
     np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
@@ -37,8 +56,7 @@ class Callees:
         self.table: dict[int, tuple[Any, Callable[..., Any]]] = {}
         for function, ours in host.substitutes().items():
             self._add(function, ours)
-        for name in ("range", "min", "max", "sum", "int", "float", "bool", "round", "any", "all", "sorted",
-                     "isinstance", "complex"):  # fmt: skip
+        for name in _BUILTINS:
             self._add(getattr(builtins, name), getattr(self, f"_{name}"))
         for name in (*_SAME_IN_NUMPY, "erf", "erfc", "gamma", "lgamma", "fsum"):
             if hasattr(math, name):
@@ -63,7 +81,9 @@ class Callees:
             if any(self.host.is_traced(part) for part in args) or (
                 args and isinstance(args[0], (list, tuple)) and self._traced(*args[0])
             ):
-                parts = [self.host.as_traced(a) if isinstance(a, (list, tuple)) else a for a in args]
+                parts = [
+                    self.host.as_traced(a) if isinstance(a, (list, tuple)) else a for a in args
+                ]
                 return self.host.numpy(numpy_name)(*parts)
             return original(*args, **kwargs)
 
@@ -88,7 +108,11 @@ class Callees:
 
     def _scalar(self, scalar_type: type[np.generic]) -> Callable[..., Any]:
         def follow(value: Any = 0, *rest: Any) -> Any:
-            return self.host.cast(value, scalar_type) if self._traced(value) else scalar_type(value, *rest)
+            return (
+                self.host.cast(value, scalar_type)
+                if self._traced(value)
+                else scalar_type(value, *rest)
+            )
 
         return follow
 
@@ -151,7 +175,11 @@ class Callees:
         if not self._traced(number):
             return round(number) if ndigits is None else round(number, ndigits)
         rounded = self.host.numpy("round")
-        return self.host.cast(rounded(number), np.int64) if ndigits is None else rounded(number, ndigits)
+        return (
+            self.host.cast(rounded(number), np.int64)
+            if ndigits is None
+            else rounded(number, ndigits)
+        )
 
     def _any(self, values: Any, /) -> Any:
         return self._every(values, any, "any", "logical_or")

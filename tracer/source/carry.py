@@ -27,9 +27,9 @@ from tracer.source.values import (
 class Types:
     """What a trace of the body has taught about the types of a place.
 
-    dtypes  by leaf, for Python numbers before the loop: the dtype that the body makes of them. What is not
-            here stays as weak as a Python number is.
-    fill    the structure and types that the body gives to a variable which is unbound before the loop
+    dtypes  by leaf, for Python numbers before the loop: the dtype that the body makes of them. What
+            is not here stays as weak as a Python number is.
+    fill    the structure and types that the body gives to a variable which is unbound before
     """
 
     dtypes: dict[int, np.dtype[Any]] = field(default_factory=dict)
@@ -64,7 +64,8 @@ class Carried:
         return leaf if dtype is None else self.host.cast(leaf, dtype)
 
     def value(self, arrays: list[Any]) -> Any:
-        """The value of the place when its arrays are these; takes them from the front of the list."""
+        """The value of the place when its arrays are these; takes them from the front of the
+        list."""
         leaves = []
         for place, array in enumerate(self.arrays):
             leaf = arrays.pop(0) if array else self.leaves[place]
@@ -74,7 +75,8 @@ class Carried:
         return unflatten(self.structure, leaves)
 
     def collect(self, where: str) -> tuple[list[Any], dict[int, np.dtype[Any]]]:
-        """The arrays after a turn, and dtypes of numbers that were learned; an error if types change."""
+        """The arrays after a turn, and dtypes of numbers that were learned; an error if types
+        change."""
         value = frozen(self.slot.read(), self.host)
         leaves, structure = flatten(value)
         if structure != self.structure:
@@ -108,7 +110,7 @@ class Carried:
 
     def _changes(self, where: str, before: Any, after: Any) -> Exception:
         return self.host.carry_type_error(
-            f"{where}: '{self.slot.path}' is {describe(before, self.host)} before the loop and "
-            f"{describe(after, self.host)} after one turn of it; what a traced loop carries must keep its "
-            "dtype and shape: give it that type before the loop"
+            f"{where}: '{self.slot.path}' is {describe(before, self.host)} before the loop and"
+            f" {describe(after, self.host)} after one turn of it; what a traced loop carries must"
+            " keep its dtype and shape: give it that type before the loop"
         )

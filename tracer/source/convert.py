@@ -1,7 +1,7 @@
 """Conversion: a function in, the same function out, with control flow that follows traced values.
 
-The converted function shares the original's globals, defaults and closure cells, and its code carries the
-user's own file name and line numbers. Each code object is converted once.
+The converted function shares the original's globals, defaults and closure cells, and its code
+carries the user's own file name and line numbers. Each code object is converted once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from types import CellType, CodeType, FunctionType
+from types import CellType, CodeType, FrameType, FunctionType
 from typing import Any
 
 from tracer.source.locate import Definition, UnreadableError, locate
@@ -38,9 +38,11 @@ _known: dict[int, _Known] = {}
 
 
 def convert(function: Callable[..., Any], operators: Any) -> Callable[..., Any]:
-    """`function` with its control flow handed to `operators`; itself where the source cannot be read.
+    """`function` with its control flow handed to `operators`; itself where the source cannot be
+    read.
 
-    `why_not` then says why. Only Python functions are converted; other callables come back as they are.
+    `why_not` then says why. Only Python functions are converted; other callables come back as they
+    are.
     """
     if type(function) is not FunctionType:
         return function
@@ -85,13 +87,14 @@ def why_not(code: CodeType) -> str | None:
 
 
 def unread_reason() -> str | None:
-    """Why one of the functions that are running now was not converted: the innermost that has a reason."""
-    frame = sys._getframe(1)
+    """Why one of the functions that are running now was not converted: the innermost that has a
+    reason."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         reason = why_not(frame.f_code)
         if reason is not None:
             return reason
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 
@@ -122,7 +125,11 @@ def _converted_code(function: FunctionType) -> CodeType:
     _drop_outside(node)
     rewriter = Rewriter(class_name)
     body: list[ast.stmt] = [
-        ast.Expr(rewriter.expression(node)) if isinstance(node, ast.Lambda) else rewriter.definition(node)
+        (
+            ast.Expr(rewriter.expression(node))
+            if isinstance(node, ast.Lambda)
+            else rewriter.definition(node)
+        )
     ]
     if class_name is not None:  # Python spells private names by their class
         body = [ast.ClassDef(class_name, bases=[], keywords=[], body=body, decorator_list=[])]
@@ -132,14 +139,18 @@ def _converted_code(function: FunctionType) -> CodeType:
     arguments = [ast.arg(name) for name in names]
     factory = ast.FunctionDef(
         name=_FACTORY,
-        args=ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[]),
+        args=ast.arguments(
+            posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[]
+        ),
         body=body,
         decorator_list=[],
     )
     module = ast.fix_missing_locations(ast.Module([ast.copy_location(factory, node)], []))
     flags = original.co_flags & _FUTURE_FLAGS
     compiled = compile(module, original.co_filename, "exec", flags=flags, dont_inherit=True)
-    code = _inner(_inner(compiled, _FACTORY), class_name) if class_name else _inner(compiled, _FACTORY)
+    code = (
+        _inner(_inner(compiled, _FACTORY), class_name) if class_name else _inner(compiled, _FACTORY)
+    )
     return _renamed(_inner(code, original.co_name), original, class_name)
 
 
@@ -183,7 +194,8 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _renamed(code: CodeType, original: CodeType, class_name: str | None) -> CodeType:
-    """Branches and bodies go by the name of the user's function, in tracebacks and recorded source lines."""
+    """Branches and bodies go by the name of the user's function, in tracebacks and recorded source
+    lines."""
     prefix = f"{_FACTORY}.<locals>." + (f"{class_name}." if class_name else "") + original.co_name
 
     def rename(part: CodeType, owner: str, owner_path: str) -> CodeType:

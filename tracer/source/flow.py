@@ -1,4 +1,5 @@
-"""Which names statements bind and read, and which are live where: what a branch or a loop has to hand over.
+"""Which names statements bind and read, and which are live where: what a branch or a loop has to
+hand over.
 
 Works on statements without jumps, so that one pass from the end to the beginning is enough.
 """
@@ -37,7 +38,8 @@ class Usage:
         self.nonlocal_names |= other.nonlocal_names
 
     def scan(self, node: ast.AST) -> None:
-        """Add what `node` does. What a statement does is written on it, so that it is worked out once."""
+        """Add what `node` does. What a statement does is written on it, so that it is worked out
+        once."""
         if isinstance(node, ast.Name):
             (self.reads if type(node.ctx) is ast.Load else self.binds).add(node.id)
         elif isinstance(node, ast.stmt):
@@ -66,7 +68,9 @@ class Usage:
             self.binds.add(node.name)
             outside: list[ast.AST] = list(node.decorator_list)
             outside += (
-                [*node.bases, *node.keywords] if isinstance(node, ast.ClassDef) else _defaults(node.args)
+                [*node.bases, *node.keywords]
+                if isinstance(node, ast.ClassDef)
+                else _defaults(node.args)
             )
             self._function(outside, node.body)
             return
@@ -144,11 +148,14 @@ def exposed(statements: list[ast.stmt]) -> set[str]:
 
 
 def annotate(statements: list[ast.stmt], after: Names, always: Names) -> None:
-    """Write on every `if` and loop, as `live`, the names that are read after it; for a loop also by the next
-    turn. `after` is what is read after these statements, `always` what may be read from elsewhere."""
+    """Write on every `if` and loop, as `live`, the names that are read after it; for a loop also by
+    the next turn. `after` is what is read after these statements, `always` what may be read from
+    elsewhere.
+    """
     for node in reversed(statements):
         if isinstance(node, (ast.While, ast.For)):
-            # A turn may be the last or not, so what the test and the next turn read is live at its end.
+            # A turn may be the last or not, so what the test and the next turn read is live at its
+            # end.
             node.live = after | frozenset(_effect([node])[0])  # type: ignore[union-attr]
             annotate(node.body, node.live, always)  # type: ignore[union-attr]
         elif isinstance(node, ast.If):
@@ -174,7 +181,8 @@ def annotate(statements: list[ast.stmt], after: Names, always: Names) -> None:
 
 
 def _effect(statements: list[ast.stmt]) -> tuple[set[str], set[str] | None]:
-    """Names read before they are bound, and names bound on every path (None: no path leads past the end)."""
+    """Names read before they are bound, and names bound on every path (None: no path leads past the
+    end)."""
     reads: set[str] = set()
     kills: set[str] = set()
     for node in statements:
@@ -210,7 +218,9 @@ def _worked_out(node: ast.stmt) -> tuple[set[str], set[str] | None]:
         inner = _effect(node.body)[0] | set(getattr(node, "stops", ()))
         return usage([node.iter]).reads | target.reads | (inner - target.binds), set()
     if isinstance(node, ast.With):
-        items = usage(node.items)  # its exit may swallow an exception, so the body binds nothing for sure
+        items = usage(
+            node.items
+        )  # its exit may swallow an exception, so the body binds nothing for sure
         return items.reads | (_effect(node.body)[0] - items.binds), items.binds
     if isinstance(node, (ast.Try, ast.TryStar, ast.Match)):
         return usage([node]).reads, set()

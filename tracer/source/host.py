@@ -1,8 +1,10 @@
-"""The `Host` of this library's own traced arrays, and the conversion that `jit` and the derivatives use."""
+"""The `Host` of this library's own traced arrays, and the conversion that `jit` and the derivatives
+use."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 import threading
@@ -23,7 +25,9 @@ from tracer.trace import Tracer, is_abstract, is_tracer, state, type_of
 class TracerHost:
     """Traced arrays as source reading sees them."""
 
-    own_folders: Sequence[str] = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,)
+    own_folders: Sequence[str] = (
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,
+    )
 
     def is_traced(self, value: Any) -> bool:
         """Whether `value` is a `Tracer`."""
@@ -86,7 +90,9 @@ class TracerHost:
 
         return {getattr(np, name): getattr(tnp, name) for name in CREATION if hasattr(np, name)}
 
-    def cond(self, predicate: Any, true: Callable[[], Leaves], false: Callable[[], Leaves]) -> Leaves:
+    def cond(
+        self, predicate: Any, true: Callable[[], Leaves], false: Callable[[], Leaves]
+    ) -> Leaves:
         """`tracer.cond`."""
         from tracer.control import cond
 
@@ -133,13 +139,9 @@ class TracerHost:
 
 @functools.cache
 def _function(name: str) -> Callable[..., Any]:
-    import tracer.numpy as tnp
-
-    if name.startswith("special."):
-        from tracer.scipy import special
-
-        return getattr(special, name.removeprefix("special."))  # type: ignore[no-any-return]
-    return getattr(tnp, name)  # type: ignore[no-any-return]
+    module, _, plain = name.rpartition(".")
+    found = importlib.import_module(f"tracer.scipy.{module}" if module else "tracer.numpy")
+    return getattr(found, plain)  # type: ignore[no-any-return]
 
 
 @functools.cache
@@ -166,7 +168,8 @@ def unread() -> Iterator[None]:
 
 
 def follow_source(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its Python control flow, creation functions, indexing and builtins following tracers.
+    """`function` with its Python control flow, creation functions, indexing and builtins following
+    tracers.
 
     Where its source cannot be read, `function` itself; `tracer.source.why_not(code)` then says why.
     """

@@ -1,4 +1,5 @@
-"""What a `for` runs over, in a form that can be counted and whose items can be asked for by a traced position."""
+"""What a `for` runs over, in a form that can be counted and whose items can be asked for by a
+traced position."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from tracer.source.protocol import Host
 
 @dataclass(frozen=True)
 class Counted:
-    """`length` items, an int or traced; `item(position)` gives one of them, at an int or a traced position."""
+    """`length` items, an int or traced; `item(position)` gives one of them, at an int or a traced
+    position."""
 
     length: Any
     item: Callable[[Any], Any]
@@ -26,7 +28,8 @@ class TracedRange:
     def __init__(self, host: Host, start: Any, stop: Any, step: Any) -> None:
         if host.is_abstract(step):
             raise host.control_flow_error(
-                "the step of a range is traced; whether it counts up or down must be known: make it a static argument"
+                "the step of a range is traced; whether it counts up or down must be known: make it"
+                " a static argument"
             )
         step = int(step)
         if step == 0:
@@ -39,7 +42,8 @@ class TracedRange:
 
     def __iter__(self) -> Iterator[Any]:
         raise self._host.control_flow_error(
-            "a range with a traced bound can be run over by a `for` statement only, not in a comprehension or a call"
+            "a range with a traced bound can be run over by a `for` statement only, not in a"
+            " comprehension or a call"
         )
 
     def __reversed__(self) -> Any:
@@ -74,7 +78,11 @@ def counted(iterable: Any, host: Host) -> Counted | None:
     if isinstance(iterable, TracedRange):
         return Counted(iterable.length, _progression(iterable.start, iterable.step))
     if host.is_traced(iterable):
-        return Counted(iterable.shape[0], lambda position: iterable[position]) if iterable.shape else None
+        return (
+            Counted(iterable.shape[0], lambda position: iterable[position])
+            if iterable.shape
+            else None
+        )
     if isinstance(iterable, np.ndarray) and iterable.ndim and iterable.dtype.kind in "biufc":
         return Counted(len(iterable), lambda position: _row(iterable, position, host))
     if isinstance(iterable, Enumerated):
@@ -96,7 +104,9 @@ def _zip(iterable: Zipped, host: Host) -> Counted | None:
     lengths = [part.length for part in parts]
     if any(host.is_traced(length) for length in lengths):
         if iterable.strict:
-            raise host.control_flow_error("zip(strict=True) needs lengths that are known while tracing")
+            raise host.control_flow_error(
+                "zip(strict=True) needs lengths that are known while tracing"
+            )
         shortest = lengths[0]
         for length in lengths[1:]:
             shortest = host.numpy("minimum")(shortest, length)

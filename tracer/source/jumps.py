@@ -1,8 +1,8 @@
 """Statements that jump (`break`, `continue`, an early `return`) rewritten without jumps.
 
-What follows a jump moves into the other branch of its `if` where it can, and else under the test of a flag.
-Afterwards a `return` stands only where its function ends in any case, and loops carry in the attribute `stops`
-the flags that end them.
+What follows a jump moves into the other branch of its `if` where it can, and else under the test of
+a flag. Afterwards a `return` stands only where its function ends in any case, and loops carry in
+the attribute `stops` the flags that end them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Jumps:
         returned = ast.Return(ast.Constant(None))
         return [*result, ast.copy_location(returned, statements[-1]) if statements else returned]
 
-    def _block(self, statements: list[ast.stmt], loop: _Loop | None) -> tuple[list[ast.stmt], Flags]:
+    def _block(
+        self, statements: list[ast.stmt], loop: _Loop | None
+    ) -> tuple[list[ast.stmt], Flags]:
         """The statements without jumps, and the flags that they may raise."""
         result: list[ast.stmt] = []
         for position, statement in enumerate(statements):
@@ -91,7 +93,8 @@ class Jumps:
 
     @staticmethod
     def _free_branch(statement: ast.stmt) -> list[ast.stmt] | None:
-        """The branch that what follows can move into: the other one always jumps, and it never does."""
+        """The branch that what follows can move into: the other one always jumps, and it never
+        does."""
         if isinstance(statement, ast.If):
             raised: tuple[bool, bool] = statement.jumps  # type: ignore[attr-defined]
             ended: tuple[bool, bool] = statement.ended  # type: ignore[attr-defined]
@@ -149,8 +152,11 @@ class Jumps:
             before.append(_assign(inner.breaks, ast.Constant(False), node))
         if inner.continues in raised:
             node.body.insert(0, _assign(inner.continues, ast.Constant(False), node))
-        if isinstance(node, ast.While) and any(isinstance(n, ast.NamedExpr) for n in ast.walk(node.test)):
-            # `while (line := f()):` evaluates its test as a statement, so that the name is a variable like others
+        if isinstance(node, ast.While) and any(
+            isinstance(n, ast.NamedExpr) for n in ast.walk(node.test)
+        ):
+            # `while (line := f()):` evaluates its test as a statement, so that the name is a
+            # variable like others
             name = f"__continue_{self._count}_test__"
             again = _assign(name, node.test, node)
             before.append(again)
@@ -174,7 +180,8 @@ def _own(statements: list[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def contains(statements: list[ast.stmt], kind: type[ast.AST]) -> bool:
-    """Whether a node of that kind stands in these statements, outside of nested functions and classes."""
+    """Whether a node of that kind stands in these statements, outside of nested functions and
+    classes."""
     return any(isinstance(node, kind) for node in _own(statements))
 
 

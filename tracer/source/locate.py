@@ -21,7 +21,8 @@ class UnreadableError(Exception):
 def locate(function: FunctionType) -> Definition:
     """The syntax tree of `function`, with the line and column numbers of its file.
 
-    Raises `UnreadableError` for generators, coroutines, and where the source is missing or has changed.
+    Raises `UnreadableError` for generators, coroutines, and where the source is missing or has
+    changed.
     """
     code = function.__code__
     if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
@@ -32,7 +33,9 @@ def locate(function: FunctionType) -> Definition:
     lines = linecache.getlines(code.co_filename, function.__globals__)
     if not lines or code.co_firstlineno > len(lines):
         raise UnreadableError(f"its source is missing (it was defined in {code.co_filename})")
-    node = _find_lambda(code, lines) if code.co_name == "<lambda>" else _find_definition(code, lines)
+    node = (
+        _find_lambda(code, lines) if code.co_name == "<lambda>" else _find_definition(code, lines)
+    )
     if _parameters(node) != code.co_varnames[: len(_parameters(node))]:
         raise UnreadableError(f"its source in {code.co_filename} has changed since it was imported")
     return node
@@ -67,8 +70,12 @@ def _find_lambda(code: CodeType, lines: list[str]) -> ast.Lambda:
         known = _lambdas[name] = (lines, found)
     nodes = [node for node in known[1] if node.lineno == code.co_firstlineno]
     if len(nodes) > 1:  # several on one line: the columns of the code tell which
-        places = [place for place in code.co_positions() if None not in place and place[2:] != (0, 0)]
-        nodes = [node for node in nodes if places and all(_holds(node.body, place) for place in places)]
+        places = [
+            place for place in code.co_positions() if None not in place and place[2:] != (0, 0)
+        ]
+        nodes = [
+            node for node in nodes if places and all(_holds(node.body, place) for place in places)
+        ]
         nodes = sorted(nodes, key=lambda node: -node.col_offset)[:1]  # the innermost
     if len(nodes) != 1:
         raise UnreadableError(f"{len(nodes)} lambdas stand on line {code.co_firstlineno}")
@@ -87,7 +94,7 @@ def _holds(node: ast.expr, place: tuple[int | None, int | None, int | None, int 
     first, last, column, last_column = place
     assert node.end_lineno is not None, "parsed nodes know where they end"
     begin, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
-    return begin <= (first, column) and (last, last_column) <= end  # type: ignore[operator]
+    return begin <= (first, column) and (last, last_column) <= end
 
 
 def _parameters(node: Definition) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""A loop whose test, bounds or body are traced: the body is traced once, and what it changes is carried."""
+"""A loop whose test, bounds or body are traced: the body is traced once, and what it changes is
+carried."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ from tracer.source.carry import Carried, Types
 from tracer.source.jumps import is_hidden
 from tracer.source.memory import ArraySlot, Memory, Slot, Undefined
 from tracer.source.protocol import Host, Leaves
-from tracer.source.values import Again, default_type, describe, flatten, is_array, is_same, is_unbound, place
+from tracer.source.values import (
+    Again,
+    default_type,
+    describe,
+    flatten,
+    is_array,
+    is_same,
+    is_unbound,
+    place,
+)
 
 MOST_ATTEMPTS = 24
 
@@ -34,7 +44,8 @@ class Plan:
 
 
 class Lessons(threading.local):
-    """What was learned while tracing: plans for good, types until the outermost loop or branch is done."""
+    """What was learned while tracing: plans for good, types until the outermost loop or branch is
+    done."""
 
     def __init__(self) -> None:
         self.loops: list[Loop] = []  # those that are being traced, outer ones first
@@ -52,8 +63,8 @@ class Lessons(threading.local):
 
 
 class Loop:
-    """One loop. `outputs` are the variables which it assigns and somebody reads, `updates` those of them that
-    it assigns by `+=` and its like alone."""
+    """One loop. `outputs` are the variables which it assigns and somebody reads, `updates` those of
+    them that it assigns by `+=` and its like alone."""
 
     def __init__(
         self,
@@ -86,7 +97,8 @@ class Loop:
         return any(self.host.is_abstract(slot.tracer) for slot, _ in self.memory.arrays)
 
     def run(self, drive: Callable[[Leaves], Leaves], *, surely_runs: bool) -> None:
-        """Trace the loop with `drive`, which gets the initial carry; afterwards the variables hold the result.
+        """Trace the loop with `drive`, which gets the initial carry; afterwards the variables hold
+        the result.
 
         `surely_runs`: the body runs at least once, so what it assigns is bound afterwards.
         """
@@ -155,7 +167,9 @@ class Loop:
             slot: Slot = self.memory.variable(name, self.body)
             before = slot.read()
             if name in self.updates and name not in self.plan.rebound and id(before) in arrays:
-                slot = arrays[id(before)]  # `array += value` changes the array, whatever names it has
+                slot = arrays[
+                    id(before)
+                ]  # `array += value` changes the array, whatever names it has
                 before = places[slot.path][1]
             if slot.path not in known:
                 known.add(slot.path)
@@ -186,9 +200,9 @@ class Loop:
         resized = self.memory.resized()
         if resized is not None:
             raise self.error(
-                f"the body of the loop changes '{resized}' (it grows, shrinks, or is a plain array), and a "
-                "traced loop runs as one node; make an array of the final size before the loop and assign to "
-                "its elements"
+                f"the body of the loop changes '{resized}' (it grows, shrinks, or is a plain"
+                " array), and a traced loop runs as one node; make an array of the final size"
+                " before the loop and assign to its elements"
             )
         plan = self._compared(began)
         if self._filled() or plan != self.plan:
@@ -249,7 +263,8 @@ class Loop:
         return is_same(one, two)
 
     def _filled(self) -> bool:
-        """Variables that the body binds first are carried from zeros on, where nobody can see the zeros."""
+        """Variables that the body binds first are carried from zeros on, where nobody can see the
+        zeros."""
         learned = False
         for path, slot in self._late.items():
             value = slot.read()
@@ -267,7 +282,7 @@ class Loop:
     def _finish(self) -> None:
         for slot in self._late.values():
             message = (
-                f"'{slot.path}' is bound only inside the loop that begins here, which may run no turn at all, "
-                "and is read later; give it a value before the loop"
+                f"'{slot.path}' is bound only inside the loop that begins here, which may run no"
+                " turn at all, and is read later; give it a value before the loop"
             )
             slot.write(Undefined(self.error(message)))

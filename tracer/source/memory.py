@@ -1,8 +1,9 @@
-"""The variables that a branch or a loop can reach: read, written, compared with before, and put back.
+"""The variables that a branch or a loop can reach: read, written, compared with before, and put
+back.
 
-A body is run on stand-ins, to see what it does. What it changed (variables, arrays written in place, items of
-lists, attributes) is found by comparing everything within its reach with a copy from before; it is then an
-output of the graph's node, and everything is put back.
+A body is run on stand-ins, to see what it does. What it changed (variables, arrays written in
+place, items of lists, attributes) is found by comparing everything within its reach with a copy
+from before; it is then an output of the graph's node, and everything is put back.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ MOST_BYTES = 1 << 16  # concrete arrays up to this size are compared
 
 
 class Undefined:
-    """What a variable holds that only some paths bind: reading it raises the error that `message` tells."""
+    """What a variable holds that only some paths bind: reading it raises the error that `message`
+    tells."""
 
     __slots__ = ("error",)
 
@@ -38,7 +40,9 @@ class Undefined:
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise self.error
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = (
+        _refuse
+    )
     __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __getitem__ = __setitem__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __float__ = __int__ = __index__ = _refuse
     __len__ = __iter__ = __call__ = __array__ = __array_ufunc__ = __array_function__ = _refuse
@@ -206,7 +210,8 @@ class Memory:
                 yield array
 
     def resized(self) -> str | None:
-        """The path of a list, dict or set that grew or shrank, or of a concrete array with other contents."""
+        """The path of a list, dict or set that grew or shrank, or of a concrete array with other
+        contents."""
         for container, content, path in self._containers:
             if isinstance(container, list):
                 same = len(container) == len(content)
@@ -284,7 +289,11 @@ class Memory:
         space = function.__globals__
         for name in _global_names(code):
             key = id(space), name
-            if name not in space or key in self._seen or isinstance(space[name], (ModuleType, type)):
+            if (
+                name not in space
+                or key in self._seen
+                or isinstance(space[name], (ModuleType, type))
+            ):
                 continue
             item = ItemSlot(space, name, f"global {name}")
             self._seen[key] = None
@@ -296,10 +305,11 @@ class Memory:
             return
         if isinstance(value, Iterator):
             self._seen[id(value)] = value
-        if _is_library_type(type(value), self._folders):
+        kind: Any = type(value)
+        if _is_library_type(kind, self._folders):
             return
         self._seen[id(value)] = value
-        for name in _slot_names(type(value)):
+        for name in _slot_names(kind):
             slot = AttributeSlot(value, name, f"{path}.{name}")
             self._slots.append((slot, slot.read()))
             yield slot.read(), slot.path
@@ -345,7 +355,9 @@ def _members(value: Any, path: str) -> Iterator[tuple[Any, str]]:
 @functools.lru_cache(maxsize=4096)
 def _global_names(code: CodeType) -> tuple[str, ...]:
     nested = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return tuple(dict.fromkeys((*code.co_names, *(n for part in nested for n in _global_names(part)))))
+    return tuple(
+        dict.fromkeys((*code.co_names, *(n for part in nested for n in _global_names(part))))
+    )
 
 
 def library_folders(host: Host) -> tuple[str, ...]:
@@ -363,7 +375,8 @@ def _python_folders() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def is_library(file_name: str, folders: tuple[str, ...]) -> bool:
-    """Whether a file is Python's, an installed package's, or ours: such functions are not converted."""
+    """Whether a file is Python's, an installed package's, or ours: such functions are not
+    converted."""
     return file_name.startswith(folders)
 
 
@@ -372,14 +385,15 @@ def _slot_names(kind: Any) -> tuple[str, ...]:
     names = []
     for base in kind.__mro__:
         own = base.__dict__.get("__slots__", ())
-        for name in (own,) if isinstance(own, str) else tuple(own):
-            if name not in ("__dict__", "__weakref__"):
-                names.append(mangled(name, base.__name__))
-    return tuple(names)
+        plain = (own,) if isinstance(own, str) else tuple(own)
+        names += [mangled(name, base.__name__) for name in plain]
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
 
 
 @functools.lru_cache(maxsize=4096)
 def _is_library_type(kind: Any, folders: tuple[str, ...]) -> bool:
     module = sys.modules.get(kind.__module__)
     file_name = getattr(module, "__file__", None)
-    return kind.__module__ == "builtins" or (file_name is not None and is_library(file_name, folders))
+    return kind.__module__ == "builtins" or (
+        file_name is not None and is_library(file_name, folders)
+    )

@@ -1,5 +1,5 @@
-"""What converted code calls. On concrete values each operator does what Python does; on values that are known only
-when the compiled function runs it makes a part of the graph."""
+"""What converted code calls. On concrete values each operator does what Python does; on values that
+are known only when the compiled function runs it makes a part of the graph."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ Names = tuple[str, ...]
 _RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 _AS_THEY_ARE = frozenset({np.ufunc, BuiltinFunctionType, type})
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne", "is_", "is_not")},
+    **{
+        name: getattr(operator, name)
+        for name in ("lt", "le", "gt", "ge", "eq", "ne", "is_", "is_not")
+    },
     "in_": lambda item, container: item in container,
     "not_in": lambda item, container: item not in container,
 }
@@ -53,7 +56,8 @@ class Operators:
     def convert(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function` converted, if it is a Python function of the user's."""
         if type(function) is not FunctionType:
-            return self.callee(function)
+            found: Callable[..., Any] = self.callee(function)
+            return found
         code = function.__code__
         if is_converted(code) or is_library(code.co_filename, self._folders):
             return function
@@ -66,8 +70,8 @@ class Operators:
             return known[1]
         if self._lessons.loops and isinstance(getattr(function, "__self__", None), _RANDOM):
             raise self.host.control_flow_error(
-                f"{function.__name__} would be drawn once for all turns of a traced loop; use tracer.random "
-                "with a key that the loop carries"
+                f"{function.__name__} would be drawn once for all turns of a traced loop; use"
+                " tracer.random with a key that the loop carries"
             )
         kind = type(function)
         if kind in _AS_THEY_ARE:
@@ -79,8 +83,10 @@ class Operators:
             converted = self.convert(inner) if type(inner) is FunctionType else inner
             return function if converted is inner else MethodType(converted, function.__self__)
         if kind is functools.partial:
-            return functools.partial(self.callee(function.func), *function.args, **function.keywords)
-        call = getattr(kind, "__call__", None)
+            return functools.partial(
+                self.callee(function.func), *function.args, **function.keywords
+            )
+        call = getattr(kind, "__call__", None)  # noqa: B004 -- the function itself is wanted
         if type(call) is FunctionType:
             converted = self.convert(call)
             return function if converted is call else MethodType(converted, function)
@@ -95,8 +101,9 @@ class Operators:
         for loop in self._lessons.loops:
             if loop.memory.reaches(iterator):
                 raise loop.error(
-                    f"the body of the loop advances a {type(iterator).__name__} that was made before it, which "
-                    "a traced loop would do once for all turns; make an array of the items and index it"
+                    f"the body of the loop advances a {type(iterator).__name__} that was made"
+                    " before it, which a traced loop would do once for all turns; make an array of"
+                    " the items and index it"
                 )
 
     def counted(self, function: Any) -> Any:
@@ -105,7 +112,9 @@ class Operators:
         return form if form is not None else self.callee(function)
 
     def _enumerate(self, iterable: Any, start: int = 0) -> Any:
-        return Enumerated(iterable, start) if self._countable(iterable) else enumerate(iterable, start)
+        return (
+            Enumerated(iterable, start) if self._countable(iterable) else enumerate(iterable, start)
+        )
 
     def _zip(self, *iterables: Any, strict: bool = False) -> Any:
         if any(map(self._countable, iterables)):
@@ -113,7 +122,9 @@ class Operators:
         return zip(*iterables, strict=strict)
 
     def _reversed(self, sequence: Any) -> Any:
-        if isinstance(sequence, range) or (self._countable(sequence) and hasattr(sequence, "shape")):
+        if isinstance(sequence, range) or (
+            self._countable(sequence) and hasattr(sequence, "shape")
+        ):
             return sequence[::-1]
         return reversed(sequence)
 
@@ -187,7 +198,8 @@ class Operators:
     def _short_circuit(
         self, value: Any, rest: Sequence[Callable[[], Any]], joining: str | None, until: bool
     ) -> Any:
-        """The rest is computed only where it matters: it may fail elsewhere (`i < n and a[i] > 0`)."""
+        """The rest is computed only where it matters: it may fail elsewhere (`i < n and a[i] >
+        0`)."""
 
         def evaluate() -> Any:
             return self._junction(rest[0](), rest[1:], joining, until=until)
@@ -198,7 +210,11 @@ class Operators:
 
     def not_(self, value: Any) -> Any:
         """`not value`."""
-        return self.host.numpy("logical_not")(self._truth(value)) if self.host.is_abstract(value) else not value
+        return (
+            self.host.numpy("logical_not")(self._truth(value))
+            if self.host.is_abstract(value)
+            else not value
+        )
 
     def compare(self, simple: bool, left: Any, *pairs: Any) -> Any:
         """`left < middle() < right()`, each operand computed once."""
@@ -215,13 +231,16 @@ class Operators:
 
             if simple or not self.host.is_abstract(result):
                 return self._junction(result, (following,), "logical_and", until=False)
-            branch = Branch(self.host, (following, None), (), (), self._lessons, reach=later, otherwise=result)
+            branch = Branch(
+                self.host, (following, None), (), (), self._lessons, reach=later, otherwise=result
+            )
             return branch.run(self._truth(result))
 
         return link(0, left)
 
     def assert_(self, test: Any, message: Callable[[], Any] | None = None) -> None:
-        """`assert test, message()`; compiled code leaves assertions on traced values out, as `python -O` does."""
+        """`assert test, message()`; compiled code leaves assertions on traced values out, as
+        `python -O` does."""
         if not self.host.is_abstract(test) and not test:
             raise AssertionError(*([] if message is None else [message()]))
 
@@ -230,7 +249,8 @@ class Operators:
         _, shape = self.host.dtype_and_shape(value)
         if any(extent != 1 for extent in shape):
             raise ValueError(
-                f"the truth value of a traced array of shape {shape} is ambiguous; use its any() or all()"
+                f"the truth value of a traced array of shape {shape} is ambiguous; use its any() or"
+                " all()"
             )
         scalar = self.host.numpy("reshape")(value, ()) if shape else value
         return self.host.cast(scalar, np.bool_)
@@ -288,9 +308,12 @@ class Operators:
     def _static(
         self, iterable: Any, items: Counted, body: Any, stop: Any, outputs: Names, updates: Names
     ) -> None:
-        """A loop of known length: one node if that can be, maybe after a first turn which settles the types."""
+        """A loop of known length: one node if that can be, maybe after a first turn which settles
+        the types."""
         turned: bool | None = None
-        with contextlib.suppress(Exception):  # perhaps only the types before the loop are others than in it
+        with contextlib.suppress(
+            Exception
+        ):  # perhaps only the types before the loop are others than in it
             turned = self._counted_loop(items, 0, body, stop, outputs, updates)
         if turned:
             return
@@ -306,7 +329,9 @@ class Operators:
                 return
         except Exception as error:  # whatever is the user's own mistake occurs again below
             where = place(body.__code__)
-            self.host.note(f"{where}: the loop of {items.length} turns is unrolled, because: {error}")
+            self.host.note(
+                f"{where}: the loop of {items.length} turns is unrolled, because: {error}"
+            )
         rest = iter(iterable)
         next(rest)
         self._go_on(answer, rest, body, stop, outputs)
@@ -354,8 +379,11 @@ class Operators:
                 self._go_on(stop(), items, body, stop, outputs)
                 return
 
-    def _go_on(self, answer: Any, items: Iterator[Any], body: Any, stop: Any, outputs: Names) -> None:
-        """The remaining turns, unless `answer` says to stop; if it is traced they stand in a branch."""
+    def _go_on(
+        self, answer: Any, items: Iterator[Any], body: Any, stop: Any, outputs: Names
+    ) -> None:
+        """The remaining turns, unless `answer` says to stop; if it is traced they stand in a
+        branch."""
         while not self.host.is_abstract(answer):
             if answer:
                 return

@@ -16,8 +16,9 @@ Leaves = list[Any]
 class Host(Protocol):
     """Everything about traced arrays that turned Python control flow asks for.
 
-    *Traced* is any array inside a trace. *Abstract* is a traced array without a concrete value: only then does
-    an `if` or a loop become a part of the graph; in all other cases Python's own semantics run.
+    *Traced* is any array inside a trace. *Abstract* is a traced array without a concrete value:
+    only then does an `if` or a loop become a part of the graph; in all other cases Python's own
+    semantics run.
     """
 
     def is_traced(self, value: Any) -> bool:
@@ -42,7 +43,8 @@ class Host(Protocol):
         """Whether two traced arrays are one and the same value of the graph."""
 
     def is_number(self, tracer: Any) -> bool:
-        """Whether a traced array is weak: a Python number, which takes the dtype of what it meets."""
+        """Whether a traced array is weak: a Python number, which takes the dtype of what it
+        meets."""
 
     def make_number(self, tracer: Any) -> None:
         """Make a traced array weak, as Python's own numbers are."""
@@ -57,12 +59,15 @@ class Host(Protocol):
         """A concrete array, or a (nested) list of concrete and traced ones, as one traced array."""
 
     def numpy(self, name: str) -> Callable[..., Any]:
-        """The function of that name (`"logical_and"`, `"maximum"`, `"special.erf"`) for traced arrays."""
+        """The function of that name (`"logical_and"`, `"maximum"`, `"special.erf"`) for traced
+        arrays."""
 
     def substitutes(self) -> Mapping[Any, Callable[..., Any]]:
         """NumPy's functions that do not see traced arrays by themselves → those to call instead."""
 
-    def cond(self, predicate: Any, true: Callable[[], Leaves], false: Callable[[], Leaves]) -> Leaves:
+    def cond(
+        self, predicate: Any, true: Callable[[], Leaves], false: Callable[[], Leaves]
+    ) -> Leaves:
         """One of two branches, which return lists of arrays and may close over traced arrays."""
 
     def while_loop(

@@ -1,4 +1,5 @@
-"""The rewriting itself: branches and loops become functions of no arguments, handed to the operators.
+"""The rewriting itself: branches and loops become functions of no arguments, handed to the
+operators.
 
     if x > 0:                      def __branch_1__():
         y = f(x)                       nonlocal y
@@ -8,18 +9,20 @@
                                        y = x
                                    __operators__.if_(x > 0, __branch_1__, __branch_2__, ("y",), ())
 
-The functions write the variables of the function around them, as the statements did, so on concrete values
-the operators just call them. On traced ones the operators read and write the variables' cells.
+The functions write the variables of the function around them, as the statements did, so on concrete
+values the operators just call them. On traced ones the operators read and write the variables'
+cells.
 """
 
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import Any, TypeVar
 
 from tracer.source.flow import Names, Usage, annotate, exposed, updated_only, usage
 from tracer.source.jumps import Jumps, contains, is_hidden
 
+Node = TypeVar("Node", bound=ast.AST)
 OPERATORS = "__operators__"
 ITEM = "__item__"
 REGION_PREFIXES = ("__branch_", "__body_", "__test_")
@@ -172,20 +175,25 @@ class Rewriter(ast.NodeTransformer):
         return body, self._names(bound), self._names(updates)
 
     def _counted(self, node: ast.expr) -> ast.expr:
-        """The iterable of a `for`: `enumerate`, `zip` and `reversed` are kept in a form that can be counted."""
+        """The iterable of a `for`: `enumerate`, `zip` and `reversed` in a form that can be counted."""
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-            return self.visit(node)  # type: ignore[no-any-return]
+            return self._visited(node)
         if node.func.id not in _COUNTED or node.func.id in self._own:
-            return self.visit(node)  # type: ignore[no-any-return]
+            return self._visited(node)
         node.args = [self._counted(argument) for argument in node.args]
         node.keywords = [self.visit(keyword) for keyword in node.keywords]
         node.func = self._call("counted", [node.func], node.func)
         return node
 
+    def _visited(self, node: ast.expr) -> ast.expr:
+        result: ast.expr = self.visit(node)
+        return result
+
     def _region(
         self, kind: str, statements: list[ast.stmt], shared: Names, at: ast.AST
     ) -> ast.FunctionDef:
-        """A function of these statements, which writes the `shared` names of the function around it."""
+        """A function of these statements, which writes the `shared` names of the function around
+        it."""
         self._counter[0] += 1
         name = f"__{kind}_{self._counter[0]}__"
         bound = frozenset(usage(statements).binds) - shared
@@ -208,14 +216,22 @@ class Rewriter(ast.NodeTransformer):
         )
         return _at(function, at)
 
-    def _declare(self, body: list[ast.stmt], names: Names, *, after_docstring: bool = False) -> None:
+    def _declare(
+        self, body: list[ast.stmt], names: Names, *, after_docstring: bool = False
+    ) -> None:
         """Make those of `names` that inner functions write variables of this one."""
         wanted = sorted(names & self._handed)
         self._handed -= names
-        start = after_docstring and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+        start = (
+            after_docstring
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        )
         for name in wanted:
             target = ast.Name(name, ast.Store())
-            declaration = ast.AnnAssign(target=target, annotation=ast.Constant(0), value=None, simple=1)
+            declaration = ast.AnnAssign(
+                target=target, annotation=ast.Constant(0), value=None, simple=1
+            )
             body.insert(int(start), _at(declaration, body[0]))
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
@@ -301,17 +317,21 @@ class Rewriter(ast.NodeTransformer):
 
     def _call(self, name: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
         function = ast.Attribute(_name(OPERATORS), name, ast.Load())
-        # On the first line alone: Python counts a call of an attribute to the line where the attribute ends.
+        # On the first line alone: Python counts a call of an attribute to the line where the
+        # attribute ends.
         first = {"lineno": at.lineno, "col_offset": at.col_offset}  # type: ignore[attr-defined]
         for part in (function, function.value):
-            vars(part).update(first, end_lineno=first["lineno"], end_col_offset=first["col_offset"] + 1)
+            vars(part).update(
+                first, end_lineno=first["lineno"], end_col_offset=first["col_offset"] + 1
+            )
         return _at(ast.Call(function, arguments, []), at)
 
     def _names(self, names: Names) -> ast.Constant:
-        return ast.Constant(tuple(sorted(mangled(name, self._class_name) for name in names)))
+        values: Any = tuple(sorted(mangled(name, self._class_name) for name in names))
+        return ast.Constant(values)
 
 
-def _at(node: Any, at: ast.AST) -> Any:
+def _at(node: Node, at: ast.AST) -> Node:
     return ast.copy_location(node, at)
 
 
@@ -321,7 +341,7 @@ def _name(name: str) -> ast.Name:
 
 def _lambda(body: ast.expr) -> ast.Lambda:
     none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    return _at(ast.Lambda(none, body), body)  # type: ignore[no-any-return]
+    return _at(ast.Lambda(none, body), body)
 
 
 def _flags(names: list[str]) -> ast.expr:
@@ -334,7 +354,7 @@ def _index(node: ast.expr) -> ast.expr:
     if isinstance(node, ast.Slice):
         ends = [part or ast.Constant(None) for part in (node.lower, node.upper, node.step)]
         function = ast.Attribute(_name(OPERATORS), "slice", ast.Load())
-        return _at(ast.Call(function, ends, []), node)  # type: ignore[no-any-return]
+        return _at(ast.Call(function, ends, []), node)
     if isinstance(node, ast.Tuple):
         node.elts = [_index(part) for part in node.elts]
     return node

@@ -1,4 +1,5 @@
-"""Values that branches and loops hand over: which of their leaves are arrays, and how two of them agree."""
+"""Values that branches and loops hand over: which of their leaves are arrays, and how two of them
+agree."""
 
 from __future__ import annotations
 
@@ -37,9 +38,12 @@ def unflatten(structure: Any, leaves: list[Any]) -> Any:
 
 
 def frozen(value: Any, host: Host) -> Any:
-    """`value` with its traced arrays copied, so that they stay what they are when those are put back."""
+    """`value` with its traced arrays copied, so that they stay what they are when those are put
+    back."""
     leaves, structure = flatten(value)
-    return unflatten(structure, [host.copy(leaf) if host.is_traced(leaf) else leaf for leaf in leaves])
+    return unflatten(
+        structure, [host.copy(leaf) if host.is_traced(leaf) else leaf for leaf in leaves]
+    )
 
 
 def is_unbound(value: Any) -> bool:
@@ -58,7 +62,11 @@ def is_same(first: Any, second: Any) -> bool:
     """Whether two leaves that are no arrays are the same."""
     if first is second:
         return True
-    return type(first) is type(second) and isinstance(first, (str, bytes, *NUMBERS)) and first == second
+    return (
+        type(first) is type(second)
+        and isinstance(first, (str, bytes, *NUMBERS))
+        and first == second
+    )
 
 
 def default_type(value: Any, host: Host) -> Type:
@@ -69,12 +77,14 @@ def default_type(value: Any, host: Host) -> Type:
 
 
 def is_number(value: Any, host: Host) -> bool:
-    """Whether a value is a Python number, or a traced one, which takes the dtype of what it meets."""
+    """Whether a value is a Python number, or a traced one, which takes the dtype of what it
+    meets."""
     return type(value) in NUMBERS or (host.is_traced(value) and host.is_number(value))
 
 
 def widens(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
-    """Whether a Python number whose own dtype is `dtype` may take the `other`: its kind, or a wider one."""
+    """Whether a Python number whose own dtype is `dtype` may take the `other`: its kind, or a wider
+    one."""
     if "b" in (dtype.kind, other.kind):
         return dtype == other
     return "uifc".index(other.kind) >= "uifc".index(dtype.kind) - (dtype.kind == "i")
