@@ -264,7 +264,21 @@ def _calculus() -> list[Case]:
     ]
 
 
-METHODS = ["inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull", "linear", "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest"]
+METHODS = [
+    "inverted_cdf",
+    "averaged_inverted_cdf",
+    "closest_observation",
+    "interpolated_inverted_cdf",
+    "hazen",
+    "weibull",
+    "linear",
+    "median_unbiased",
+    "normal_unbiased",
+    "lower",
+    "higher",
+    "midpoint",
+    "nearest",
+]
 
 
 def _statistics() -> list[Case]:
@@ -322,7 +336,16 @@ def _statistics() -> list[Case]:
         ),
         Case("median of float32", lambda xp, f: xp.median(f, axis=1), (F34,), 0),
     ]
-    for name in ["nansum", "nanprod", "nanmax", "nanmin", "nanmean", "nanvar", "nanstd", "nanmedian"]:
+    for name in [
+        "nansum",
+        "nanprod",
+        "nanmax",
+        "nanmin",
+        "nanmean",
+        "nanvar",
+        "nanstd",
+        "nanmedian",
+    ]:
         cases += [
             Case(
                 name,

@@ -203,6 +203,4 @@ def _check_second(case: Case, total: Any, directions: list[Any], places: tuple[i
         return _paired(gradient(*arrays), directions, places)
 
     second = tracer.grad(paired, argnums=places)(*[np.array(array) for array in case.arrays])
-    np.testing.assert_allclose(
-        _paired(second, directions, places), expected, rtol=1e-6, atol=1e-6
-    )
+    np.testing.assert_allclose(_paired(second, directions, places), expected, rtol=1e-6, atol=1e-6)

@@ -102,7 +102,16 @@ def _binary() -> list[Case]:
     ]
     cases += [
         Case(name, lambda xp, x, y, n=name: getattr(xp, n)(x * 4, y * 3), (P34, P34[0]), 1)
-        for name in ["floor_divide", "remainder", "fmod", "power", "float_power", "copysign", "nextafter", "divmod"]
+        for name in [
+            "floor_divide",
+            "remainder",
+            "fmod",
+            "power",
+            "float_power",
+            "copysign",
+            "nextafter",
+            "divmod",
+        ]
         if name != "nextafter"
     ]
     comparisons = (
