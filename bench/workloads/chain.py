@@ -2,9 +2,11 @@
 
 The chain repeats y ← 1 / √(0.5 sin y + x), which is five operations; x stays in it, so that the
 gradient does not vanish however long it is. Without functions (`functions=0`) the sine is left out
-for another multiplication, and what is left is what vector units and memory can do.
+for another multiplication, and what is left is what vector units and memory can do. The graph has
+every operation by itself, except with `loop=1`: there a Python loop may stay one under `jit`.
 """
 
+import functools
 import math
 from types import ModuleType
 from typing import Any
@@ -30,14 +32,20 @@ def build(size: Size) -> Function:
     """An array function; its operations are counted without the sum that the gradient needs."""
     links, functions = size["operations"] // OPERATIONS_A_LINK, size["functions"]
 
+    def link(y: Any, x: Any) -> Any:
+        y = np.sin(y) if functions else y * 0.75
+        return 1.0 / np.sqrt(y * 0.5 + x)
+
     def chain(x: Any) -> Any:
+        return functools.reduce(lambda y, _: link(y, x), range(links), x)
+
+    def loop(x: Any) -> Any:
         y = x
         for _ in range(links):
-            y = np.sin(y) if functions else y * 0.75
-            y = 1.0 / np.sqrt(y * 0.5 + x)
+            y = link(y, x)
         return y
 
-    return chain
+    return loop if size["loop"] else chain
 
 
 def torch_build(torch: ModuleType, size: Size) -> Function:
@@ -113,14 +121,15 @@ WORKLOAD = Workload(
     name="chain",
     description="chains of 5 to 300 elementwise operations: value, and gradient of the sum",
     sizes={
-        "small": {"operations": 5, "n": 1_000_000, "functions": 1},
-        "medium": {"operations": 20, "n": 1_000_000, "functions": 1},
-        "arithmetic": {"operations": 20, "n": 1_000_000, "functions": 0},
-        "large": {"operations": 60, "n": 1_000_000, "functions": 1},
-        "longest": {"operations": 300, "n": 100_000, "functions": 1},
+        "small": {"operations": 5, "n": 1_000_000, "functions": 1, "loop": 0},
+        "medium": {"operations": 20, "n": 1_000_000, "functions": 1, "loop": 0},
+        "arithmetic": {"operations": 20, "n": 1_000_000, "functions": 0, "loop": 0},
+        "large": {"operations": 60, "n": 1_000_000, "functions": 1, "loop": 0},
+        "longest": {"operations": 300, "n": 100_000, "functions": 1, "loop": 0},
+        "loop": {"operations": 300, "n": 100_000, "functions": 1, "loop": 1},
     },
-    default_sizes=("small", "medium", "arithmetic", "large", "longest"),
-    smoke={"operations": 20, "n": 16, "functions": 1},
+    default_sizes=("small", "medium", "arithmetic", "large", "longest", "loop"),
+    smoke={"operations": 20, "n": 16, "functions": 1, "loop": 0},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,

@@ -5,6 +5,7 @@ what its gradient takes beyond that, `lower` the way to the text of the loop pro
 compiled. The figures are per node of the gradient's graph.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,12 @@ COMPILED = [backend for backend in BACKENDS if backend not in ("numpy", "eager")
 def build(size: Size) -> Function:
     nodes = size["nodes"]
 
+    def link(y: Any, x: Any, number: int) -> Any:
+        return y * x if number % 2 else y + x
+
     def chain(x: Any) -> Any:
-        y = x
-        for number in range(nodes):
-            y = y * x if number % 2 else y + x
-        return np.sum(y)
+        # Not a `for` loop, which `jit` may keep as one node.
+        return np.sum(functools.reduce(lambda y, number: link(y, x, number), range(nodes), x))
 
     return chain
 

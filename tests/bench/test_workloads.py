@@ -125,7 +125,7 @@ def test_gmm_is_the_formula_written_with_loops() -> None:
 @pytest.mark.parametrize("operations", [5, 20])
 def test_handwritten_chain_has_the_values_of_the_chain(operations: int, functions: int) -> None:
     workload = load_workload("chain")
-    size = {"operations": operations, "n": 7, "functions": functions}
+    size = {"operations": operations, "n": 7, "functions": functions, "loop": 0}
     inputs = workload.make_inputs(size, np.random.default_rng(4))
     task = Task(workload, size, workload.programs["gradient"], "gradient", inputs)
     value, gradient = reference_outputs(task)
@@ -137,7 +137,7 @@ def test_handwritten_chain_has_the_values_of_the_chain(operations: int, function
 
 
 def test_handwritten_chain_is_one_loop() -> None:
-    source = handwritten_source("gradient", {"operations": 20, "n": 5, "functions": 1})
+    source = handwritten_source("gradient", {"operations": 20, "n": 5, "functions": 1, "loop": 0})
     assert source.count("for ") == 1
     assert source.count("math.sin") == 4
 
@@ -148,3 +148,11 @@ def test_both_forms_of_kmeans_agree() -> None:
     inputs = workload.make_inputs(size, np.random.default_rng(6))
     expanded = workload.build({**size, "expanded": 1})(*inputs)
     assert expanded == pytest.approx(workload.build(size)(*inputs), rel=1e-13)
+
+
+def test_chain_is_the_same_as_a_loop() -> None:
+    workload = load_workload("chain")
+    size = {"operations": 60, "n": 5, "functions": 1, "loop": 0}
+    inputs = workload.make_inputs(size, np.random.default_rng(8))
+    expected = workload.build({**size, "loop": 1})(*inputs)
+    np.testing.assert_array_equal(workload.build(size)(*inputs), expected)
