@@ -13,8 +13,9 @@ import numpy as np
 
 from tracer.source.jumps import is_hidden
 from tracer.source.loops import Lessons
-from tracer.source.memory import UNBOUND, Memory, Slot, Undefined
+from tracer.source.memory import Memory
 from tracer.source.protocol import Host
+from tracer.source.slots import UNBOUND, Slot, Undefined
 from tracer.source.values import (
     Again,
     default_type,

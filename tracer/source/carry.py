@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tracer.source.memory import Slot
 from tracer.source.protocol import Host
+from tracer.source.slots import Slot
 from tracer.source.values import (
     Type,
     default_type,

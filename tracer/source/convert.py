@@ -14,7 +14,8 @@ from types import CellType, CodeType, FrameType, FunctionType
 from typing import Any
 
 from tracer.source.locate import Definition, UnreadableError, locate
-from tracer.source.rewrite import OPERATORS, REGION_PREFIXES, Rewriter
+from tracer.source.rewrite import REGION_PREFIXES, Rewriter
+from tracer.source.syntax import OPERATORS
 
 _FACTORY = "__factory__"
 _FUTURE_FLAGS = 0x1FE0000  # those of `from __future__ import …`

@@ -11,8 +11,9 @@ from typing import Any
 
 from tracer.source.carry import Carried, Types
 from tracer.source.jumps import is_hidden
-from tracer.source.memory import ArraySlot, Memory, Slot, Undefined
+from tracer.source.memory import Memory
 from tracer.source.protocol import Host, Leaves
+from tracer.source.slots import ArraySlot, Slot, Undefined
 from tracer.source.values import (
     Again,
     default_type,

@@ -17,28 +17,35 @@ cells.
 from __future__ import annotations
 
 import ast
-from typing import Any, TypeVar
+from typing import Any
 
 from tracer.source.flow import Names, Usage, annotate, exposed, updated_only, usage
-from tracer.source.jumps import Jumps, contains, is_hidden
+from tracer.source.jumps import Jumps, contains
+from tracer.source.syntax import (
+    OPERATORS,
+    any_flag,
+    bound_directly,
+    can_wait,
+    delayed,
+    handed_over,
+    index_expression,
+    is_fixed,
+    is_generator,
+    is_simple,
+    is_static,
+    located,
+    mangled,
+    name_of,
+    parameter_names,
+)
 
-Node = TypeVar("Node", bound=ast.AST)
-OPERATORS = "__operators__"
 ITEM = "__item__"
 REGION_PREFIXES = ("__branch_", "__body_", "__test_")
-_STATIC_TESTS = {"isinstance", "issubclass", "hasattr", "callable"}
 _COUNTED = {"enumerate", "zip", "reversed", "range"}
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne",
     ast.Is: "is_", ast.IsNot: "is_not", ast.In: "in_", ast.NotIn: "not_in",
 }  # fmt: skip
-
-
-def mangled(name: str, class_name: str | None) -> str:
-    """`name` as Python spells it inside that class."""
-    if class_name is None or not name.startswith("__") or name.endswith("__"):
-        return name
-    return f"_{class_name.lstrip('_')}{name}"
 
 
 class Rewriter(ast.NodeTransformer):
@@ -55,7 +62,7 @@ class Rewriter(ast.NodeTransformer):
 
     def definition(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """The function rewritten; its decorators and defaults are left alone."""
-        parameters = _parameter_names(node.args)
+        parameters = parameter_names(node.args)
         self._first_argument = parameters[0] if parameters else None
         node.body = Jumps().function(node.body)
         self._used = usage(node.body)
@@ -63,15 +70,15 @@ class Rewriter(ast.NodeTransformer):
         self._own = (frozenset(self._used.binds) | frozenset(parameters)) - declared
         always = frozenset(self._used.captured) | declared
         annotate(node.body, always, always)
-        direct = _bound_directly(node.body) | frozenset(parameters)
-        self._uncertain = (self._own - direct) & _handed_over(node.body)
+        direct = bound_directly(node.body) | frozenset(parameters)
+        self._uncertain = (self._own - direct) & handed_over(node.body)
         node.body = self._statements(node.body)
         self._declare(node.body, self._own - frozenset(parameters), after_docstring=True)
         return node
 
     def expression(self, node: ast.Lambda) -> ast.Lambda:
         """A lambda rewritten."""
-        parameters = _parameter_names(node.args)
+        parameters = parameter_names(node.args)
         self._first_argument = parameters[0] if parameters else None
         node.body = self.visit(node.body)
         return node
@@ -89,7 +96,7 @@ class Rewriter(ast.NodeTransformer):
         """A nested function."""
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         self._visit_defaults(node.args)
-        if _is_generator(node):
+        if is_generator(node):
             return node
         return Rewriter(self._class_name, self._counter).definition(node)
 
@@ -112,7 +119,7 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> Any:
         """A branch on a value that may be traced."""
-        if _is_static(node.test):
+        if is_static(node.test):
             node.test = self.visit(node.test)
             node.body = self._statements(node.body)
             node.orelse = self._statements(node.orelse)
@@ -135,35 +142,35 @@ class Rewriter(ast.NodeTransformer):
         dead = (bound & read) - live
         call = self._call("if_", [test, *branches, self._names(outputs), self._names(dead)], node)
         last = ast.Return(call) if returns else ast.Expr(call)
-        return [*functions, _at(last, node)]
+        return [*functions, located(last, node)]
 
     def visit_While(self, node: ast.While) -> Any:
         """A loop whose test may be traced."""
         stops: list[str] = node.stops  # type: ignore[attr-defined]
         test = node.test
         if stops:
-            going = _at(ast.UnaryOp(ast.Not(), _at(_flags(stops), node.test)), node.test)
+            going = located(ast.UnaryOp(ast.Not(), located(any_flag(stops), node.test)), node.test)
             always = isinstance(node.test, ast.Constant) and node.test.value
-            test = going if always else _at(ast.BoolOp(ast.And(), [going, test]), node.test)
+            test = going if always else located(ast.BoolOp(ast.And(), [going, test]), node.test)
         live: Names = node.live  # type: ignore[attr-defined]
-        asked = self._region("test", [_at(ast.Return(test), node.test)], frozenset(), node.test)
+        asked = self._region("test", [located(ast.Return(test), node.test)], frozenset(), node.test)
         body, outputs, updates = self._loop_body(node.body, live, node)
-        arguments = [_name(asked.name), _name(body.name), outputs, updates]
-        return [asked, body, _at(ast.Expr(self._call("while_", arguments, node)), node)]
+        arguments = [name_of(asked.name), name_of(body.name), outputs, updates]
+        return [asked, body, located(ast.Expr(self._call("while_", arguments, node)), node)]
 
     def visit_For(self, node: ast.For) -> Any:
         """A loop over something that may be traced, or long."""
         stops: list[str] = node.stops  # type: ignore[attr-defined]
         live: Names = node.live  # type: ignore[attr-defined]
-        first = _at(ast.Assign([node.target], _name(ITEM)), node.target)
+        first = located(ast.Assign([node.target], name_of(ITEM)), node.target)
         iterated = self._counted(node.iter)
         body, outputs, updates = self._loop_body([first, *node.body], live, node)
         body.args.args.append(ast.arg(ITEM))
         stop: ast.expr = ast.Constant(None)
         if stops:
-            stop = self.visit(_lambda(_at(_flags(stops), node)))
-        arguments = [iterated, _name(body.name), stop, outputs, updates]
-        call = _at(ast.Expr(self._call("for_", arguments, node)), node)
+            stop = self.visit(delayed(located(any_flag(stops), node)))
+        arguments = [iterated, name_of(body.name), stop, outputs, updates]
+        call = located(ast.Expr(self._call("for_", arguments, node)), node)
         return [body, call]
 
     def _loop_body(
@@ -175,7 +182,9 @@ class Rewriter(ast.NodeTransformer):
         return body, self._names(bound), self._names(updates)
 
     def _counted(self, node: ast.expr) -> ast.expr:
-        """The iterable of a `for`: `enumerate`, `zip` and `reversed` in a form that can be counted."""
+        """The iterable of a `for`: `enumerate`, `zip` and `reversed` in a form that can be
+        counted.
+        """
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             return self._visited(node)
         if node.func.id not in _COUNTED or node.func.id in self._own:
@@ -214,7 +223,7 @@ class Rewriter(ast.NodeTransformer):
             body=declarations + body,
             decorator_list=[],
         )
-        return _at(function, at)
+        return located(function, at)
 
     def _declare(
         self, body: list[ast.stmt], names: Names, *, after_docstring: bool = False
@@ -232,13 +241,13 @@ class Rewriter(ast.NodeTransformer):
             declaration = ast.AnnAssign(
                 target=target, annotation=ast.Constant(0), value=None, simple=1
             )
-            body.insert(int(start), _at(declaration, body[0]))
+            body.insert(int(start), located(declaration, body[0]))
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         """An annotation would forbid the name to be written by a branch."""
         if node.value is None or not isinstance(node.target, ast.Name):
             return self.generic_visit(node)
-        return self.visit(_at(ast.Assign([node.target], node.value), node))
+        return self.visit(located(ast.Assign([node.target], node.value), node))
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
         """Stays at the top of its function; branches repeat it."""
@@ -247,10 +256,10 @@ class Rewriter(ast.NodeTransformer):
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         """An assertion that may be on a traced value."""
         arguments = [self.visit(node.test)]
-        if node.msg is not None and _can_wait(node.msg):
-            arguments.append(_lambda(self.visit(node.msg)))
-        check = _at(ast.Expr(self._call("assert_", arguments, node)), node)
-        return _at(ast.If(_name("__debug__"), [check], []), node)
+        if node.msg is not None and can_wait(node.msg):
+            arguments.append(delayed(self.visit(node.msg)))
+        check = located(ast.Expr(self._call("assert_", arguments, node)), node)
+        return located(ast.If(name_of("__debug__"), [check], []), node)
 
     # Expressions
 
@@ -264,8 +273,8 @@ class Rewriter(ast.NodeTransformer):
         """A call: of the converted function, or of one that follows tracers."""
         is_super = isinstance(node.func, ast.Name) and node.func.id == "super"
         if is_super and not node.args and self._first_argument is not None:
-            node.args = [_name("__class__"), _name(self._first_argument)]
-            return _at(node, node)
+            node.args = [name_of("__class__"), name_of(self._first_argument)]
+            return located(node, node)
         self.generic_visit(node)
         if not is_super:
             node.func = self._call("callee", [node.func], node.func)
@@ -274,49 +283,49 @@ class Rewriter(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         """`table[index]`, where a traced index makes the table traced."""
         self.generic_visit(node)
-        if not isinstance(node.ctx, ast.Load) or _is_fixed(node.slice):
+        if not isinstance(node.ctx, ast.Load) or is_fixed(node.slice):
             return node
         if any(isinstance(part, ast.Starred) for part in getattr(node.slice, "elts", ())):
             return node
-        return self._call("getitem", [node.value, _index(node.slice)], node)
+        return self._call("getitem", [node.value, index_expression(node.slice)], node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         """`and`, `or`."""
-        if _is_static(node) or not all(_can_wait(value) for value in node.values[1:]):
+        if is_static(node) or not all(can_wait(value) for value in node.values[1:]):
             return self.generic_visit(node)
-        simple = all(_is_simple(value) for value in node.values[1:])
+        simple = all(is_simple(value) for value in node.values[1:])
         values: list[ast.expr] = [self.visit(value) for value in node.values]
-        later = [_lambda(value) for value in values[1:]]
+        later = [delayed(value) for value in values[1:]]
         name = "and_" if isinstance(node.op, ast.And) else "or_"
         return self._call(name, [ast.Constant(simple), values[0], *later], node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         """`not`."""
-        if not isinstance(node.op, ast.Not) or _is_static(node):
+        if not isinstance(node.op, ast.Not) or is_static(node):
             return self.generic_visit(node)
         return self._call("not_", [self.visit(node.operand)], node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         """`a if test else b`."""
-        if _is_static(node.test) or not (_can_wait(node.body) and _can_wait(node.orelse)):
+        if is_static(node.test) or not (can_wait(node.body) and can_wait(node.orelse)):
             return self.generic_visit(node)
         test, body, orelse = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
-        return self._call("choose", [test, _lambda(body), _lambda(orelse)], node)
+        return self._call("choose", [test, delayed(body), delayed(orelse)], node)
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         """`a < b < c`."""
-        if len(node.ops) == 1 or not all(_can_wait(value) for value in node.comparators):
+        if len(node.ops) == 1 or not all(can_wait(value) for value in node.comparators):
             return self.generic_visit(node)
-        simple = all(_is_simple(value) for value in node.comparators)
+        simple = all(is_simple(value) for value in node.comparators)
         pairs: list[ast.expr] = []
         for operator, value in zip(node.ops, node.comparators, strict=True):
-            pairs += [ast.Constant(_COMPARISONS[type(operator)]), _lambda(self.visit(value))]
+            pairs += [ast.Constant(_COMPARISONS[type(operator)]), delayed(self.visit(value))]
         return self._call("compare", [ast.Constant(simple), self.visit(node.left), *pairs], node)
 
     # Pieces
 
     def _call(self, name: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
-        function = ast.Attribute(_name(OPERATORS), name, ast.Load())
+        function = ast.Attribute(name_of(OPERATORS), name, ast.Load())
         # On the first line alone: Python counts a call of an attribute to the line where the
         # attribute ends.
         first = {"lineno": at.lineno, "col_offset": at.col_offset}  # type: ignore[attr-defined]
@@ -324,98 +333,8 @@ class Rewriter(ast.NodeTransformer):
             vars(part).update(
                 first, end_lineno=first["lineno"], end_col_offset=first["col_offset"] + 1
             )
-        return _at(ast.Call(function, arguments, []), at)
+        return located(ast.Call(function, arguments, []), at)
 
     def _names(self, names: Names) -> ast.Constant:
         values: Any = tuple(sorted(mangled(name, self._class_name) for name in names))
         return ast.Constant(values)
-
-
-def _at(node: Node, at: ast.AST) -> Node:
-    return ast.copy_location(node, at)
-
-
-def _name(name: str) -> ast.Name:
-    return ast.Name(name, ast.Load())
-
-
-def _lambda(body: ast.expr) -> ast.Lambda:
-    none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    return _at(ast.Lambda(none, body), body)
-
-
-def _flags(names: list[str]) -> ast.expr:
-    values: list[ast.expr] = [_name(name) for name in names]
-    return values[0] if len(values) == 1 else ast.BoolOp(ast.Or(), values)
-
-
-def _index(node: ast.expr) -> ast.expr:
-    """An index as an expression: slices are written out."""
-    if isinstance(node, ast.Slice):
-        ends = [part or ast.Constant(None) for part in (node.lower, node.upper, node.step)]
-        function = ast.Attribute(_name(OPERATORS), "slice", ast.Load())
-        return _at(ast.Call(function, ends, []), node)
-    if isinstance(node, ast.Tuple):
-        node.elts = [_index(part) for part in node.elts]
-    return node
-
-
-def _parameter_names(arguments: ast.arguments) -> list[str]:
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
-    return [argument.arg for argument in every + extra]
-
-
-def _bound_directly(statements: list[ast.stmt]) -> Names:
-    simple = [node for node in statements if not hasattr(node, "body")]
-    return frozenset(usage(simple).binds)
-
-
-def _handed_over(statements: list[ast.stmt]) -> Names:
-    """Names that some branch or loop binds for what follows it."""
-    names: set[str] = set()
-    for statement in statements:
-        for node in ast.walk(statement):
-            if hasattr(node, "live"):
-                names |= usage([node]).binds & node.live
-    return frozenset(name for name in names if not is_hidden(name))
-
-
-def _is_generator(node: ast.FunctionDef) -> bool:
-    return contains(node.body, ast.Yield) or contains(node.body, ast.YieldFrom)
-
-
-def _is_fixed(node: ast.expr | None) -> bool:
-    """Whether an index consists of literals."""
-    if isinstance(node, ast.Slice):
-        return all(_is_fixed(part) for part in (node.lower, node.upper, node.step))
-    if isinstance(node, ast.Tuple):
-        return all(_is_fixed(part) for part in node.elts)
-    if isinstance(node, ast.UnaryOp):
-        return _is_fixed(node.operand)
-    return node is None or isinstance(node, ast.Constant)
-
-
-def _is_static(node: ast.expr) -> bool:
-    """Whether a test is certainly not traced: `is None`, `isinstance(…)`, constants."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return _is_static(node.operand)
-    if isinstance(node, ast.BoolOp):
-        return all(_is_static(value) for value in node.values)
-    if isinstance(node, ast.Compare):
-        return all(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in _STATIC_TESTS
-    return isinstance(node, ast.Constant)
-
-
-def _can_wait(node: ast.expr) -> bool:
-    """Whether an expression means the same inside a lambda."""
-    kinds = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
-    return not any(isinstance(part, kinds) for part in ast.walk(node))
-
-
-def _is_simple(node: ast.expr) -> bool:
-    """Whether an expression cannot fail on traced values, so that both sides may be computed."""
-    kinds = (ast.Call, ast.Subscript, ast.Await, ast.Lambda)
-    return not any(isinstance(part, kinds) for part in ast.walk(node))

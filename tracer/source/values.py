@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import optree
 
-from tracer.source.memory import UNBOUND, Undefined
 from tracer.source.protocol import Host
+from tracer.source.slots import UNBOUND, Undefined
 
 NUMBERS = (bool, int, float, complex)
 _DEFAULTS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
