@@ -106,7 +106,8 @@ def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> A
     for place, steps in zip(axes, _spacings(varargs, x, axes), strict=True):
         if x.shape[place] < edge_order + 1:
             raise ValueError(
-                "Shape of array too small to calculate a numerical gradient, at least (edge_order + "
+                "Shape of array too small to calculate a numerical gradient, at least "
+                "(edge_order + "
                 "1) elements are required."
             )
         low, high = _edges(x, steps, place, edge_order)

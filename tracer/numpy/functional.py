@@ -58,7 +58,8 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
 class vectorize:
     """A function of numbers as a function of arrays; called once for each element.
 
-    Takes what `numpy.vectorize` takes, but for signatures. Under `jit` every element's call is traced:
+    Takes what `numpy.vectorize` takes, but for signatures. Under `jit` every element's call is
+    traced:
     prefer array operations there, or `tracer.vmap`.
     """
 
@@ -81,7 +82,8 @@ class vectorize:
             return self.plain(*args, **kwargs)
         if self.signature is not None:
             raise UnsupportedFunctionError(
-                "vectorize with a signature is not traced; use tracer.vmap, which batches a function "
+                "vectorize with a signature is not traced; use tracer.vmap, which batches a "
+                "function "
                 "of arrays"
             )
         places = [place for place in range(len(args)) if place not in self.excluded]

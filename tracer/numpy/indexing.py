@@ -38,6 +38,10 @@ def getitem(self: Any, index: Any) -> Any:
     """`self[index]`, for every form of index that NumPy has."""
     shape = self.variable.type.shape
     kind = type(index)
+    if kind is int and len(shape) == 1:  # one element is a value, not a view
+        place = check_place(index, 0, shape[0])
+        one = bind(slice_p, self, start=(place,), stop=(place + 1,), step=(1,))
+        return bind(reshape_p, one, shape=())
     if shape and (kind is int or kind is slice):
         return _first_axis(self, index, shape)
     if not shape and isinstance(index, (int, slice, list)) and not isinstance(index, bool):
@@ -58,8 +62,6 @@ def _first_axis(x: Any, index: Any, shape: Shape) -> Any:
             )
             return bind(reshape_p, one, shape=rest)
 
-        if not rest:
-            return read(x)  # one element is a value, not a view
     else:
         start, stop, step = index.indices(shape[0])
         if step <= 0 or stop <= start:

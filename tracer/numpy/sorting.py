@@ -1,4 +1,6 @@
-"""Sorting, and searching in what is sorted. A sorted array is gathered by the permutation that sorts it."""
+"""Sorting, and searching in what is sorted. A sorted array is gathered by the permutation that
+sorts it.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +135,9 @@ def _searchsorted_method(self: Any, v: Any, side: str = "left", sorter: Any = No
 
 @array_function(np.digitize)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
-    """The bin of each value; the bins' direction is read from their values, where they have some."""
+    """The bin of each value; the bins' direction is read from their values, where they have
+    some.
+    """
     values, edges = as_arrays(x, bins)
     known = edges if isinstance(edges, np.ndarray) else edges.concrete("digitize")
     increasing = np.all(known[1:] >= known[:-1])

@@ -72,7 +72,8 @@ def _spread_weights(w: Any, x: Any, axis: Axis, axes: tuple[int, ...]) -> Any:
         raise TypeError("Axis must be specified when shapes of a and weights differ.")
     if w.shape != tuple(x.shape[place] for place in axes):
         raise ShapeError(
-            f"{where_text()}Shape of weights must be consistent with shape of a along specified axis."
+            f"{where_text()}Shape of weights must be consistent with shape of a along specified "
+            f"axis."
         )
     order = sorted(range(len(axes)), key=lambda place: axes[place])
     spread = [x.shape[place] if place in axes else 1 for place in range(x.ndim)]
@@ -205,7 +206,9 @@ def _virtual(method: str, n: Any, q: Any) -> tuple[Any, Any]:
 
 
 def order_statistic(x: Any, q: Any, method: str, count: Any) -> Any:
-    """Quantiles along the first axis of a sorted array of `count` valid elements: axes of q come first."""
+    """Quantiles along the first axis of a sorted array of `count` valid elements: axes of q come
+    first.
+    """
     rank_q = len(q.shape)
     length = x.shape[0]
     lanes = (1,) * (x.ndim - 1)
