@@ -1,7 +1,9 @@
 """Automatic differentiation for NumPy and Numba.
 
-A plain Python function is traced into a typed graph; a transform emits the graph of its derivative; a backend
-compiles both together to native code. `grad(f)` and `jit(f)` work on the NumPy code that is there already.
+A plain Python function is traced into a typed graph; a transform emits the graph of its
+derivative; a backend
+compiles both together to native code. `grad(f)` and `jit(f)` work on the NumPy code that is there
+already.
 """
 
 from tracer._clash import refuse_foreign_packages

@@ -61,9 +61,13 @@ class ArrayFace:
     __array_priority__ = 1000.0
 
     if TYPE_CHECKING:
-        shape: tuple[int, ...]
-        dtype: np.dtype[Any]
-        type: ArrayType
+
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        @property
+        def type(self) -> ArrayType: ...
 
         def concrete(self, purpose: str) -> Any: ...
 
@@ -89,8 +93,10 @@ class ArrayFace:
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise ArrayConversionError(
-            f"{_where()}a traced array of type {self.type} cannot become a plain ndarray, which would lose "
-            "its derivative; write tracer.numpy.asarray / tracer.numpy.array for conversions, and make the "
+            f"{_where()}a traced array of type {self.type} cannot become a plain ndarray, which "
+            f"would lose "
+            "its derivative; write tracer.numpy.asarray / tracer.numpy.array for conversions, "
+            "and make the "
             "array that is assigned to with tracer.numpy.zeros (or keep it: x = x.at[i].set(v))"
         )
 
@@ -245,8 +251,8 @@ class ArrayFace:
     __ilshift__, __irshift__ = _in_place("__lshift__"), _in_place("__rshift__")
     __lt__, __le__ = _binary("__lt__"), _binary("__le__")
     __gt__, __ge__ = _binary("__gt__"), _binary("__ge__")
-    __eq__ = _binary("__eq__")  # type: ignore[assignment]
-    __ne__ = _binary("__ne__")  # type: ignore[assignment]
+    __eq__ = _binary("__eq__")
+    __ne__ = _binary("__ne__")
     __neg__, __pos__ = _unary("__neg__"), _unary("__pos__")
     __abs__, __invert__ = _unary("__abs__"), _unary("__invert__")
     __round__ = _binary("__round__")

@@ -1,4 +1,6 @@
-"""The one place that knows the backends: NumPy's evaluator here, all others through `codegen`, loaded when used."""
+"""The one place that knows the backends: NumPy's evaluator here, all others through `codegen`,
+loaded when used.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +63,10 @@ def executable(graph: Graph, backend: str) -> Executable:
         return Reference(graph)
     from codegen.compile import compile_graph
 
-    return compile_graph(graph, backend)  # type: ignore[no-any-return]
+    return compile_graph(graph, backend)
 
 
 def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:
     """The outputs of the graph for plain arrays."""
-    return executable(graph, backend).run(inputs)
+    compiled: Executable = executable(graph, backend)
+    return compiled.run(inputs)

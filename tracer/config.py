@@ -41,7 +41,8 @@ SWITCHES = {
     "unroll": Switch(
         "TRACER_UNROLL",
         os.environ.get("TRACER_UNROLL", "8"),
-        "a Python for loop over a static range of more iterations than this becomes one loop under jit",
+        "a Python for loop over a static range of more iterations than this becomes one loop "
+        "under jit",
     ),
 }
 

@@ -1,4 +1,6 @@
-"""Control flow that stays one node of the graph: cond, switch, while_loop, fori_loop, scan, map, associative_scan."""
+"""Control flow that stays one node of the graph: cond, switch, while_loop, fori_loop, scan, map,
+associative_scan.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from tracer.primitives.switch import switch as bind_switch
 from tracer.primitives.switch import with_unused
 from tracer.source.host import follow_source
 from tracer.source_lines import user_source
-from tracer.trace import Tracer, is_abstract, snapshot, type_of
+from tracer.trace import Tracer, is_abstract, is_tracer, snapshot, type_of
 from tracer.types import BOOL, INT64, PYTHON_SCALARS, ArrayType, DType
 
 
@@ -72,10 +74,13 @@ def _concrete_scalar(value: Any) -> Any:
     return value
 
 
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+def cond(
+    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any
+) -> Any:
     """`true_fun(*operands)` where `pred` holds, else `false_fun(*operands)`.
 
-    pred is a boolean scalar. Both branches return one structure, shapes and dtypes; under a trace without
+    pred is a boolean scalar. Both branches return one structure, shapes and dtypes; under a trace
+    without
     values both are traced and one runs. Raises CarryTypeError where the results differ.
     """
     true_fun, false_fun = follow_source(true_fun), follow_source(false_fun)
@@ -137,14 +142,16 @@ def _common_results(bodies: Sequence[_Body], what: str) -> list[DType]:
     for body in bodies[1:]:
         if body.out_form != first.out_form:
             raise CarryTypeError(
-                f"{_where()}{what}: {first.name} returns {first.out_form} and {body.name} {body.out_form}; "
+                f"{_where()}{what}: {first.name} returns {first.out_form} and {body.name} "
+                f"{body.out_form}; "
                 "all branches must return one structure"
             )
         rows = zip(first.graph.output_types, body.graph.output_types, strict=True)
         for place, (one, other) in enumerate(rows):
             if one.shape != other.shape:
                 raise CarryTypeError(
-                    f"{_where()}{what}: {first.name} returns {one} where {body.name} returns {other}"
+                    f"{_where()}{what}: {first.name} returns {one} where {body.name} returns "
+                    f"{other}"
                 )
             if other.dtype == targets[place]:
                 continue
@@ -152,7 +159,8 @@ def _common_results(bodies: Sequence[_Body], what: str) -> list[DType]:
                 targets[place] = other.dtype
             elif not _yields(body.out_weak[place], other.dtype, targets[place]):
                 raise CarryTypeError(
-                    f"{_where()}{what}: {first.name} returns {one} where {body.name} returns {other}"
+                    f"{_where()}{what}: {first.name} returns {one} where {body.name} returns "
+                    f"{other}"
                 )
     return targets
 
@@ -176,7 +184,9 @@ def _converted_outputs(graph: Graph, targets: Sequence[DType]) -> Graph:
 
 
 class _Carry:
-    """The carry of a loop: leaves, structure, and types, which Python scalars take from the body."""
+    """The carry of a loop: leaves, structure, and types, which Python scalars take from the
+    body.
+    """
 
     def __init__(self, init: Any) -> None:
         leaves, self.form = tree.flatten(init)
@@ -185,7 +195,9 @@ class _Carry:
         self.types = [type_of(leaf) for leaf in self.leaves]
 
     def accept(self, body: _Body, found: Sequence[ArrayType], form: Any, what: str) -> bool:
-        """Whether the body returns the carry's types; else adopt dtypes for Python scalars, or raise."""
+        """Whether the body returns the carry's types; else adopt dtypes for Python scalars, or
+        raise.
+        """
         if form != self.form:
             raise CarryTypeError(
                 f"{_where()}{what}: {body.name} turns a carry of structure {self.form} into {form}"
@@ -199,10 +211,14 @@ class _Carry:
                 self.leaves[place] = converted(self.leaves[place], other.dtype)
                 self.weak[place] = False
                 changed = True
-            elif not (mine.shape == other.shape and _yields(body.out_weak[place], other.dtype, mine.dtype)):
+            elif not (
+                mine.shape == other.shape and _yields(body.out_weak[place], other.dtype, mine.dtype)
+            ):
                 raise CarryTypeError(
-                    f"{_where()}{what}: leaf {place} of the carry is {mine} before and {other} after "
-                    f"{body.name}; a carry keeps its type: convert the start value, or the result, with "
+                    f"{_where()}{what}: leaf {place} of the carry is {mine} before and {other} "
+                    f"after "
+                    f"{body.name}; a carry keeps its type: convert the start value, or the "
+                    f"result, with "
                     "astype"
                 )
         return not changed
@@ -215,10 +231,13 @@ def while_loop(
     *,
     checkpoint_every: int | None = None,
 ) -> Any:
-    """`while cond_fun(x): x = body_fun(x)` from `init`; a pytree that keeps its structure and types.
+    """`while cond_fun(x): x = body_fun(x)` from `init`; a pytree that keeps its structure and
+    types.
 
-    Differentiates in both modes with a trip count that only the run knows. With `checkpoint_every=k` the
-    adjoint's tape holds the carry of every k-th step only, and k steps are recomputed at a time: n/k + k in place
+    Differentiates in both modes with a trip count that only the run knows. With
+    `checkpoint_every=k` the
+    adjoint's tape holds the carry of every k-th step only, and k steps are recomputed at a time:
+    n/k + k in place
     of n. Raises CarryTypeError.
     """
     if checkpoint_every is not None:
@@ -284,7 +303,9 @@ def _captured_first(graph: Graph, count: int) -> Graph:
 
 
 def _body_order(graph: Graph, index: int, carry: int, slices: int, captured: int) -> Graph:
-    """A traced body takes ([index,] carry, slices, captured); the loop gives (index, captured, carry, slices)."""
+    """A traced body takes ([index,] carry, slices, captured); the loop gives (index, captured,
+    carry, slices).
+    """
     from tracer.graph.nodes import Variable
 
     lead = graph.inputs[:index] if index else (Variable(ArrayType(INT64, ())),)
@@ -301,7 +322,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init:
     """
     for bound in (lower, upper):
         if type_of(bound).shape != () or type_of(bound).dtype.kind not in "iu":
-            raise NotAnArrayError(f"{_where()}the bounds of fori_loop are integers, not {type_of(bound)}")
+            raise NotAnArrayError(
+                f"{_where()}the bounds of fori_loop are integers, not {type_of(bound)}"
+            )
     body_fun = follow_source(body_fun)
     static = not isinstance(lower, Tracer) and not isinstance(upper, Tracer)
     carry = _Carry(init)
@@ -346,9 +369,10 @@ def scan(
 ) -> tuple[Any, Any]:
     """Fold with history: `carry, y = f(carry, x)` for each x along the first axis of `xs`.
 
-    Returns the last carry and the stacked ys. `xs`, `y` and the carry are pytrees, or None. `length` is needed
-    where xs is None. With `reverse` the last x comes first; ys stand in the order of xs. `checkpoint="sqrt"`
-    stores the carry of every √n-th step only and recomputes the others for the adjoint.
+    Returns the last carry and the stacked ys. `xs`, `y` and the carry are pytrees, or None.
+    `length` is needed where xs is None. With `reverse` the last x comes first; ys stand in the
+    order of xs. `checkpoint="sqrt"` stores the carry of every √n-th step only and recomputes the
+    others for the adjoint; "full" stores the carry alone at every step.
     """
     if checkpoint not in ("", "sqrt", "full"):
         raise ValueError(f"checkpoint is '', 'sqrt' or 'full', not {checkpoint!r}")
@@ -408,13 +432,15 @@ def _scan_length(slices: Sequence[Any], length: int | None) -> int:
             raise ShapeError(f"{_where()}scan: a leaf of xs is a scalar and cannot be scanned over")
         lengths.add(shape[0])
     if length is not None:
-        if isinstance(length, Tracer):
+        if is_tracer(length):
             raise ConcretizationError(f"{_where()}scan: length must be a Python int; use fori_loop")
         lengths.add(int(length))
     if not lengths:
         raise ShapeError(f"{_where()}scan: give xs, or length")
     if len(lengths) > 1:
-        raise ShapeError(f"{_where()}scan: the leaves of xs have different lengths: {sorted(lengths)}")
+        raise ShapeError(
+            f"{_where()}scan: the leaves of xs have different lengths: {sorted(lengths)}"
+        )
     return lengths.pop()
 
 
@@ -453,9 +479,7 @@ def associative_scan(
 
 def _every_other(value: Any, start: int, stop: int) -> Any:
     rest = value.ndim - 1
-    return take_slice(
-        value, (start, *(0,) * rest), (stop, *value.shape[1:]), (2, *(1,) * rest)
-    )
+    return take_slice(value, (start, *(0,) * rest), (stop, *value.shape[1:]), (2, *(1,) * rest))
 
 
 def _prefixes(combine: Callable[[Any, Any], list[Any]], leaves: list[Any]) -> list[Any]:
@@ -470,7 +494,11 @@ def _prefixes(combine: Callable[[Any, Any], list[Any]], leaves: list[Any]) -> li
     even_prefixes = combine([slice_axis(leaf, 0, 0, pairs) for leaf in odd_prefixes], later_even)
     result = []
     for leaf, evens, odds in zip(leaves, even_prefixes, odd_prefixes, strict=True):
-        all_even = concatenate([slice_axis(leaf, 0, 0, 1), evens], 0) if pairs else slice_axis(leaf, 0, 0, 1)
+        all_even = (
+            concatenate([slice_axis(leaf, 0, 0, 1), evens], 0)
+            if pairs
+            else slice_axis(leaf, 0, 0, 1)
+        )
         result.append(_interleaved(all_even, odds, length))
     return result
 
@@ -483,4 +511,6 @@ def _interleaved(even: Any, odd: Any, length: int) -> Any:
     shape = (half, 1, *even.shape[1:])
     both = concatenate([reshape(first, shape), reshape(odd, shape)], 1)
     joined = reshape(both, (2 * half, *even.shape[1:]))
-    return joined if length % 2 == 0 else concatenate([joined, slice_axis(even, 0, half, half + 1)], 0)
+    return (
+        joined if length % 2 == 0 else concatenate([joined, slice_axis(even, 0, half, half + 1)], 0)
+    )

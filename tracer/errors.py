@@ -12,7 +12,9 @@ class ForeignPackageError(TracerError, ImportError):
 
 
 class ConcretizationError(TracerError, TypeError):
-    """Python asked for the value of a traced array where there is none yet (under `jit`, `vmap`, in a loop body)."""
+    """Python asked for the value of a traced array where there is none yet (under `jit`, `vmap`,
+    in a loop body).
+    """
 
 
 class ArrayConversionError(TracerError, TypeError):

@@ -51,7 +51,8 @@ class Compiled:
         leaves, signature = self.traced.owner.signature(args, kwargs)
         if signature != self.traced.signature:
             raise NotAnArrayError(
-                f"{self.traced.graph.name} was compiled for {list(map(str, self.traced.signature.types))}, "
+                f"{self.traced.graph.name} was compiled for "
+                f"{list(map(str, self.traced.signature.types))}, "
                 f"not {list(map(str, signature.types))}"
             )
         return self.run(leaves)
@@ -177,7 +178,9 @@ class JittedFunction:
 
     def split(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """The dynamic part of the arguments, and the static one (hashable)."""
-        fixed = {number % len(args) for number in self.static_argnums if -len(args) <= number < len(args)}
+        fixed = {
+            number % len(args) for number in self.static_argnums if -len(args) <= number < len(args)
+        }
         fixed |= {self._names.index(name) for name in self.static_argnames if name in self._names}
         dynamic = tuple(arg for place, arg in enumerate(args) if place not in fixed)
         static_args = tuple((place, args[place]) for place in sorted(fixed) if place < len(args))
@@ -197,7 +200,8 @@ class JittedFunction:
             types = tuple([type_of(leaf) for leaf in leaves])
         except NotAnArrayError as error:
             raise NotAnArrayError(
-                f"an argument of {self.__name__}: {error.args[0]}; arguments that are not arrays or "
+                f"an argument of {self.__name__}: {error.args[0]}; arguments that are not arrays "
+                f"or "
                 "numbers must be named in static_argnums or static_argnames"
             ) from None
         weak = tuple([_is_weak(leaf) for leaf in leaves])
@@ -312,7 +316,7 @@ def jit(
 ) -> Any:
     """Compile a function: traced once for each signature, then one native function.
 
-    backend          "llvm", "numba", "cuda" or "numpy" (the reference); by default the configured one
+    backend          "llvm", "numba", "cuda" or "numpy" (the reference); else the configured one
     static_argnums, static_argnames
                      arguments that are Python values; each new value is traced anew
     source           read f's source, so that Python `if`, `while` and `for` on traced values work

@@ -1,9 +1,12 @@
-"""Which line of the user's program is running: the innermost frame outside of this library and NumPy."""
+"""Which line of the user's program is running: the innermost frame outside of this library and
+NumPy.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 
 import numpy as np
 
@@ -18,7 +21,7 @@ _is_own: dict[str, bool] = {}
 
 def user_source() -> Source | None:
     """The user's line that is running now."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         name = code.co_filename
@@ -27,5 +30,5 @@ def user_source() -> Source | None:
             own = _is_own[name] = name.startswith(_OWN)
         if not own:
             return Source(name, frame.f_lineno, code.co_name)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None

@@ -1,9 +1,13 @@
 """Tracing: a function runs on tracers, and each operation is written down as a node.
 
-There are two kinds of trace. A `ValueTrace` knows the value of every variable one level below: an ndarray when
-run eagerly, or a tracer of an enclosing transform; derivatives are taken of it. A `GraphTrace` knows types only;
-it becomes a `Graph`. Levels count upwards, and an operation belongs to the innermost trace among its operands:
-what comes from outer levels is constant there, so nested derivatives never mix up their perturbations.
+There are two kinds of trace. A `ValueTrace` knows the value of every variable one level below: an
+ndarray when
+run eagerly, or a tracer of an enclosing transform; derivatives are taken of it. A `GraphTrace`
+knows types only;
+it becomes a `Graph`. Levels count upwards, and an operation belongs to the innermost trace among
+its operands:
+what comes from outer levels is constant there, so nested derivatives never mix up their
+perturbations.
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ _levels = itertools.count(1)
 
 
 class _State(threading.local):
-    """What a thread knows of its traces: the stack of open ones, and the line that new nodes belong to."""
+    """What a thread knows of its traces: the stack of open ones, and the line that new nodes
+    belong to.
+    """
 
     def __init__(self) -> None:
         self.stack: list[Trace] = []
@@ -44,13 +50,16 @@ state = _State()
 
 
 class Tracer(ArrayFace):
-    """An array inside a trace. Has ndarray's attributes, methods and operators; immutable scalars excepted,
+    """An array inside a trace. Has ndarray's attributes, methods and operators; immutable scalars
+    excepted,
     `x[i] = v` gives it a new variable, so that all names of the array see the new value."""
 
-    __slots__ = ("variable",)
+    # `alias`: the views of this array, or, of a view, where it looks (see tracer.numpy.views).
+    __slots__ = ("__weakref__", "alias", "variable")
 
     def __init__(self, variable: Variable) -> None:
         self.variable = variable
+        self.alias: Any = None
 
     @property
     def type(self) -> ArrayType:
@@ -128,7 +137,9 @@ class Trace:
         self.level = next(_levels)
         self.nodes: list[Node] = []
         self.closed = False
-        self.reverse = reverse  # its nodes will be pulled back through, so that residuals are worth storing
+        self.reverse = (
+            reverse  # its nodes will be pulled back through, so that residuals are worth storing
+        )
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         """Write a node down; its result(s) as tracers."""
@@ -186,7 +197,9 @@ class ValueTrace(Trace):
 
 
 class GraphTrace(Trace):
-    """A trace of types only. What it uses from outside becomes a constant, or a captured outer tracer."""
+    """A trace of types only. What it uses from outside becomes a constant, or a captured outer
+    tracer.
+    """
 
     carries_values = False
 
@@ -239,10 +252,12 @@ class GraphTrace(Trace):
         if first.tobytes() == last.tobytes() and np.all(value == first):
             params: dict[str, Any] = {"shape": value.shape}
             return self._made("broadcast_to", (Constant(first),), params, type_of(value))
-        if value.ndim == 1 and value.dtype == np.int64 and first == 0 and last == len(value) - 1:
-            if np.array_equal(value, np.arange(len(value))):
-                params = {"length": len(value), "dtype": value.dtype}
-                return self._made("iota", (), params, type_of(value))
+        counts = (
+            value.ndim == 1 and value.dtype == np.int64 and (first, last) == (0, value.size - 1)
+        )
+        if counts and np.array_equal(value, np.arange(value.size)):
+            params = {"length": value.size, "dtype": value.dtype}
+            return self._made("iota", (), params, type_of(value))
         return None
 
     def _made(
@@ -254,7 +269,9 @@ class GraphTrace(Trace):
 
     def _constant(self, value: np.ndarray) -> Variable:
         known = self.constants.get(id(value))
-        if known is not None and np.array_equal(known[1], value, equal_nan=value.dtype.kind in "fc"):
+        if known is not None and np.array_equal(
+            known[1], value, equal_nan=value.dtype.kind in "fc"
+        ):
             return known[0]
         frozen = value.copy()  # the caller may overwrite its array later
         frozen.flags.writeable = False
@@ -305,7 +322,9 @@ def type_of(value: Any) -> ArrayType:
 
 
 def snapshot(value: Any) -> Any:
-    """`value` such that no later assignment changes it: tracers are re-wrapped, scalars made NumPy's."""
+    """`value` such that no later assignment changes it: tracers are re-wrapped, scalars made
+    NumPy's.
+    """
     if type(value) is Tracer:
         return Tracer(value.variable)
     if type(value) in PYTHON_SCALARS:
@@ -314,7 +333,9 @@ def snapshot(value: Any) -> Any:
 
 
 def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
-    """Apply a primitive: at the innermost level among the operands, or to plain arrays with NumPy."""
+    """Apply a primitive: at the innermost level among the operands, or to plain arrays with
+    NumPy.
+    """
     top: Any = None
     for operand in operands:
         if type(operand) is Tracer:
@@ -325,8 +346,10 @@ def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
         return primitive.evaluate(*operands, **params)
     if top.closed:
         raise LeakedTracerError(
-            f"{user_source() or 'here'}: {primitive.name} got a traced array of a function that has already "
-            "returned; return the array from the function instead of storing it in an outer variable"
+            f"{user_source() or 'here'}: {primitive.name} got a traced array of a function that "
+            f"has already "
+            "returned; return the array from the function instead of storing it in an outer "
+            "variable"
         )
     enclosing = state.enclosing
     if enclosing is not None and enclosing.level > top.level:
@@ -371,7 +394,9 @@ def is_tracer(value: Any) -> bool:
 
 
 def is_abstract(value: Any) -> bool:
-    """Whether `value` is a traced array without a concrete value (under `jit`, `vmap`, in a loop's body)."""
+    """Whether `value` is a traced array without a concrete value (under `jit`, `vmap`, in a loop's
+    body).
+    """
     while type(value) is Tracer:
         value = value.variable.value
     return value is None or isinstance(value, Unknown)

@@ -1,4 +1,6 @@
-"""Pytrees: nested tuples, lists, dicts, named tuples, dataclasses and registered classes (optree)."""
+"""Pytrees: nested tuples, lists, dicts, named tuples, dataclasses and registered classes
+(optree).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def _register_dataclass(cls: type) -> None:
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
-    """The leaves of a pytree, and its structure. None has no leaves. Dataclasses register themselves."""
+    """The leaves of a pytree, and its structure. None has no leaves. Dataclasses register
+    themselves.
+    """
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     for leaf in leaves:
         if dataclasses.is_dataclass(leaf):
@@ -79,16 +83,19 @@ def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 def spread_prefix(prefix: Any, tree: Any, what: str) -> list[Any]:
     """For each leaf of `tree`, the leaf of `prefix` above it; None in a prefix is a leaf."""
     try:
-        return list(
-            optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE)
-        )
+        return list(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
     except ValueError as error:
-        raise StructureError(f"{what} must be a prefix of the pytree it speaks of: {error}") from None
+        raise StructureError(
+            f"{what} must be a prefix of the pytree it speaks of: {error}"
+        ) from None
 
 
 def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """All leaves in one vector, and the function that makes the pytree from such a vector again."""
-    import tracer.numpy as tnp
+    from tracer.primitives.broadcast import reshape
+    from tracer.primitives.pointwise import as_operand, converted
+    from tracer.primitives.shape import concatenate
+    from tracer.trace import type_of
 
     items, form = flatten(tree)
     shapes = [np.shape(item) for item in items]
@@ -97,11 +104,15 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     def unravel(vector: Any) -> Any:
         parts = [
-            tnp.reshape(vector[bounds[i] : bounds[i + 1]], shape)
-            for i, shape in enumerate(shapes)
+            reshape(vector[bounds[i] : bounds[i + 1]], shape) for i, shape in enumerate(shapes)
         ]
         return unflatten(form, parts)
 
     if not items:
         return np.zeros(0), unravel
-    return tnp.concatenate([tnp.ravel(item) for item in items]), unravel
+    arrays = [as_operand(item) for item in items]
+    dtype = np.result_type(*[type_of(array).dtype for array in arrays])
+    flat = [
+        reshape(converted(array, dtype), (size,)) for array, size in zip(arrays, sizes, strict=True)
+    ]
+    return concatenate(flat, 0), unravel

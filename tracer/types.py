@@ -1,4 +1,6 @@
-"""Types of values in a graph: a dtype and a shape, nothing else. Promotion is NumPy's own (NEP 50)."""
+"""Types of values in a graph: a dtype and a shape, nothing else. Promotion is NumPy's own (NEP
+50).
+"""
 
 from __future__ import annotations
 

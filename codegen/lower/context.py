@@ -206,7 +206,9 @@ class Context:
         self.add(Reduce(target.name, operation, value))
 
     def load(self, buffer: Buffer, indices: Indices) -> Expression:
-        """One element, named. Equal loads are merged by a pass, which knows what is written between."""
+        """One element, named. Equal loads are merged by a pass, which knows what is written
+        between.
+        """
         return self.let(Load(buffer, indices))
 
     def store(self, buffer: Buffer, indices: Indices, value: Expression) -> None:
@@ -218,7 +220,12 @@ class Context:
         self.add(Update(buffer, indices, operation, value))
 
     def check(
-        self, condition: Expression, kind: str, text: str, source: Source | None, *details: Expression
+        self,
+        condition: Expression,
+        kind: str,
+        text: str,
+        source: Source | None,
+        *details: Expression,
     ) -> None:
         """Fail with a message unless the condition holds."""
         self.errors.append(ErrorMessage(kind, text, str(source or "")))
@@ -238,7 +245,9 @@ class Context:
     def loop(
         self, extent: int | Expression, kind: str = "parallel", *, reverse: bool = False
     ) -> Iterator[Expression]:
-        """A loop from 0 to `extent`; yields the index. Nothing is written for a static extent of 1."""
+        """A loop from 0 to `extent`; yields the index. Nothing is written for a static extent of
+        1.
+        """
         if extent == 1:
             yield ZERO
             return

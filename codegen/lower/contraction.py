@@ -40,7 +40,7 @@ def uses_kernel(node: Node) -> bool:
     if node.results[0].type.dtype.kind not in "fc" or node.results[0].type.dtype.itemsize == 2:
         return False
     rows, columns, depth = (math.prod(part) for part in (sides.rows, sides.columns, sides.depth))
-    return min(rows, columns) > 1 and rows * columns * depth >= SMALL_PRODUCT
+    return bool(min(rows, columns) > 1 and rows * columns * depth >= SMALL_PRODUCT)
 
 
 def operand_order(sides: Sides, first: bool) -> tuple[tuple[int, ...], list[int], list[int]]:
@@ -50,8 +50,12 @@ def operand_order(sides: Sides, first: bool) -> tuple[tuple[int, ...], list[int]
     return (*sides.batch_y, *sides.contract_y, *sides.free_y), sides.depth, sides.columns
 
 
-def matrix_view(context: Context, operand: Any, order: tuple[int, ...], lead: int, split: int) -> Any:
-    """A stored operand as (batch…, outer, inner) without a copy, or None: (buffer, prefix, flipped)."""
+def matrix_view(
+    context: Context, operand: Any, order: tuple[int, ...], lead: int, split: int
+) -> Any:
+    """A stored operand as (batch…, outer, inner) without a copy, or None: (buffer, prefix,
+    flipped).
+    """
     axes = list(order)
     while isinstance(operand, Variable) and isinstance(context.places.get(operand), Inline):
         place = context.places[operand]
@@ -65,7 +69,9 @@ def matrix_view(context: Context, operand: Any, order: tuple[int, ...], lead: in
         return None
     shape = operand.type.shape
     significant = [axis for axis in axes if shape[axis] != 1]
-    if [axis for axis in axes[:lead] if shape[axis] != 1] != significant[: _count(shape, axes[:lead])]:
+    if [axis for axis in axes[:lead] if shape[axis] != 1] != significant[
+        : _count(shape, axes[:lead])
+    ]:
         return None
     outer = [axis for axis in axes[lead : lead + split] if shape[axis] != 1]
     inner = [axis for axis in axes[lead + split :] if shape[axis] != 1]
@@ -116,7 +122,12 @@ def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -
     sides = Sides(node)
     left, left_prefix, left_flipped = _stored_matrix(context, sides.x, sides, True)
     right, right_prefix, right_flipped = _stored_matrix(context, sides.y, sides, False)
-    shape = (*target.shape[: len(place)], *sides.batch, math.prod(sides.rows), math.prod(sides.columns))
+    shape = (
+        *target.shape[: len(place)],
+        *sides.batch,
+        math.prod(sides.rows),
+        math.prod(sides.columns),
+    )
     result = context.alias(target, shape)
     with context.loops(sides.batch, "serial") as batch:
         context.add(

@@ -142,7 +142,9 @@ def _chain(context: Context, index: Expression, blocks: Sequence[Block]) -> Stat
 class _Carry:
     """One carried value: a mutable scalar, or a buffer that is overwritten."""
 
-    def __init__(self, context: Context, variable: GraphVariable, start: Place, buffer: Stored | None):
+    def __init__(
+        self, context: Context, variable: GraphVariable, start: Place, buffer: Stored | None
+    ):
         self.variable = variable
         self.buffer = buffer
         self.name: Variable | None = None
@@ -287,7 +289,10 @@ def _write_body(
 
 
 def _counted(
-    context: Context, stop: Expression, reverse: bool, iteration: Callable[[Expression, Block], None]
+    context: Context,
+    stop: Expression,
+    reverse: bool,
+    iteration: Callable[[Expression, Block], None],
 ) -> None:
     from codegen.loops.nodes import Loop
 
@@ -356,7 +361,9 @@ def new_tape(context: Context, element: ArrayType) -> tuple[Buffer, Variable]:
 
 
 def open_tape(context: Context, buffer: Buffer, top: Variable) -> Expression:
-    """Where a new tape begins in its buffer; the space is given back when the enclosing block ends."""
+    """Where a new tape begins in its buffer; the space is given back when the enclosing block
+    ends.
+    """
     start = context.settled(top)
     context.open_tapes.append((buffer, top.name, start, context.block))
     return start
@@ -435,7 +442,8 @@ class _Stacks:
         if static is not None:
             return Stored(static.buffer, (*static.prefix, index))
         tape, start = self.tapes[place], self.starts[place]
-        assert tape is not None and start is not None, "a stack is static or a tape"
+        assert tape is not None, "a stack is static or a tape"
+        assert start is not None, "the tape was opened"
         where = context.operation("add", start, index, dtype=INT64)
         if not self.known_trips:
             end = context.operation("add", where, integer(1), dtype=INT64)
@@ -477,7 +485,8 @@ class _Stacks:
             if static is not None:
                 own = static
             else:
-                assert tape is not None and start is not None, "a stack is static or a tape"
+                assert tape is not None, "a stack is static or a tape"
+                assert start is not None, "the tape was opened"
                 own = Tape(tape[0], start)
             for inner in reversed(self.inner[number]):
                 own = TapeStack(inner, own)

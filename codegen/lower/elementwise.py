@@ -13,8 +13,7 @@ def broadcast_indices(shape: tuple[int, ...], indices: Indices) -> Indices:
     """The indices of an operand of that shape which NumPy's broadcasting pairs with `indices`."""
     lead = len(indices) - len(shape)
     return tuple(
-        ZERO if extent == 1 else index
-        for extent, index in zip(shape, indices[lead:], strict=True)
+        ZERO if extent == 1 else index for extent, index in zip(shape, indices[lead:], strict=True)
     )
 
 
@@ -75,12 +74,16 @@ def _part_dtype(dtype: Any) -> Any:
 
 _SPECIAL: dict[str, Any] = {
     "stop_gradient": lambda context, node, operands: operands[0],
-    "integer_power": _integer_power, "cast": _cast}
+    "integer_power": _integer_power,
+    "cast": _cast,
+}
 
 _EXPENSIVE = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
-    "arcsinh arccosh arctanh power erf erfc erfinv gammaln digamma zeta expit logaddexp logaddexp2 "
-    "hypot cbrt fmod remainder floor_divide".split()
+    """
+    exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh
+    arcsinh arccosh arctanh power erf erfc erfinv gammaln digamma zeta expit logaddexp logaddexp2
+    hypot cbrt fmod remainder floor_divide
+    """.split()  # noqa: SIM905
 )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codegen.loops.nodes import Buffer, Expression, Program
-from codegen.lower.contraction import emit_contraction
 from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Stored
+from codegen.lower.contraction import emit_contraction
 from codegen.lower.elementwise import emit_elementwise
 from codegen.lower.index import emit_gather, emit_scatter
 from codegen.lower.plan import Plan
@@ -67,7 +67,8 @@ def lower_body(
 ) -> list[Place]:
     """Write the statements of a graph, whose inputs have places; where its outputs are.
 
-    An output goes to its target, or where it falls. `carried` inputs may be overwritten after their last use.
+    An output goes to its target, or where it falls. `carried` inputs may be overwritten after
+    their last use.
     """
     for variable, array in graph.constants:
         context.put(variable, Stored(context.constant(array)))
@@ -83,7 +84,11 @@ def lower_body(
             _emit_stored(context, node, position, plan, wanted)
     places: list[Place] = []
     for output, target in zip(graph.outputs, targets, strict=True):
-        place = context.places[output] if type(output) is Variable else Scalar(context.element(output, ()))
+        place = (
+            context.places[output]
+            if type(output) is Variable
+            else Scalar(context.element(output, ()))
+        )
         if target is not None and place != target:
             copy(context, output, target)
             place = target
@@ -158,7 +163,9 @@ def stored(context: Context, operand: Any) -> Stored:
 
 
 def reusable(context: Context, node: Node, position: int, plan: Plan) -> Stored | None:
-    """The memory of the first operand, where the node may overwrite it: it is ours, and dead afterwards."""
+    """The memory of the first operand, where the node may overwrite it: it is ours, and dead
+    afterwards.
+    """
     if node.primitive.name not in ("slice_update", "scatter"):
         return None
     x, part = node.operands[0], node.operands[1]
@@ -168,7 +175,9 @@ def reusable(context: Context, node: Node, position: int, plan: Plan) -> Stored 
 
 
 def dying(context: Context, x: Any, position: int, plan: Plan) -> Stored | None:
-    """The memory of a value that nothing reads after the node at `position`, if it may be overwritten."""
+    """The memory of a value that nothing reads after the node at `position`, if it may be
+    overwritten.
+    """
     place = context.places.get(x) if type(x) is Variable else None
     if not isinstance(place, Stored) or place.prefix or place.buffer.base is not None:
         return None

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from codegen.loops.nodes import Buffer, Expression, Literal, Operation
-from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, Inline, Scalar, Stored, integer
+from codegen.lower.context import (
+    BOOL,
+    INT64,
+    ZERO,
+    Context,
+    Indices,
+    Inline,
+    Scalar,
+    Stored,
+    integer,
+)
 from codegen.lower.elementwise import broadcast_indices
 from tracer.graph.nodes import Node, Source, Variable
 
@@ -33,9 +43,7 @@ def index_range(context: Context, operand: Any) -> tuple[int, int] | None:
     return int(operand.value), int(operand.value)
 
 
-def wrapped_index(
-    context: Context, operand: Any, indices: Indices, extent: int
-) -> Expression:
+def wrapped_index(context: Context, operand: Any, indices: Indices, extent: int) -> Expression:
     """The index at `indices`, negative ones counted from the end, as int64."""
     value = context.element(operand, indices)
     if value.dtype != INT64:
@@ -50,7 +58,9 @@ def wrapped_index(
     return context.let(Operation("select", (negative, shifted, value), INT64))
 
 
-def check_bounds(context: Context, operand: Any, extent: int, axis: int, source: Source | None) -> None:
+def check_bounds(
+    context: Context, operand: Any, extent: int, axis: int, source: Source | None
+) -> None:
     """Fail with NumPy's IndexError unless all indices lie in the axis."""
     known = index_range(context, operand)
     if known is not None and -extent <= known[0] and known[1] < extent:

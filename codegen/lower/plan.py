@@ -14,7 +14,9 @@ EXPANDED_COST = 4
 
 
 class Plan:
-    """For each variable of a graph: whether it is inlined, and the last node that reads its memory."""
+    """For each variable of a graph: whether it is inlined, and the last node that reads its
+    memory.
+    """
 
     def __init__(self, graph: Graph, carried: Sequence[Variable] = ()) -> None:
         self.local = {result for node in graph.nodes for result in node.results} | set(carried)

@@ -52,7 +52,9 @@ def emit_reduction(context: Context, node: Node, target: Buffer, place: Indices)
         context.store(target, (*place, *outer), start)
     with ExitStack() as stack:
         pairs = {
-            axis: stack.enter_context(context.loop(extent, "serial" if axis in axes else "parallel"))
+            axis: stack.enter_context(
+                context.loop(extent, "serial" if axis in axes else "parallel")
+            )
             for axis, extent in enumerate(shape)
         }
         where = tuple(pairs[axis] for axis in kept)

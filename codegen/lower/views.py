@@ -22,7 +22,9 @@ PIECEWISE = frozenset({"pad", "concatenate", "slice_update"})
 
 
 def unit_map(source: tuple[int, ...], target: tuple[int, ...]) -> list[int | None] | None:
-    """For each axis of `source` the axis of `target` it becomes, if the two differ in unit axes only."""
+    """For each axis of `source` the axis of `target` it becomes, if the two differ in unit axes
+    only.
+    """
     if [n for n in source if n != 1] != [n for n in target if n != 1]:
         return None
     places = iter([axis for axis, n in enumerate(target) if n != 1])

@@ -1,4 +1,6 @@
-"""Workspace that is not needed: buffers nobody reads, and dimensions of which one index lives at a time."""
+"""Workspace that is not needed: buffers nobody reads, and dimensions of which one index lives at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,6 @@ from codegen.loops.nodes import (
     Store,
     Update,
     Variable,
-    While,
 )
 from codegen.loops.walk import blocks as _blocks
 from codegen.loops.walk import own_expressions, subexpressions
@@ -66,8 +67,11 @@ def _uses(body: Body) -> tuple[set[Buffer], set[str]]:
 def _without(body: Body, read: set[Buffer], names: set[str], workspace: set[int]) -> Body:
     result = []
     for statement in body:
-        if isinstance(statement, (Let, Declare)) and statement.name not in names:
-            if isinstance(statement, Let) or not _assigned(statement.name, body):
+        if isinstance(statement, Let) and statement.name not in names:
+            continue
+        if isinstance(statement, Declare) and statement.name not in names:
+            used = _assigned(statement.name, body)
+            if not used:
                 continue
         if isinstance(statement, (Store, Update, Reserve)):
             base = base_of(statement.buffer)
@@ -185,4 +189,3 @@ def _shrunk(body: Body, smaller: Smaller) -> Body:
             changed = replace(changed, buffer=buffer, indices=indices)
         result.append(map_blocks(changed, lambda b: _shrunk(b, smaller)))
     return tuple(result)
-

@@ -1,4 +1,6 @@
-"""Equal scalars computed once, stored values used from their scalars, and what no loop changes moved out of it."""
+"""Equal scalars computed once, stored values used from their scalars, and what no loop changes
+moved out of it.
+"""
 
 from __future__ import annotations
 
@@ -96,10 +98,10 @@ class _State:
         match statement:
             case Let(name, value):
                 known = scope.find(value)
-                if known is not None or isinstance(value, (Literal, Variable)):
-                    if not self._is_mutable(known or value):
-                        self.names[name] = known or value
-                        return []
+                same = known if known is not None else value
+                if isinstance(same, (Literal, Variable)) and not self._is_mutable(same):
+                    self.names[name] = same
+                    return []
                 if not self._reads_mutable(value):
                     scope.known[value] = Variable(name, value.dtype)
                 scope.names.add(name)

@@ -1,7 +1,9 @@
 """Fusion: neighbouring loops of one extent become one loop, from the outermost level inwards.
 
-Two loops may run as one if whatever one writes and the other touches lies, in every access of both, at the place
-of the loop index: iteration k then depends on iteration k only. A loop moves up past statements which it does not
+Two loops may run as one if whatever one writes and the other touches lies, in every access of
+both, at the place
+of the loop index: iteration k then depends on iteration k only. A loop moves up past statements
+which it does not
 depend on, and what it depends on moves up before it where that does not depend on the earlier loop.
 """
 
@@ -69,7 +71,9 @@ def _same_range(first: Loop, second: Loop) -> bool:
 
 
 def _place(accesses: list[tuple[Buffer, Indices]], index: str) -> tuple[Buffer, set[int]] | None:
-    """The one buffer that is accessed, and the dimensions that hold just the loop index each time."""
+    """The one buffer that is accessed, and the dimensions that hold just the loop index each
+    time.
+    """
     buffer = accesses[0][0]
     places: set[int] | None = None
     for other, indices in accesses:
@@ -127,4 +131,3 @@ def _merge(
     for offset, (statement, fact) in enumerate(moved):
         statements.insert(position + offset, statement)
         facts.insert(position + offset, fact)
-

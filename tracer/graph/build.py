@@ -22,7 +22,8 @@ def build(
 ) -> tuple[Graph, list[Tracer]]:
     """The graph of `function` (tracers → sequence of values), and the outer tracers it captured.
 
-    With `enclosing`, what the function computes from outer values alone belongs to the graph too: it may be
+    With `enclosing`, what the function computes from outer values alone belongs to the graph too:
+    it may be
     a branch that does not run.
     """
     trace = GraphTrace(enclosing=enclosing)

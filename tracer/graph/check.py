@@ -10,14 +10,19 @@ from tracer.graph.primitive import REGISTRY
 
 
 def check_graph(graph: Graph) -> None:
-    """Raise `GraphError` unless each variable is defined once and before its uses, each node's types follow
-    from its primitive's type rule, and the bodies in its parameters are graphs that satisfy the same."""
+    """Raise `GraphError` unless each variable is defined once and before its uses, each node's
+    types follow
+    from its primitive's type rule, and the bodies in its parameters are graphs that satisfy the
+    same.
+    """
     defined: set[Variable] = set()
     for variable in (*graph.inputs, *(variable for variable, _ in graph.constants)):
         _define(variable, defined, graph)
     for variable, array in graph.constants:
         if (array.dtype, array.shape) != (variable.type.dtype, variable.type.shape):
-            raise GraphError(f"{graph.name}: a constant of type {variable.type} holds {array.dtype}")
+            raise GraphError(
+                f"{graph.name}: a constant of type {variable.type} holds {array.dtype}"
+            )
     for node in graph.nodes:
         _check_node(node, defined, graph)
     for output in graph.outputs:

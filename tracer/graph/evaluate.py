@@ -1,4 +1,6 @@
-"""Evaluation of a graph: with NumPy on arrays (the reference backend), or written again on tracers."""
+"""Evaluation of a graph: with NumPy on arrays (the reference backend), or written again on
+tracers.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,13 @@ def evaluate(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
     traced = any(is_tracer(value) for value in inputs)
     last_use = {} if traced else _last_uses(graph)
     for position, node in enumerate(graph.nodes):
-        operands = [
-            values[op] if type(op) is Variable else op.value[()] for op in node.operands
-        ]
+        operands = [values[op] if type(op) is Variable else op.value[()] for op in node.operands]
         if traced:
             with at_source(node.source):
                 out = bind(node.primitive, *operands, **node.params)
         else:
             out = node.primitive.evaluate(*operands, **node.params)
-        for result, value in zip(
-            node.results, out if node.primitive.multiple else (out,), strict=True
-        ):
-            values[result] = value
+        values.update(zip(node.results, out if node.primitive.multiple else (out,), strict=True))
         for dead in last_use.get(position, ()):
             del values[dead]
     return [_output(output, values) for output in graph.outputs]

@@ -45,7 +45,9 @@ class Constant:
         self.type = ArrayType(self.value.dtype, self.value.shape)
 
 
-Operand = Any  # Variable | Constant in a Graph; while tracing also arrays and tracers of outer levels
+Operand = (
+    Any  # Variable | Constant in a Graph; while tracing also arrays and tracers of outer levels
+)
 
 
 class Node:
@@ -74,7 +76,8 @@ class Node:
 class Graph:
     """A typed program: `inputs`, then captured `constants`, `nodes` in order, `outputs`.
 
-    Every operand is a Variable defined before, or a Constant. Graphs are immutable; transforms make new ones.
+    Every operand is a Variable defined before, or a Constant. Graphs are immutable; transforms
+    make new ones.
     """
 
     inputs: tuple[Variable, ...]

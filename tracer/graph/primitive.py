@@ -13,7 +13,8 @@ Rule = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Lowering:
-    """What code generation needs to know, as data: the `kind` names the file of `codegen/lower/` that does it,
+    """What code generation needs to know, as data: the `kind` names the file of `codegen/lower/`
+    that does it,
     `operation` the scalar operation, combiner or kernel."""
 
     kind: str
@@ -27,11 +28,14 @@ class Primitive:
     name           how it prints
     type_rule      (*operand types, **params) → ArrayType, or a tuple of them where `multiple`
     evaluate       (*arrays, **params) → array(s): the NumPy reference
-    jvp_rule       (primals, tangents, results, **params) → result tangent(s); a tangent None is zero
-    vjp_rule       (cotangents, primals, results, active, **params) → operand cotangents; None is zero
-    forward_rule   (primals, active, **params) → results, residuals for the vjp_rule, where those are worth storing
+    jvp_rule       (primals, tangents, results, **params) → result tangent(s); a tangent None is
+    zero
+    vjp_rule       (cotangents, primals, results, active, **params) → operand cotangents; None is
+    zero
+    forward_rule   (primals, active, **params) → results, residuals for the vjp_rule, where those
+    are worth storing
     transpose_rule (cotangents, operands, active, **params) → operand cotangents, where it is linear
-    linear         "joint": linear in all operands of `linear_operands` at once; "each": in each alone
+    linear         "joint": linear in all of `linear_operands` at once; "each": in each alone
     batch_rule     (size, operands, batched, **params) → result(s); batch axes are at the front
     lowering       data for code generation
     """

@@ -1,9 +1,9 @@
 """The text of a graph: one line a node, and a parser that reads it back.
 
-    graph f(%0: f64[3], %1: f64[]) {
-      %2: f64[3] = multiply %0 %1   # model.py:12
-      return %2
-    }
+graph f(%0: f64[3], %1: f64[]) {
+  %2: f64[3] = multiply %0 %1   # model.py:12
+  return %2
+}
 """
 
 from __future__ import annotations
@@ -91,8 +91,10 @@ def _param(value: Any) -> str:
     return f"<{getattr(value, '__name__', type(value).__name__)}>"
 
 
-_NODE = re.compile(r"(?P<results>.+?) = (?P<name>\w+)(?P<operands>[^\[#]*?(?:\[[^\]]*\][^\[#]*?)*?)"
-                   r"(?: \[(?P<params>\w+=.*)\])?(?:   # (?P<source>.+))?$")
+_NODE = re.compile(
+    r"(?P<results>.+?) = (?P<name>\w+)(?P<operands>[^\[#]*?(?:\[[^\]]*\][^\[#]*?)*?)"
+    r"(?: \[(?P<params>\w+=.*)\])?(?:   # (?P<source>.+))?$"
+)
 
 
 def parse_graph(text: str) -> Graph:
@@ -236,4 +238,3 @@ def _read_param(text: str) -> Any:
     value = ast.parse(text, mode="eval").body
     reader: Callable[[ast.AST], Any] = _constant
     return reader(value)
-

@@ -23,6 +23,7 @@ from tracer.numpy.common import (
 )
 from tracer.numpy.reductions import all as all_of
 from tracer.numpy.reductions import truth
+from tracer.numpy.views import as_view
 from tracer.primitives import arithmetic, comparison, transcendental
 from tracer.primitives.arithmetic import absolute, maximum, minimum
 from tracer.primitives.broadcast import broadcast_to, zeros_like
@@ -131,15 +132,20 @@ def fix(x: Any, out: Any = None) -> Any:
 
 @array_function(np.real)
 def real(val: Any) -> Any:
-    """The real part."""
-    return real_part(as_array(val))
+    """The real part, as a view."""
+    x = as_array(val)
+    if not is_complex(x.dtype):
+        return x
+    return as_view(x, real_part, lambda base, part: make_complex(part, imag_part(base)))
 
 
 @array_function(np.imag)
 def imag(val: Any) -> Any:
-    """The imaginary part."""
+    """The imaginary part, as a view; zeros for what is real."""
     x = as_array(val)
-    return imag_part(x) if is_complex(x.dtype) else zeros_like(x)
+    if not is_complex(x.dtype):
+        return zeros_like(x)
+    return as_view(x, imag_part, lambda base, part: make_complex(real_part(base), part))
 
 
 METHODS["__real__"] = real

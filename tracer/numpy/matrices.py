@@ -9,6 +9,7 @@ import numpy as np
 from tracer.dispatch import method
 from tracer.numpy.common import array_function, as_array, as_arrays, store
 from tracer.numpy.reductions import sum as sum_of
+from tracer.numpy.views import as_view, read_only
 from tracer.primitives.arithmetic import power
 from tracer.primitives.broadcast import reshape
 from tracer.primitives.comparison import select
@@ -55,7 +56,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     first, second = normalize_axis(axis1, len(x.shape)), normalize_axis(axis2, len(x.shape))
     if first == second:
         raise ValueError("axis1 and axis2 cannot be the same")
-    return diagonal_of(x, offset, first, second)
+    return as_view(x, lambda base: diagonal_of(base, offset, first, second), read_only)
 
 
 @method("trace")

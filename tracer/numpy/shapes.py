@@ -21,7 +21,7 @@ from tracer.numpy.common import (
     renewed,
     where_text,
 )
-from tracer.numpy.views import as_view
+from tracer.numpy.views import as_view, read_only
 from tracer.primitives import broadcast as wide
 from tracer.primitives import shape as primitive
 from tracer.types import Shape, broadcast_shapes, normalize_axis
@@ -206,9 +206,8 @@ def squeeze(a: Any, axis: Axis = None) -> Any:
 @array_function(np.broadcast_to)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """`array` repeated to that shape, by NumPy's rule."""
-    x = as_array(array)
-    result = wide.broadcast_to(x, as_shape(shape))
-    return renewed(result) if result is x else result
+    wanted = as_shape(shape)
+    return as_view(as_array(array), lambda base: wide.broadcast_to(base, wanted), read_only)
 
 
 @array_function(np.broadcast_arrays)

@@ -1,4 +1,6 @@
-"""The primitives: one file a family, one record a primitive. Importing this package registers them all."""
+"""The primitives: one file a family, one record a primitive. Importing this package registers them
+all.
+"""
 
 from tracer.primitives import (
     arithmetic,

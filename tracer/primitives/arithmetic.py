@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from tracer.primitives.pointwise import apply_ufunc, as_operand, pointwise
 from tracer.trace import bind
 from tracer.types import ArrayType, is_complex, is_inexact
 
+Function = Callable[..., Any]
+
 add_p = pointwise("add", np.add, lambda t, out, x, y: t, lambda t, out, x, y: t)
 add = apply_ufunc(add_p, np.add)
 
-subtract_p = pointwise(
-    "subtract", np.subtract, lambda t, out, x, y: t, lambda t, out, x, y: -t
-)
+subtract_p = pointwise("subtract", np.subtract, lambda t, out, x, y: t, lambda t, out, x, y: -t)
 subtract = apply_ufunc(subtract_p, np.subtract)
 
 multiply_p = pointwise(
@@ -40,9 +41,7 @@ remainder_p = pointwise(
 )
 remainder = apply_ufunc(remainder_p, np.remainder)
 
-fmod_p = pointwise(
-    "fmod", np.fmod, lambda t, out, x, y: t, lambda t, out, x, y: -t * trunc(x / y)
-)
+fmod_p = pointwise("fmod", np.fmod, lambda t, out, x, y: t, lambda t, out, x, y: -t * trunc(x / y))
 fmod = apply_ufunc(fmod_p, np.fmod)
 
 negative_p = pointwise("negative", np.negative, lambda t, out, x: -t)
@@ -50,7 +49,7 @@ negative = apply_ufunc(negative_p, np.negative)
 positive_p = pointwise("positive", np.positive, lambda t, out, x: t)
 positive = apply_ufunc(positive_p, np.positive)
 conjugate_p = pointwise("conjugate", np.conjugate, lambda t, out, x: conjugate(t))
-conjugate = apply_ufunc(conjugate_p, np.conjugate)
+conjugate: Function = apply_ufunc(conjugate_p, np.conjugate)
 
 sign = apply_ufunc(pointwise("sign", np.sign), np.sign)
 
@@ -162,7 +161,9 @@ def power(x: Any, y: Any) -> Any:
 
 
 def _larger(t: Any, out: Any, x: Any, y: Any) -> Any:
-    """The share of `t` that x has in max(x, y): all, half of a tie, or nothing; a NaN takes part."""
+    """The share of `t` that x has in max(x, y): all, half of a tie, or nothing; a NaN takes
+    part.
+    """
     zero, half = t.dtype.type(0), t.dtype.type(0.5)
     wins = logical_or(greater(x, y), isnan(x))
     return select(wins, t, select(equal(x, y), t * half, zero))
@@ -196,16 +197,12 @@ def _smaller_number(t: Any, out: Any, x: Any, y: Any) -> Any:
     return select(wins, t, select(equal(x, y), t * half, zero))
 
 
-fmax = apply_ufunc(
-    pointwise("fmax", np.fmax, _larger_number, _swapped(_larger_number)), np.fmax
-)
-fmin = apply_ufunc(
-    pointwise("fmin", np.fmin, _smaller_number, _swapped(_smaller_number)), np.fmin
-)
+fmax = apply_ufunc(pointwise("fmax", np.fmax, _larger_number, _swapped(_larger_number)), np.fmax)
+fmin = apply_ufunc(pointwise("fmin", np.fmin, _smaller_number, _swapped(_smaller_number)), np.fmin)
 
 floor = apply_ufunc(pointwise("floor", np.floor), np.floor)
 ceil = apply_ufunc(pointwise("ceil", np.ceil), np.ceil)
-trunc = apply_ufunc(pointwise("trunc", np.trunc), np.trunc)
+trunc: Function = apply_ufunc(pointwise("trunc", np.trunc), np.trunc)
 rint = apply_ufunc(pointwise("rint", np.rint), np.rint)
 nextafter = apply_ufunc(pointwise("nextafter", np.nextafter), np.nextafter)
 
@@ -215,8 +212,7 @@ copysign_p = pointwise(
     lambda t, out, x, y: t * sign(x) * copysign(x.dtype.type(1), y),
     None,
 )
-copysign = apply_ufunc(copysign_p, np.copysign)
+copysign: Function = apply_ufunc(copysign_p, np.copysign)
 
 log_p = pointwise("log", np.log, lambda t, out, x: t / x)
 log = apply_ufunc(log_p, np.log)
-

@@ -77,4 +77,3 @@ call_p = register(
         multiple=True,
     )
 )
-

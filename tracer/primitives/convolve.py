@@ -33,7 +33,9 @@ def _convolve_transpose(ct: Any, operands: Any, active: Any) -> list[Any]:
 
 
 def _convolve_batch(size: int, operands: Any, batched: Any) -> Any:
-    """Lanes side by side: each element of the result is a product of a row of the shifted operand."""
+    """Lanes side by side: each element of the result is a product of a row of the shifted
+    operand.
+    """
     x, y = operands
     if not batched[0]:
         x, y, batched = y, x, batched[::-1]

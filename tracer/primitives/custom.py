@@ -1,8 +1,10 @@
-"""Calls with rules of the user's own: custom_vjp, custom_jvp, stop_gradient, and black-box functions."""
+"""Calls with rules of the user's own: custom_vjp, custom_jvp, stop_gradient, and black-box
+functions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from tracer.primitives.broadcast import reduce_sum, zeros
 from tracer.trace import bind, type_of
 from tracer.types import ArrayType, is_inexact
 
-stop_gradient_p = register(
+stop_gradient_p: Primitive = register(
     Primitive(
         "stop_gradient",
         lambda x: x,
@@ -35,7 +37,12 @@ class Rules:
     """
 
     def __init__(
-        self, name: str, form: Any, out_form: Any, count: int, functions: Sequence[Callable[..., Any]]
+        self,
+        name: str,
+        form: Any,
+        out_form: Any,
+        count: int,
+        functions: Sequence[Any],
     ) -> None:
         self.name = name
         self.form = form
@@ -128,7 +135,7 @@ def _cotangents(found: Any, rules: Rules, types: Sequence[ArrayType]) -> list[An
         )
     flat: list[Any] = []
     for ct, argument in zip(found, arguments, strict=True):
-        wanted = [leaf for leaf in tree.leaves_of_types(argument)]
+        wanted = tree.leaves_of_types(argument)
         if ct is None:
             flat.extend([None] * len(wanted))
             continue
@@ -142,7 +149,9 @@ def _cotangents(found: Any, rules: Rules, types: Sequence[ArrayType]) -> list[An
     return flat
 
 
-def _vjp_refuses_jvp(primals: Any, tangents: Any, results: Any, *, graph: Graph, rules: Rules) -> Any:
+def _vjp_refuses_jvp(
+    primals: Any, tangents: Any, results: Any, *, graph: Graph, rules: Rules
+) -> Any:
     raise DerivativeError(
         f"{rules.name} has a custom_vjp rule, which says nothing of forward mode; use reverse mode "
         "(grad, vjp, jacrev), or give it a custom_jvp rule, which serves both"
@@ -166,7 +175,7 @@ def _vjp_batch(size: int, operands: Any, batched: Any, *, graph: Graph, rules: R
 
     def bwd(residuals: Any, ct: Any) -> Any:
         found = vmap(rules.functions[1])(residuals, ct)
-        types = [type_ for type_ in graph.input_types[: rules.count]]
+        types = list(graph.input_types[: rules.count])
         flat = _cotangents(found, rules, types)
         summed = [
             ct if has or ct is None else reduce_sum(ct, (0,))
@@ -255,7 +264,9 @@ def run_callback(operands: Sequence[Any], types: Sequence[ArrayType], rules: Rul
     for leaf, type_ in zip(leaves, types, strict=True):
         array = np.asarray(leaf)
         if array.shape != type_.shape:
-            raise ShapeError(f"{rules.name} returned shape {array.shape}, but {type_.shape} was said")
+            raise ShapeError(
+                f"{rules.name} returned shape {array.shape}, but {type_.shape} was said"
+            )
         if not np.can_cast(array.dtype, type_.dtype, "same_kind"):
             raise DTypeError(f"{rules.name} returned {array.dtype}, but {type_.dtype} was said")
         outputs.append(array.astype(type_.dtype, copy=False))
@@ -279,7 +290,9 @@ def _callback_jvp(primals: Any, tangents: Any, results: Any, *, types: Any, rule
     return rules.flat(pushed, rules.out_form, "the jvp rule")
 
 
-def _callback_vjp(cts: Any, primals: Any, results: Any, active: Any, *, types: Any, rules: Rules) -> Any:
+def _callback_vjp(
+    cts: Any, primals: Any, results: Any, active: Any, *, types: Any, rules: Rules
+) -> Any:
     rule = rules.functions[1]
     if rule is None:
         if rules.functions[2] is None:

@@ -48,9 +48,7 @@ def _gather_transpose(ct: Any, operands: Any, active: Any, *, axes: Axes) -> lis
 def _batch_index(size: int, indices: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """The indices aligned, with one more in front that counts the lanes."""
     aligned = align_batched(indices, batched, size)
-    rank = max(
-        [index.ndim - bool(b) for index, b in zip(indices, batched, strict=True)], default=0
-    )
+    rank = max([index.ndim - bool(b) for index, b in zip(indices, batched, strict=True)], default=0)
     lanes = reshape(iota(size, INT64), (size, *(1,) * rank))
     return [lanes, *aligned]
 
@@ -78,7 +76,8 @@ gather_p = linear(
 
 
 def gather(x: Any, indices: Sequence[Any], axes: Axes) -> Any:
-    """`x` indexed by integer arrays along `axes`: their broadcast shape comes first, then the other axes.
+    """`x` indexed by integer arrays along `axes`: their broadcast shape comes first, then the
+    other axes.
 
     Negative indices count from the end; one outside raises IndexError.
     """
@@ -148,7 +147,9 @@ def _scatter_jvp(
     else:
         half = x.dtype.type(0.5)
         wins = updates < old if mode == "minimum" else updates > old
-        changed = select(equal(updates, old), half * (t_old + t_updates), select(wins, t_updates, t_old))
+        changed = select(
+            equal(updates, old), half * (t_old + t_updates), select(wins, t_updates, t_old)
+        )
     return scatter(t_x, changed, indices, axes, "set", unique=True)
 
 
@@ -175,9 +176,7 @@ def _scatter_vjp(
     ct: Any, primals: Any, out: Any, active: Any, *, axes: Axes, mode: str, unique: bool
 ) -> list[Any]:
     if mode in ("add", "set"):
-        return _scatter_transpose(
-            ct, primals, active, axes=axes, mode=mode, unique=unique
-        )
+        return _scatter_transpose(ct, primals, active, axes=axes, mode=mode, unique=unique)
     from tracer.transforms.reverse import vjp_by_transposing
 
     params = {"axes": axes, "mode": mode, "unique": unique}

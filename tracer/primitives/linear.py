@@ -20,7 +20,9 @@ def linear(
     operands: tuple[int, ...] | None = None,
     each: bool = False,
 ) -> Primitive:
-    """Register a primitive that is linear in `operands` (all by default), jointly, or in `each` alone."""
+    """Register a primitive that is linear in `operands` (all by default), jointly, or in `each`
+    alone.
+    """
     return register(
         Primitive(
             name,

@@ -1,12 +1,16 @@
 """The one loop: `scan`, `while_loop` and `fori_loop` are all this primitive.
 
-    operands   test constants, body constants, carry, slices, and the trip count where it is known but not static
-    body       (index, body constants, carry, elements of the slices) → (carry, elements of the stacks)
+    operands   test constants, body constants, carry, slices, and the trip count where it is known
+    but not static
+    body       (index, body constants, carry, elements of the slices) → (carry, elements of the
+    stacks)
     test       (test constants, carry) → bool, of a `while`; None where the trip count is known
     results    carry, stacks, and the trip count of a `while`
 
-Slices and stacks have the iterations as first axis: of static `length`, or RAGGED where the run decides (a tape).
-The adjoint of a loop is a loop backwards over what the forward loop stored: see `tracer.transforms.loop_adjoint`.
+Slices and stacks have the iterations as first axis: of static `length`, or RAGGED where the run
+decides (a tape).
+The adjoint of a loop is a loop backwards over what the forward loop stored: see
+`tracer.transforms.loop_adjoint`.
 """
 
 from __future__ import annotations
@@ -52,7 +56,6 @@ class LoopShape:
     slices: int
     length: int | None
     reverse: bool
-    checkpoint: str = ""
 
     @property
     def counted(self) -> bool:
@@ -72,7 +75,8 @@ class LoopShape:
 
     def __str__(self) -> str:
         return (
-            f"{self.test_constants} test constants, {self.constants} constants, {self.carry} carried, "
+            f"{self.test_constants} test constants, {self.constants} constants, {self.carry} "
+            f"carried, "
             f"{self.slices} slices"
         )
 
@@ -202,17 +206,32 @@ def _loop_jvp(
 def _regrouped(
     inner: Graph, body: Graph, shape: LoopShape, active: Any, wanted: Any
 ) -> tuple[Graph, LoopShape]:
-    """The JVP of a body with each tangent beside its primal: constants, carry, slices; carry, stacks."""
+    """The JVP of a body with each tangent beside its primal: constants, carry, slices; carry,
+    stacks.
+    """
     flags = LoopShape(1, shape.constants, shape.carry, shape.slices, None, False).split(active)
-    sizes = [1, *(n + sum(f) for n, f in (
-        (shape.constants, flags.constants), (shape.carry, flags.carry), (shape.slices, flags.slices)
-    ))]
+    sizes = [
+        1,
+        *(
+            n + sum(f)
+            for n, f in (
+                (shape.constants, flags.constants),
+                (shape.carry, flags.carry),
+                (shape.slices, flags.slices),
+            )
+        ),
+    ]
     grown = LoopShape(
-        shape.test_constants, sizes[1], sizes[2], sizes[3], shape.length, shape.reverse, shape.checkpoint
+        shape.test_constants,
+        sizes[1],
+        sizes[2],
+        sizes[3],
+        shape.length,
+        shape.reverse,
     )
 
     def function(*operands: Any) -> list[Any]:
-        part = LoopShape(1, *sizes[1:], None, False).split(operands)
+        part = LoopShape(1, sizes[1], sizes[2], sizes[3], None, False).split(operands)
         primal = [
             *part.test_constants,
             *part.constants[: shape.constants],

@@ -1,7 +1,10 @@
-"""The builder for elementwise primitives: a name, NumPy's function, and one partial derivative an operand.
+"""The builder for elementwise primitives: a name, NumPy's function, and one partial derivative an
+operand.
 
-A partial is `(t, out, *operands) → t · ∂out/∂operand`. The derivative of an elementwise function is a diagonal
-matrix, which is its own transpose, so the one expression serves both modes. None says that it is zero everywhere.
+A partial is `(t, out, *operands) → t · ∂out/∂operand`. The derivative of an elementwise function
+is a diagonal
+matrix, which is its own transpose, so the one expression serves both modes. None says that it is
+zero everywhere.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ def elementwise_vjp(partials: Sequence[Partial]) -> Rule:
     """The VJP rule made of the same partials."""
 
     def vjp_rule(ct: Any, primals: Any, out: Any, active: Any, **params: Any) -> list[Any]:
-        result = []
+        result: list[Any] = []
         for position, partial in enumerate(partials):
             if not active[position] or partial is None:
                 result.append(None)
@@ -65,7 +68,9 @@ def elementwise_vjp(partials: Sequence[Partial]) -> Rule:
 
 
 def align_batched(operands: Sequence[Any], batched: Sequence[bool], size: int) -> list[Any]:
-    """The operands with batch axes in front such that NumPy's broadcasting pairs the rest as before."""
+    """The operands with batch axes in front such that NumPy's broadcasting pairs the rest as
+    before.
+    """
     ranks = [len(x.shape) - bool(b) for x, b in zip(operands, batched, strict=True)]
     rank = max(ranks)
     return [

@@ -30,9 +30,7 @@ def _reduced(x: ArrayType, *, axes: Axes) -> ArrayType:
 def _nonempty(name: str) -> Rule:
     def type_rule(x: ArrayType, *, axes: Axes) -> ArrayType:
         if any(x.shape[axis] == 0 for axis in axes):
-            raise ValueError(
-                f"zero-size array to reduction operation {name} which has no identity"
-            )
+            raise ValueError(f"zero-size array to reduction operation {name} which has no identity")
         return _reduced(x, axes=axes)
 
     return type_rule
@@ -71,7 +69,9 @@ def _extreme_jvp(primals: Any, tangents: Any, out: Any, *, axes: Axes) -> Any:
 
 
 def _product_jvp(primals: Any, tangents: Any, out: Any, *, axes: Axes) -> Any:
-    """The tangent of a product by a tree of pairs, which is right where factors are 0, at every order."""
+    """The tangent of a product by a tree of pairs, which is right where factors are 0, at every
+    order.
+    """
     value, tangent = _flattened(primals[0], axes), _flattened(tangents[0], axes)
     length = value.shape[0]
     if length == 0:
@@ -168,5 +168,3 @@ def argmax(x: Any, axis: int) -> Any:
 def argmin(x: Any, axis: int) -> Any:
     """Where the minimum is along an axis, the first of several; a NaN counts as smallest."""
     return bind(argmin_p, x, axis=axis)
-
-

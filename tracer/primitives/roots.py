@@ -17,6 +17,4 @@ def _half_inverse(t: Any, out: Any, x: Any) -> Any:
     return t * select(at_zero, zero, divide(half, select(at_zero, one, out)))
 
 
-magnitude = apply_ufunc(
-    pointwise("magnitude", np.sqrt, _half_inverse, operation="sqrt"), np.sqrt
-)
+magnitude = apply_ufunc(pointwise("magnitude", np.sqrt, _half_inverse, operation="sqrt"), np.sqrt)

@@ -76,9 +76,7 @@ def _recurrence_evaluate(a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
     return out
 
 
-def _recurrence_jvp(
-    primals: Any, tangents: Any, out: Any, *, axis: int, reverse: bool
-) -> Any:
+def _recurrence_jvp(primals: Any, tangents: Any, out: Any, *, axis: int, reverse: bool) -> Any:
     a, _ = primals
     t_a, t_b = tangents
     if t_a is not None:

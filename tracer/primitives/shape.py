@@ -1,4 +1,6 @@
-"""Views and their transposes: axes permuted, parts taken, arrays padded, joined and reversed; iota."""
+"""Views and their transposes: axes permuted, parts taken, arrays padded, joined and reversed;
+iota.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ def _padded(extent: int, low: int, high: int, interior: int) -> int:
     return low + extent + max(0, extent - 1) * interior + high
 
 
-def _pad_type(x: ArrayType, value: ArrayType, *, low: Shape, high: Shape, interior: Shape) -> ArrayType:
+def _pad_type(
+    x: ArrayType, value: ArrayType, *, low: Shape, high: Shape, interior: Shape
+) -> ArrayType:
     if value.shape != () or value.dtype != x.dtype:
         raise ShapeError(f"the padding value must be a scalar of dtype {x.dtype}, not {value}")
     rows = zip(x.shape, low, high, interior, strict=True)
@@ -157,9 +161,7 @@ def _pad_batch(
     return select(mask, inside, column)
 
 
-pad_p = linear(
-    "pad", _pad_type, _pad_evaluate, _pad_transpose, _pad_batch, Lowering("view", "pad")
-)
+pad_p = linear("pad", _pad_type, _pad_evaluate, _pad_transpose, _pad_batch, Lowering("view", "pad"))
 
 
 def pad(x: Any, value: Any, low: Shape, high: Shape, interior: Shape) -> Any:
@@ -254,7 +256,7 @@ def _update_evaluate(x: Any, part: Any, *, start: Shape, step: Shape) -> Any:
 def _update_transpose(
     ct: Any, operands: Any, active: Any, *, start: Shape, step: Shape
 ) -> list[Any]:
-    x, part = operands
+    part = operands[1]
     kept = written = None
     if active[0]:
         kept = slice_update(ct, zeros(ArrayType(ct.dtype, part.shape)), start, step)
@@ -264,9 +266,7 @@ def _update_transpose(
     return [kept, written]
 
 
-def _update_batch(
-    size: int, operands: Any, batched: Any, *, start: Shape, step: Shape
-) -> Any:
+def _update_batch(size: int, operands: Any, batched: Any, *, start: Shape, step: Shape) -> Any:
     x, part = (
         operand if has else broadcast_to(operand, (size, *operand.shape))
         for operand, has in zip(operands, batched, strict=True)
@@ -304,4 +304,3 @@ iota_p = register(
 def iota(length: int, dtype: DType) -> Any:
     """0, 1, … length − 1: traced inside a trace, else an ndarray."""
     return create(iota_p, length=length, dtype=dtype)
-

@@ -44,7 +44,9 @@ def _switch_jvp(primals: Any, tangents: Any, results: Any, *, branches: Branches
     from tracer.transforms.graphs import depends, jvp_graph
 
     active = tuple(tangent is not None for tangent in tangents[1:])
-    wanted = tuple(any(flags) for flags in zip(*[depends(b, active) for b in branches], strict=True))
+    wanted = tuple(
+        any(flags) for flags in zip(*[depends(b, active) for b in branches], strict=True)
+    )
     pushed = tuple(jvp_graph(branch, active, wanted) for branch in branches)
     given = [tangent for tangent in tangents[1:] if tangent is not None]
     outputs = switch(primals[0], [*primals[1:], *given], pushed)

@@ -22,38 +22,36 @@ def _constant(x: Any, value: float) -> Any:
     return x.dtype.type(value)
 
 
-exp = _function("exp", np.exp, lambda t, out, x: t * out)
-exp2 = _function("exp2", np.exp2, lambda t, out, x: t * (out * _constant(x, math.log(2))))
-expm1 = _function("expm1", np.expm1, lambda t, out, x: t * (out + _constant(x, 1)))
-log2 = _function("log2", np.log2, lambda t, out, x: t / (x * _constant(x, math.log(2))))
-log10 = _function("log10", np.log10, lambda t, out, x: t / (x * _constant(x, math.log(10))))
-log1p = _function("log1p", np.log1p, lambda t, out, x: t / (x + _constant(x, 1)))
+exp: Any = _function("exp", np.exp, lambda t, out, x: t * out)
+exp2: Any = _function("exp2", np.exp2, lambda t, out, x: t * (out * _constant(x, math.log(2))))
+expm1: Any = _function("expm1", np.expm1, lambda t, out, x: t * (out + _constant(x, 1)))
+log2: Any = _function("log2", np.log2, lambda t, out, x: t / (x * _constant(x, math.log(2))))
+log10: Any = _function("log10", np.log10, lambda t, out, x: t / (x * _constant(x, math.log(10))))
+log1p: Any = _function("log1p", np.log1p, lambda t, out, x: t / (x + _constant(x, 1)))
 
-sin = _function("sin", np.sin, lambda t, out, x: t * cos(x))
-cos = _function("cos", np.cos, lambda t, out, x: -t * sin(x))
-tan = _function("tan", np.tan, lambda t, out, x: t * (square(out) + _constant(x, 1)))
-arcsin = _function(
+sin: Any = _function("sin", np.sin, lambda t, out, x: t * cos(x))
+cos: Any = _function("cos", np.cos, lambda t, out, x: -t * sin(x))
+tan: Any = _function("tan", np.tan, lambda t, out, x: t * (square(out) + _constant(x, 1)))
+arcsin: Any = _function(
     "arcsin", np.arcsin, lambda t, out, x: t / sqrt(_constant(x, 1) - square(x))
 )
-arccos = _function(
+arccos: Any = _function(
     "arccos", np.arccos, lambda t, out, x: -t / sqrt(_constant(x, 1) - square(x))
 )
-arctan = _function("arctan", np.arctan, lambda t, out, x: t / (square(x) + _constant(x, 1)))
+arctan: Any = _function("arctan", np.arctan, lambda t, out, x: t / (square(x) + _constant(x, 1)))
 
-sinh = _function("sinh", np.sinh, lambda t, out, x: t * cosh(x))
-cosh = _function("cosh", np.cosh, lambda t, out, x: t * sinh(x))
-tanh = _function("tanh", np.tanh, lambda t, out, x: t * (_constant(x, 1) - square(out)))
-arcsinh = _function(
+sinh: Any = _function("sinh", np.sinh, lambda t, out, x: t * cosh(x))
+cosh: Any = _function("cosh", np.cosh, lambda t, out, x: t * sinh(x))
+tanh: Any = _function("tanh", np.tanh, lambda t, out, x: t * (_constant(x, 1) - square(out)))
+arcsinh: Any = _function(
     "arcsinh", np.arcsinh, lambda t, out, x: t / sqrt(square(x) + _constant(x, 1))
 )
-arccosh = _function(
+arccosh: Any = _function(
     "arccosh",
     np.arccosh,
     lambda t, out, x: t / (sqrt(x - _constant(x, 1)) * sqrt(x + _constant(x, 1))),
 )
-arctanh = _function(
-    "arctanh", np.arctanh, lambda t, out, x: t / (_constant(x, 1) - square(x))
-)
+arctanh: Any = _function("arctanh", np.arctanh, lambda t, out, x: t / (_constant(x, 1) - square(x)))
 
 
 def _arctan2_part(t: Any, numerator: Any, x: Any, y: Any) -> Any:
@@ -62,7 +60,7 @@ def _arctan2_part(t: Any, numerator: Any, x: Any, y: Any) -> Any:
     return select(origin, _constant(x, 0), t * numerator / select(origin, _constant(x, 1), squares))
 
 
-arctan2 = _function(
+arctan2: Any = _function(
     "arctan2",
     np.arctan2,
     lambda t, out, y, x: _arctan2_part(t, x, x, y),
@@ -82,7 +80,7 @@ def _logaddexp_first(t: Any, out: Any, x: Any, y: Any) -> Any:
     return select(tie, t * _constant(x, 0.5), _share(t, out, x))
 
 
-logaddexp = _function(
+logaddexp: Any = _function(
     "logaddexp",
     np.logaddexp,
     _logaddexp_first,
@@ -97,7 +95,7 @@ def _logaddexp2_first(t: Any, out: Any, x: Any, y: Any) -> Any:
     return select(tie, t * _constant(x, 0.5), t * weight)
 
 
-logaddexp2 = _function(
+logaddexp2: Any = _function(
     "logaddexp2",
     np.logaddexp2,
     _logaddexp2_first,
@@ -105,28 +103,29 @@ logaddexp2 = _function(
 )
 
 _ERF = 2 / math.sqrt(math.pi)
-erf = _function(
+erf: Any = _function(
     "erf", scipy.special.erf, lambda t, out, x: t * (_constant(x, _ERF) * exp(-square(x)))
 )
-erfc = _function(
+erfc: Any = _function(
     "erfc", scipy.special.erfc, lambda t, out, x: -t * (_constant(x, _ERF) * exp(-square(x)))
 )
-erfinv = _function(
+erfinv: Any = _function(
     "erfinv",
     scipy.special.erfinv,
     lambda t, out, x: t * (_constant(x, 1 / _ERF) * exp(square(out))),
 )
-expit = _function(
+expit: Any = _function(
     "expit", scipy.special.expit, lambda t, out, x: t * (out * (_constant(x, 1) - out))
 )
-gammaln = _function("gammaln", scipy.special.gammaln, lambda t, out, x: t * digamma(x))
+gammaln: Any = _function("gammaln", scipy.special.gammaln, lambda t, out, x: t * digamma(x))
+
 
 def _in_exponent(t: Any, out: Any, s: Any, q: Any) -> Any:
     raise DerivativeError("zeta has no derivative in its first argument; stop_gradient it")
 
 
 _TWO_REALS = scipy.special.beta  # takes the dtypes that `zeta`, which is no ufunc, takes
-zeta = apply_ufunc(
+zeta: Any = apply_ufunc(
     pointwise(
         "zeta",
         _TWO_REALS,
@@ -148,4 +147,4 @@ def _trigamma(x: Any) -> Any:
     return select(below, square(pi / sine) - folded, folded)
 
 
-digamma = _function("digamma", scipy.special.psi, lambda t, out, x: t * _trigamma(x))
+digamma: Any = _function("digamma", scipy.special.psi, lambda t, out, x: t * _trigamma(x))

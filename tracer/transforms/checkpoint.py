@@ -10,6 +10,7 @@ from typing import Any
 from tracer import config, tree
 from tracer.graph.build import build
 from tracer.primitives.call import call
+from tracer.primitives.shape import concatenate
 from tracer.trace import is_tracer, snapshot, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS
@@ -56,7 +57,8 @@ def checkpointed_scan(
     from tracer.control import scan
 
     if mode == "full" or length < 4:
-        return scan(checkpoint(f), init, xs, length, reverse)
+        recomputed: tuple[Any, Any] = scan(checkpoint(f), init, xs, length, reverse)
+        return recomputed
     segment = math.isqrt(length)
     count = length // segment
     body = tree.map(lambda x: x[: count * segment], xs)
@@ -71,17 +73,16 @@ def checkpointed_scan(
         joined = tree.map(lambda y: y.reshape(count * segment, *y.shape[2:]), ys)
         return carry, joined
 
-    def tail(carry: Any) -> tuple[Any, Any]:
-        return checkpoint(lambda c, x: scan(f, c, x, length - count * segment, reverse))(carry, rest)
+    tail: Callable[..., tuple[Any, Any]] = checkpoint(
+        lambda carry, part: scan(f, carry, part, length - count * segment, reverse)
+    )
 
     if count * segment == length:
         return whole(init)
     if reverse:
-        carry, last = tail(init)
+        carry, last = tail(init, rest)
         carry, first = whole(carry)
     else:
         carry, first = whole(init)
-        carry, last = tail(carry)
-    import tracer.numpy as tnp
-
-    return carry, tree.map(lambda a, b: tnp.concatenate([a, b]), first, last)
+        carry, last = tail(carry, rest)
+    return carry, tree.map(lambda a, b: concatenate([a, b], 0), first, last)

@@ -71,7 +71,8 @@ class custom_vjp(_Custom):
     """A function with a reverse-mode rule of its own.
 
     f = custom_vjp(f); f.defvjp(fwd, bwd), where fwd(*args) returns (f(*args), residuals) and
-    bwd(residuals, cotangent) returns a tuple, one cotangent (or None) an argument. Arguments are pytrees of
+    bwd(residuals, cotangent) returns a tuple, one cotangent (or None) an argument. Arguments are
+    pytrees of
     arrays. In forward mode it raises DerivativeError.
     """
 
@@ -86,7 +87,8 @@ class custom_vjp(_Custom):
 class custom_jvp(_Custom):
     """A function with a derivative rule of its own, which serves both modes.
 
-    f = custom_jvp(f); f.defjvp(rule), where rule(primals, tangents) returns (f(*primals), tangent), linear in the
+    f = custom_jvp(f); f.defjvp(rule), where rule(primals, tangents) returns (f(*primals), tangent),
+    linear in the
     tangents: reverse mode transposes it.
     """
 
@@ -110,13 +112,17 @@ def primitive(
     jvp: Callable[..., Any] | None = None,
     out: Any = None,
 ) -> Any:
-    """Any function of NumPy arrays as one node of the graph: it is called back, from compiled code too.
+    """Any function of NumPy arrays as one node of the graph: it is called back, from compiled code
+    too.
 
     f     takes and returns pytrees of arrays, and must not keep or change its arguments
-    vjp   (args, out, cotangent) → a tuple, one cotangent (or None) an argument; written with traced functions
+    vjp   (args, out, cotangent) → a tuple, one cotangent (or None) an argument; written with
+    traced functions
     jvp   (args, out, tangents) → tangent of the result; without vjp, reverse mode transposes it
-    out   the type of the result, which jit must know before it runs: a pytree of `tracer.array_type(shape, dtype)`,
-          or of arrays; or a function of the arguments that returns one. Without it f works outside of jit only.
+    out   the type of the result, which jit must know before it runs: a pytree of
+    `tracer.array_type(shape, dtype)`,
+          or of arrays; or a function of the arguments that returns one. Without it f works outside
+          of jit only.
     """
     if f is None:
         return functools.partial(primitive, vjp=vjp, jvp=jvp, out=out)
@@ -130,7 +136,7 @@ def primitive(
         operands = [snapshot(leaf) for leaf in leaves]
         said = _out_types(f, name, out, args, operands, form)
         types, out_form = said
-        rules = Rules(name, form, out_form, len(operands), (f, vjp, jvp))  # type: ignore[arg-type]
+        rules = Rules(name, form, out_form, len(operands), (f, vjp, jvp))
         return tree.unflatten(out_form, bind(callback_p, *operands, types=types, rules=rules))
 
     return called
@@ -150,5 +156,6 @@ def _out_types(
         return tuple(type_of(np.asarray(leaf)) for leaf in leaves), out_form
     result = out(*args) if callable(out) else out
     leaves, out_form = tree.flatten_types(result)
-    return tuple(leaf if isinstance(leaf, ArrayType) else type_of(leaf) for leaf in leaves), out_form
-
+    return tuple(
+        leaf if isinstance(leaf, ArrayType) else type_of(leaf) for leaf in leaves
+    ), out_form

@@ -33,7 +33,9 @@ def jvp_of(
 
 
 def push_forward(nodes: Sequence[Node], tangents: dict[Variable, Any]) -> None:
-    """Add to `tangents`, which holds those of the inputs, the tangent of every variable that has one."""
+    """Add to `tangents`, which holds those of the inputs, the tangent of every variable that has
+    one.
+    """
     for node in nodes:
         if not node.primitive.differentiable:
             continue
@@ -50,8 +52,9 @@ def push_forward(nodes: Sequence[Node], tangents: dict[Variable, Any]) -> None:
             outgoing = jvp_of(
                 node.primitive, primals, incoming, values if multiple else values[0], node.params
             )
-        for result, tangent in zip(
-            node.results, outgoing if multiple else (outgoing,), strict=True
-        ):
-            if tangent is not None and result.type.dtype.kind in "fc":
-                tangents[result] = tangent
+        rows = zip(node.results, outgoing if multiple else (outgoing,), strict=True)
+        tangents.update(
+            (result, tangent)
+            for result, tangent in rows
+            if tangent is not None and result.type.dtype.kind in "fc"
+        )

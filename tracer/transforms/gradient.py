@@ -44,7 +44,9 @@ def check_differentiable(value: Any, what: str) -> Any:
 def trace_inputs(trace: ValueTrace, values: Sequence[Any], what: str) -> list[Tracer]:
     """The inputs of a trace of which a derivative is taken."""
     return [
-        trace.input(check_differentiable(value, what), weak=type(value) is float or type(value) is complex)
+        trace.input(
+            check_differentiable(value, what), weak=type(value) is float or type(value) is complex
+        )
         for value in values
     ]
 
@@ -67,7 +69,9 @@ def positions(argnums: ArgNums, count: int) -> tuple[int, ...]:
     result = []
     for number in wanted:
         if not -count <= number < count:
-            raise ValueError(f"argnums names argument {number}, but there are {count} positional ones")
+            raise ValueError(
+                f"argnums names argument {number}, but there are {count} positional ones"
+            )
         result.append(int(number) % count)
     return tuple(result)
 
@@ -86,7 +90,8 @@ def _scalar_output(leaf: Any, form: Any, name: str, holomorphic: bool) -> None:
         )
     if is_complex(type_.dtype) and not holomorphic:
         raise NonScalarOutputError(
-            f"grad needs a real result, but {name} returns {type_.dtype}; take its real part, or say "
+            f"grad needs a real result, but {name} returns {type_.dtype}; take its real part, or "
+            f"say "
             "holomorphic=True if the function is holomorphic"
         )
     if not is_inexact(type_.dtype):
@@ -109,8 +114,10 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """A function that returns `(f(*args), gradient)`.
 
-    f returns one scalar (with `has_aux`: a pair of one scalar and anything). The gradient has the structure,
-    shapes and dtypes of the arguments that `argnums` names: a tuple of them if `argnums` is a tuple.
+    f returns one scalar (with `has_aux`: a pair of one scalar and anything). The gradient has the
+    structure,
+    shapes and dtypes of the arguments that `argnums` names: a tuple of them if `argnums` is a
+    tuple.
     Raises NonScalarOutputError, NonDifferentiableInputError.
     """
     name = function_name(f)
@@ -219,7 +226,8 @@ def frozen(value: Any) -> Any:
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """`(out, pullback)`: the value, and the adjoint of the derivative at `primals`.
 
-    `pullback(cotangent)` takes a pytree shaped as `out` and returns a tuple, one cotangent a primal.
+    `pullback(cotangent)` takes a pytree shaped as `out` and returns a tuple, one cotangent a
+    primal.
     With `has_aux`, `(out, pullback, aux)`.
     """
     leaves, form = tree.flatten(primals)
@@ -263,7 +271,9 @@ def _traced_primals(f: Callable[..., Any], primals: Any, what: str) -> Any:
     return trace, variables, form, [snapshot(leaf) for leaf in out_leaves], out_form
 
 
-def _tangents_of(trace: ValueTrace, leaves: Sequence[Any], tangents: dict[Variable, Any]) -> list[Any]:
+def _tangents_of(
+    trace: ValueTrace, leaves: Sequence[Any], tangents: dict[Variable, Any]
+) -> list[Any]:
     result = []
     for leaf in leaves:
         inside = type(leaf) is Tracer and leaf.variable.trace is trace
@@ -273,7 +283,9 @@ def _tangents_of(trace: ValueTrace, leaves: Sequence[Any], tangents: dict[Variab
 
 
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """`(f(*primals), Df(primals)·tangents)`, by forward mode; tangents are shaped as the primals."""
+    """`(f(*primals), Df(primals)·tangents)`, by forward mode; tangents are shaped as the
+    primals.
+    """
     name = function_name(f)
     trace, variables, form, leaves, out_form = _traced_primals(
         f, tuple(primals), f"a primal of jvp({name})"
@@ -292,14 +304,12 @@ def replay(nodes: Sequence[Node], values: dict[Variable, Any]) -> None:
     for node in nodes:
         operands = [values.get(op, op) if type(op) is Variable else op for op in node.operands]
         out = bind(node.primitive, *operands, **node.params)
-        for result, value in zip(
-            node.results, out if node.primitive.multiple else (out,), strict=True
-        ):
-            values[result] = value
+        values.update(zip(node.results, out if node.primitive.multiple else (out,), strict=True))
 
 
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """`(out, pushforward)`: the value, and the derivative at `primals` as a linear function of tangents.
+    """`(out, pushforward)`: the value, and the derivative at `primals` as a linear function of
+    tangents.
 
     f is evaluated once; each `pushforward(*tangents)` runs the linear part only.
     """
@@ -323,7 +333,9 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
         with np.errstate(all="ignore"):
             replay(linear.nodes, values)
         out = [
-            values[item.variable] if type(item) is Tracer and item.variable.trace is linear else item
+            values[item.variable]
+            if type(item) is Tracer and item.variable.trace is linear
+            else item
             for item in results
         ]
         return tree.unflatten(out_form, out)

@@ -1,4 +1,6 @@
-"""The derivative transforms as maps from graphs to graphs: what bodies of control flow and `jit` go through."""
+"""The derivative transforms as maps from graphs to graphs: what bodies of control flow and `jit`
+go through.
+"""
 
 from __future__ import annotations
 

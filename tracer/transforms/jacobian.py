@@ -17,7 +17,9 @@ from tracer.transforms.vmap import vmap
 
 
 def _basis(leaves: Any) -> list[Any]:
-    """For each leaf the part of the identity matrix that belongs to it: (total, *shape of the leaf)."""
+    """For each leaf the part of the identity matrix that belongs to it: (total, *shape of the
+    leaf).
+    """
     types = [type_of(leaf) for leaf in leaves]
     total = sum(type_.size for type_ in types)
     parts = []
@@ -49,16 +51,18 @@ def _unpack(argnums: ArgNums, per_argument: Any) -> Any:
 
 
 def jacfwd(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
-    """The Jacobian by forward mode: for each result of shape r and argument of shape a, an array r + a.
+    """The Jacobian by forward mode: for each result of shape r and argument of shape a, an array r
+    + a.
 
-    Cheapest where the results are more than the arguments. All columns are pushed forward in one batch.
+    Cheapest where the results are more than the arguments. All columns are pushed forward in one
+    batch.
     """
 
     @functools.wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         partial, parts = _chosen(f, argnums, args, kwargs)
         leaves, form = tree.flatten(parts)
-        out, pushforward = linearize(partial, *parts)
+        pushforward = linearize(partial, *parts)[1]
         columns = vmap(lambda *t: pushforward(*tree.unflatten(form, t)), out_axes=-1)(
             *_basis(leaves)
         )
@@ -79,7 +83,8 @@ def jacfwd(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
 
 def jacrev(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
-    """The Jacobian by reverse mode: for each result of shape r and argument of shape a, an array r + a.
+    """The Jacobian by reverse mode: for each result of shape r and argument of shape a, an array r
+    + a.
 
     Cheapest where the arguments are more than the results. All rows are pulled back in one batch.
     """
@@ -124,7 +129,9 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
 
 def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
-    """The second derivatives: forward over reverse. For a scalar f of shape-a arguments, arrays a + a."""
+    """The second derivatives: forward over reverse. For a scalar f of shape-a arguments, arrays a
+    + a.
+    """
     return jacfwd(jacrev(f, argnums), argnums)
 
 
@@ -140,7 +147,8 @@ def hvp(f: Callable[..., Any], primals: Any, vectors: Any) -> Any:
 def elementwise_grad(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """The derivative of each result element with respect to its own argument element.
 
-    Right for functions that act element by element (also after broadcasting): it is the sum of each column.
+    Right for functions that act element by element (also after broadcasting): it is the sum of
+    each column.
     """
 
     @functools.wraps(f)

@@ -1,8 +1,11 @@
 """The adjoint of a loop: what the forward loop stores, and the loop that runs backwards over it.
 
-One iteration's forward and adjoint are written down as one graph. What depends on cotangents is the pull-back;
-what the pull-back reads of the rest is either stored by the forward loop, one element an iteration, or computed
-again from the carry, whichever moves fewer bytes. Loop-invariant operands are neither: they are read again.
+One iteration's forward and adjoint are written down as one graph. What depends on cotangents is
+the pull-back;
+what the pull-back reads of the rest is either stored by the forward loop, one element an
+iteration, or computed
+again from the carry, whichever moves fewer bytes. Loop-invariant operands are neither: they are
+read again.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ class AdjointLoop:
     """What the adjoint of a loop consists of.
 
     forward    the body, which also returns what is stored
-    pull_back  (index, constants, slices, stored, carry cotangents, stack cotangents) → cotangents of the carry,
+    pull_back  (index, constants, slices, stored, carry cotangents, stack cotangents) → cotangents
+    of the carry,
                contributions to those of the constants, cotangents of the slices
     """
 
@@ -104,7 +108,9 @@ def adjoint_loop(body: Graph, shape: LoopShape, active: Flags) -> AdjointLoop:
 
 
 def _combined(body: Graph, moving: Flags, wanted: Flags) -> Graph:
-    """(inputs, cotangents of the wanted outputs) → (outputs, cotangents of carry, constants, slices)."""
+    """(inputs, cotangents of the wanted outputs) → (outputs, cotangents of carry, constants,
+    slices).
+    """
     count = len(body.inputs)
 
     def function(*operands: Any) -> list[Any]:
@@ -130,7 +136,9 @@ def _combined(body: Graph, moving: Flags, wanted: Flags) -> Graph:
     return simplify(build_closed(function, [*body.input_types, *ct_types], body.name))
 
 
-def _needed(nodes: Sequence[Node], outputs: Sequence[Any], unknown: set[Variable]) -> list[Variable]:
+def _needed(
+    nodes: Sequence[Node], outputs: Sequence[Any], unknown: set[Variable]
+) -> list[Variable]:
     found: dict[Variable, None] = {}
     for operand in (*(op for node in nodes for op in node.operands), *outputs):
         if type(operand) is Variable and operand not in unknown:
@@ -170,9 +178,7 @@ def _computable(nodes: Sequence[Node], free: set[Variable]) -> set[Variable]:
     """What follows cheaply from loop-invariant operands, the slices and the index."""
     known = set(free)
     for node in nodes:
-        if _is_cheap(node) and all(
-            type(op) is not Variable or op in known for op in node.operands
-        ):
+        if _is_cheap(node) and all(type(op) is not Variable or op in known for op in node.operands):
             known.update(node.results)
     return known
 
@@ -188,7 +194,11 @@ def _bytes(variables: Any) -> float:
 
 
 def run_forward_loop(
-    primals: Sequence[Any], active: Sequence[bool], body: Graph, test: Graph | None, shape: LoopShape
+    primals: Sequence[Any],
+    active: Sequence[bool],
+    body: Graph,
+    test: Graph | None,
+    shape: LoopShape,
 ) -> tuple[Any, Any]:
     """The results of the loop, and what its adjoint reads: the stored stacks and the trip count."""
     plan = adjoint_loop(body, shape, tuple(active))
@@ -221,7 +231,9 @@ def pull_back_loop(
 def _stored_again(
     plan: AdjointLoop, primals: Sequence[Any], body: Graph, test: Graph | None, shape: LoopShape
 ) -> Sequence[Any]:
-    """Run the forward loop for what it stores only; operands that this does not need may be unknown."""
+    """Run the forward loop for what it stores only; operands that this does not need may be
+    unknown.
+    """
     if not plan.stored:
         return ()
     from tracer.transforms.prune import pruned_loop
@@ -247,10 +259,10 @@ def _run_backwards(
         if flag
     ]
     stack_cts = cts[shape.carry : len(types)]
-    present = tuple(
-        ct is not None for ct, flag in zip(stack_cts, plan.stacks, strict=True) if flag
-    )
-    ct_stacks = [ct for ct, flag in zip(stack_cts, plan.stacks, strict=True) if flag and ct is not None]
+    present = tuple(ct is not None for ct, flag in zip(stack_cts, plan.stacks, strict=True) if flag)
+    ct_stacks = [
+        ct for ct, flag in zip(stack_cts, plan.stacks, strict=True) if flag and ct is not None
+    ]
     reads = _reads(plan, shape)
     sums = [
         zeros(type_)
@@ -281,7 +293,13 @@ def _run_backwards(
     carried = [next(outputs) if flag else None for flag in plan.carry]
     summed = [next(outputs) if flag else None for flag in plan.constants]
     sliced = [next(outputs) if flag else None for flag in plan.slices]
-    return [*(None,) * shape.test_constants, *summed, *carried, *sliced, *(None for _ in parts.trips)]
+    return [
+        *(None,) * shape.test_constants,
+        *summed,
+        *carried,
+        *sliced,
+        *(None for _ in parts.trips),
+    ]
 
 
 def _reads(plan: AdjointLoop, shape: LoopShape) -> LoopParts:
@@ -298,7 +316,9 @@ def _reads(plan: AdjointLoop, shape: LoopShape) -> LoopParts:
 def _backward_body(
     pulled: Graph, plan: AdjointLoop, shape: LoopShape, present: Flags, body: Graph
 ) -> Graph:
-    """(index, constants, (ct carry, sums), (slices, stored, ct stacks)) → ((ct carry, sums), ct slices)."""
+    """(index, constants, (ct carry, sums), (slices, stored, ct stacks)) → ((ct carry, sums), ct
+    slices).
+    """
     reads = _reads(plan, shape)
     types = pulled.input_types
     lead = 1 + shape.constants + shape.slices
@@ -345,5 +365,3 @@ def _backward_body(
         return [*carried, *added, *sliced]
 
     return simplify(build_closed(function, inputs, pulled.name))
-
-

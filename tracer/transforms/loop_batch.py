@@ -1,4 +1,6 @@
-"""Batched loops. Lanes run together; a lane that has finished keeps its carry while others go on."""
+"""Batched loops. Lanes run together; a lane that has finished keeps its carry while others go
+on.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def batch_loop(
     lanes_differ = bool(flags.trips and flags.trips[0])
     carry = flags.carry
     if test is not None:
-        lanes_differ = _test_batched(test, size, flags, _carry_flags(body, size, shape, flags, carry))
+        lanes_differ = _test_batched(
+            test, size, flags, _carry_flags(body, size, shape, flags, carry)
+        )
     if lanes_differ:
         carry = (True,) * shape.carry
     carry = _carry_flags(body, size, shape, flags, carry)
@@ -100,7 +104,7 @@ def _carry_flags(body: Graph, size: int, shape: LoopShape, flags: LoopParts, car
 
 
 def _test_batched(test: Graph, size: int, flags: LoopParts, carry: Flags) -> bool:
-    return batch_graph(test, size, (*flags.test_constants, *carry))[1][0]
+    return bool(batch_graph(test, size, (*flags.test_constants, *carry))[1][0])
 
 
 def _run_together(
@@ -126,9 +130,7 @@ def _masked(mask: Any, new: Any, old: Any) -> Any:
     return select(_column(mask, new), new, old)
 
 
-def _run_counted(
-    size: int, start: LoopParts, inner: Graph, shape: LoopShape, found: Flags
-) -> Any:
+def _run_counted(size: int, start: LoopParts, inner: Graph, shape: LoopShape, found: Flags) -> Any:
     """A loop whose lanes have trip counts of their own: it runs for the longest."""
     longest = reduce_max(start.trips[0], (0,))
     longer = replace(shape, constants=shape.constants + 1)

@@ -95,9 +95,7 @@ def pruned_loop(
     small_body, small_test, small_shape = pruned.graphs()
     outputs = loop(pruned.operands(operands), small_body, small_test, small_shape)
     kept = [
-        want
-        for want, here in zip(wanted, (*pruned.carry, *pruned.stacks), strict=True)
-        if here
+        want for want, here in zip(wanted, (*pruned.carry, *pruned.stacks), strict=True) if here
     ]
     return [output for output, want in zip(outputs, kept, strict=False) if want]
 

@@ -1,7 +1,9 @@
 """Reverse mode: cotangents pulled back through recorded nodes.
 
-An operation gives the cotangents of its operands in one of three ways, all from the same rules: elementwise
-families apply their partials, linear operations their transpose, and all others have their JVP rule written down
+An operation gives the cotangents of its operands in one of three ways, all from the same rules:
+elementwise
+families apply their partials, linear operations their transpose, and all others have their JVP
+rule written down
 as a linear program in the tangents, which is then transposed.
 """
 
@@ -74,7 +76,9 @@ def accumulate(cotangents: dict[Variable, Any], variable: Variable, ct: Any) -> 
 
 
 def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
-    """Add to `cotangents`, which holds those of the results, the cotangents of all inputs of `nodes`."""
+    """Add to `cotangents`, which holds those of the results, the cotangents of all inputs of
+    `nodes`.
+    """
     before = state.source
     try:
         for node in reversed(nodes):

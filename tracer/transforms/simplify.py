@@ -1,7 +1,9 @@
 """Simplification of graphs: dead code, common subexpressions, constants, and safe algebra.
 
-Algebra here must be right for NaN, infinities and signed zeros: x·1 and x/1 are x, x−0 is x, x+(−0) is x;
-x·0 is not 0, and x+0 is not x where x may be −0. A scale moved through a sum would change rounding: it stays.
+Algebra here must be right for NaN, infinities and signed zeros: x·1 and x/1 are x, x−0 is x,
+x+(−0) is x;
+x·0 is not 0, and x+0 is not x where x may be −0. A scale moved through a sum would change
+rounding: it stays.
 """
 
 from __future__ import annotations
@@ -49,9 +51,7 @@ def fold(graph: Graph) -> Graph:
     makers: dict[Variable, Node] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        operands = tuple(
-            equal.get(op, op) if type(op) is Variable else op for op in node.operands
-        )
+        operands = tuple(equal.get(op, op) if type(op) is Variable else op for op in node.operands)
         known = _known(node, operands, makers)
         if known is not None:
             equal[node.results[0]] = known
@@ -78,7 +78,8 @@ def fold(graph: Graph) -> Graph:
 
 
 def _added_in_place(node: Node, makers: dict[Variable, Node], nodes: list[Node]) -> Node:
-    """x + scatter(0, u) is scatter(x, u), and x + pad(u) changes a part of x: the adjoints of indexing.
+    """x + scatter(0, u) is scatter(x, u), and x + pad(u) changes a part of x: the adjoints of
+    indexing.
 
     Only the sign of a zero can differ.
     """
@@ -87,14 +88,21 @@ def _added_in_place(node: Node, makers: dict[Variable, Node], nodes: list[Node])
         if maker is None or not _same_type(node, x) or not _same_type(node, y):
             continue
         name = maker.primitive.name
+        if name not in ("scatter", "pad"):
+            continue
+        blank = maker.operands[0] if name == "scatter" else maker.operands[1]
+        if not _is_number(blank, 0.0, makers):
+            continue
         if name == "scatter" and maker.params["mode"] == "add":
-            if _is_number(maker.operands[0], 0.0, makers):
-                operands = (x, *maker.operands[1:])
-                return Node(maker.primitive, operands, maker.params, node.results, node.source)
-        if name == "pad" and _is_number(maker.operands[1], 0.0, makers):
-            if type(x) is Variable and min(*maker.params["low"], *maker.params["high"]) >= 0:
-                return _part_added(node, x, maker, nodes)
+            operands = (x, *maker.operands[1:])
+            return Node(maker.primitive, operands, maker.params, node.results, node.source)
+        if name == "pad" and type(x) is Variable and _only_grows(maker):
+            return _part_added(node, x, maker, nodes)
     return node
+
+
+def _only_grows(pad: Node) -> bool:
+    return bool(min((0, *pad.params["low"], *pad.params["high"])) >= 0)
 
 
 def _part_added(node: Node, x: Variable, pad: Node, nodes: list[Node]) -> Node:
@@ -200,19 +208,18 @@ def _add(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) ->
     for zero, other in ((y, x), (x, y)):
         if _is_number(zero, -0.0, makers) and _same_type(node, other):
             return other
-        if node.results[0].type.dtype.kind in "iu" and _is_number(zero, 0, makers):
-            if _same_type(node, other):
-                return other
+        integral = node.results[0].type.dtype.kind in "iu"
+        if integral and _is_number(zero, 0, makers) and _same_type(node, other):
+            return other
     return None
 
 
 def _undone_by(name: str) -> Any:
     def rule(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
         maker = makers.get(operands[0]) if type(operands[0]) is Variable else None
-        if maker is not None and maker.primitive.name == name and not node.params:
-            if _same_type(node, maker.operands[0]):
-                return maker.operands[0]
-        return None
+        if maker is None or maker.primitive.name != name or node.params:
+            return None
+        return maker.operands[0] if _same_type(node, maker.operands[0]) else None
 
     return rule
 

@@ -20,7 +20,9 @@ from tracer.types import RAGGED, ArrayType, normalize_axis
 
 
 def batched_type(type_: ArrayType, size: int) -> ArrayType:
-    """The type of a batched value: the batch axis is the first; in a tape, the first of its elements."""
+    """The type of a batched value: the batch axis is the first; in a tape, the first of its
+    elements.
+    """
     place = max((axis + 1 for axis, n in enumerate(type_.shape) if n == RAGGED), default=0)
     return ArrayType(type_.dtype, (*type_.shape[:place], size, *type_.shape[place:]))
 
@@ -28,7 +30,9 @@ def batched_type(type_: ArrayType, size: int) -> ArrayType:
 def push_batch(
     graph: Graph, size: int, operands: Sequence[Any], batched: Sequence[bool]
 ) -> tuple[list[Any], list[bool]]:
-    """Run the graph with batch axes in front of some operands; the outputs, and which are batched."""
+    """Run the graph with batch axes in front of some operands; the outputs, and which are
+    batched.
+    """
     values: dict[Variable, tuple[Any, bool]] = {
         variable: (value, has)
         for variable, value, has in zip(graph.inputs, operands, batched, strict=True)
@@ -67,7 +71,9 @@ def push_batch(
 def batch_graph(
     graph: Graph, size: int, batched: tuple[bool, ...], wanted: tuple[bool, ...] | None = None
 ) -> tuple[Graph, tuple[bool, ...]]:
-    """The graph on batched operands, and which outputs are batched (those `wanted` are in any case)."""
+    """The graph on batched operands, and which outputs are batched (those `wanted` are in any
+    case).
+    """
     flags: list[bool] = []
 
     def function(*operands: Any) -> list[Any]:
@@ -107,8 +113,10 @@ def _batch_size(leaves: Sequence[Any], axes: Sequence[Any], name: str) -> int:
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
     """f over an axis of its arguments, without a loop.
 
-    in_axes   an int, None (not mapped), or a pytree prefix of the arguments (a tuple, one entry an argument)
-    out_axes  where the new axis stands in each result; None for results that do not depend on mapped arguments
+    in_axes   an int, None (not mapped), or a pytree prefix of the arguments (a tuple, one entry an
+    argument)
+    out_axes  where the new axis stands in each result; None for results that do not depend on
+    mapped arguments
     """
     name = getattr(f, "__name__", "function")
 
