@@ -189,6 +189,8 @@ def _helpers(writer: StatementWriter) -> list[str]:
     lines = []
     for decorator, part in parts:
         lines += ["", f"@{decorator}", _plain_source(part), ""]
+    for function in writer.vector_functions.values():
+        lines += ["", function.source, ""]
     return lines
 
 

@@ -32,7 +32,44 @@ def where(context, condition, if_true, if_false):  # type: ignore[no-untyped-def
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.select(*arguments)
 
-    return if_true(condition, if_true, if_false), emit
+    result = types.unliteral(if_true)
+    return result(condition, result, result), emit
+
+
+def fma(context, a, b, c):  # type: ignore[no-untyped-def]
+    """a * b + c, rounded once."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), emit
+
+
+def float_bits(context, x):  # type: ignore[no-untyped-def]
+    """The bits of a float64 as an int64."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), emit
+
+
+def bits_float(context, x):  # type: ignore[no-untyped-def]
+    """The float64 with the bits of an int64."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), emit
+
+
+def shift_right(context, x, count):  # type: ignore[no-untyped-def]
+    """An int64 shifted right with zeros, whatever its sign."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.lshr(*arguments)
+
+    return types.int64(types.int64, types.int64), emit
 
 
 def maximum(context, left, right):  # type: ignore[no-untyped-def]
@@ -413,6 +450,10 @@ def binary_exponent(x: float) -> np.int32:
 
 INTRINSICS = (
     where,
+    fma,
+    float_bits,
+    bits_float,
+    shift_right,
     maximum,
     minimum,
     fmax,

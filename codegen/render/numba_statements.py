@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codegen.loops.linear import merge_loops
+from codegen.loops.linear import constant_trip, merge_loops
 from codegen.loops.nodes import (
     Assign,
     Buffer,
@@ -38,6 +38,8 @@ from codegen.render.numba_expressions import ExpressionWriter
 from codegen.render.numba_scalars import find_template, require_dtype
 from kernels.registry import ArraySpec, find_kernel
 
+# How often a loop is taken to run whose bounds only the run knows.
+UNKNOWN_TRIPS = 64
 ANY_ORDER = {
     "add": "add_any_order",
     "multiply": "multiply_any_order",
@@ -131,6 +133,7 @@ class StatementWriter(ExpressionWriter):
 
     def while_loop(self, loop: While) -> None:
         """`while True`, because the test may need statements."""
+        outer_trips, self.trips = self.trips, self.trips * UNKNOWN_TRIPS
         self.line("while True:")
         outer, self.indent = self.indent, self.indent + "    "
         for statement in loop.test:
@@ -140,6 +143,7 @@ class StatementWriter(ExpressionWriter):
         for statement in loop.body:
             self.statement(statement)
         self.indent = outer
+        self.trips = outer_trips
 
     def reserve(self, buffer: Buffer, extent: Expression) -> None:
         """A larger copy of a tape that is too small; twice as large, so that copies are few."""
@@ -181,10 +185,14 @@ class StatementWriter(ExpressionWriter):
                     self.statement(statement)
                 del self.substitution[loop.index]
                 return
+        trip = constant_trip(loop)
+        outer_trips = self.trips
+        self.trips *= UNKNOWN_TRIPS if trip is None else trip
         begun = self.begin_reductions(loop)
         self.line(f"for {self.name(loop.index)} in {self.range(loop)}:")
         self.nested(loop.body)
         self.end_reductions(begun)
+        self.trips = outer_trips
 
     def nested(self, body: tuple[Statement, ...]) -> None:
         """The block of a loop; loops right inside are already merged with it."""
