@@ -111,10 +111,14 @@ def assert_same(
 
 
 def assert_near(actual: Any, expected: Any, tolerance: float, what: str = "") -> None:
-    """Fail unless |actual − expected| ≤ tolerance · (1 + the largest |expected|), NaNs aside."""
+    """Fail unless |actual − expected| ≤ tolerance · (1 + the largest |expected|), NaNs aside; whole
+    numbers and booleans must be equal."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
     if expected.size == 0:
+        return
+    if expected.dtype.kind not in "fc":
+        assert np.array_equal(actual, expected), f"{what}: {actual} is not {expected}"
         return
     scale = 1.0 + float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
     with np.errstate(invalid="ignore"):

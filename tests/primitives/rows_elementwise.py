@@ -225,7 +225,7 @@ TRANSCENDENTAL = {
         ulps=64,
         reason=LIBRARY,
     ),
-    "digamma": _function(scipy.special.psi, ABOVE, (-1.8, -1.2), ulps=64),
+    "digamma": _function(scipy.special.psi, ABOVE, (-1.8, -1.2), ulps=128),  # near its zeros
 }
 
 

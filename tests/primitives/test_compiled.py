@@ -5,8 +5,8 @@ Compiling takes far longer than running, so that many cases share one program.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -41,10 +41,19 @@ class Job(NamedTuple):
     what: str
 
 
+def widest(cases: Sequence[Case]) -> list[Case]:
+    """Of the cases that differ in shape only the one of highest rank, which broadcasts most."""
+    found: dict[Any, Case] = {}
+    for case in sorted(cases, key=lambda case: sum(type_.ndim for type_ in case.types)):
+        found[tuple(type_.dtype for type_ in case.types), case.domains] = case
+    return list(found.values())
+
+
 def value_jobs(name: str, dtype: str | None = None) -> Iterator[Job]:
     """The values of a row's cases (of those whose first operand has that dtype)."""
     row = ROWS[name]
-    pairs = [(case, operands_of(name, case)) for case in row.cases]
+    cases = row.cases if dtype is None or dtype not in row.special else ()
+    pairs = [(case, operands_of(name, case)) for case in cases]
     for case, operands in [*pairs, *special_cases(row)]:
         if dtype is None or case.types[0].dtype == np.dtype(dtype):
             what = f"{name} {label(case)}"
@@ -54,7 +63,8 @@ def value_jobs(name: str, dtype: str | None = None) -> Iterator[Job]:
 def derivative_jobs(name: str, dtype: str | None = None) -> Iterator[Job]:
     """Both modes of a row's differentiable cases."""
     row = ROWS[name]
-    for case in row.cases if row.order else ():
+    cases = row.cases if dtype is None else widest(row.cases)
+    for case in cases if row.order else ():
         first = case.types[0].dtype
         if not any(type_.dtype.kind in "fc" for type_ in case.types):
             continue
