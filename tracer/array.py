@@ -210,15 +210,29 @@ class ArrayFace:
         """The real part."""
         return METHODS["__real__"](self)
 
+    @real.setter
+    def real(self, value: Any) -> None:
+        METHODS["__setitem__"](METHODS["__real__"](self), Ellipsis, value)
+
     @property
     def imag(self) -> Any:
         """The imaginary part."""
         return METHODS["__imag__"](self)
 
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        if self.dtype.kind != "c":
+            raise TypeError("array does not have imaginary part to set")
+        METHODS["__setitem__"](METHODS["__imag__"](self), Ellipsis, value)
+
     @property
-    def flat(self) -> Iterator[Any]:
-        """The elements one by one."""
-        return iter(METHODS["ravel"](self))
+    def flat(self) -> Any:
+        """The elements in one row: iterated over, read and assigned by index."""
+        return METHODS["__flat__"](self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        METHODS["__flat__"](self)[:] = value
 
     @property
     def at(self) -> Any:
@@ -255,4 +269,6 @@ class ArrayFace:
     __ne__ = _binary("__ne__")
     __neg__, __pos__ = _unary("__neg__"), _unary("__pos__")
     __abs__, __invert__ = _unary("__abs__"), _unary("__invert__")
-    __round__ = _binary("__round__")
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return METHODS["__round__"](self, ndigits)

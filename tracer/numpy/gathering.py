@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tracer.numpy.common import (
     as_array,
     as_arrays,
     cast_to,
+    renewed,
     store,
     unsupported,
     where_text,
@@ -292,3 +294,39 @@ def sliding_window_view(
         order = [n for n in range(taken.ndim) if n != axis_now + 1] + [axis_now + 1]
         x = taken.transpose(order)
     return x
+
+
+class Flat:
+    """`x.flat`: the elements of a traced array in one row."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def _row(self) -> Any:
+        return reshape(self.array, (math.prod(self.array.shape),))
+
+    def __len__(self) -> int:
+        return math.prod(self.array.shape)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._row())
+
+    def __getitem__(self, index: Any) -> Any:
+        return renewed(self._row()[index])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        row = self._row()
+        new = as_array(as_value(value, row.dtype))
+        count = math.prod(row[index].shape)
+        if math.prod(new.shape) > 1:  # NumPy repeats, or leaves off, what is assigned
+            new = take(new, np.arange(count) % math.prod(new.shape))
+            new = reshape(new, row[index].shape)
+        rebind(self.array, reshape(updated(row, index, new), self.array.shape))
+
+
+@method("__flat__")
+def flat(self: Any) -> Flat:
+    """`x.flat`."""
+    return Flat(self)

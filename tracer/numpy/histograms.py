@@ -115,7 +115,8 @@ def histogramdd(
     for column, edge, extent in zip(columns, edges, shape, strict=True):
         place = searchsorted(edge, column, "right") - 1
         place = where(equal(column, edge[-1]), extent - 1, place)
-        inside = logical_and(inside, logical_and(greater_equal(place, 0), less_equal(place, extent - 1)))
+        inside = logical_and(inside, greater_equal(place, 0))
+        inside = logical_and(inside, less_equal(place, extent - 1))
         flat = flat * extent + place
     w = broadcast_to(cast_to(1.0 if weights is None else weights, FLOAT64), inside.shape)
     w = where(inside, w, 0.0)

@@ -146,7 +146,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     return clip(c, -1, 1)
 
 
-# The continuous methods: virtual index n·q + (alpha + q·(1 − alpha − beta)) − 1 (Hyndman and Fan 1996).
+# The continuous methods (Hyndman and Fan 1996): the place n·q + (alpha + q·(1 − alpha − beta)) − 1.
 _CONTINUOUS = {
     "linear": (1.0, 1.0),
     "hazen": (0.5, 0.5),
@@ -257,7 +257,8 @@ def shares_of(q: Any, top: int) -> Any:
     """Quantiles, or percentiles, as shares of 1; checked where their values are known."""
     q = as_array(q)
     q = q if is_inexact(q.dtype) else cast(q, FLOAT64)
-    if isinstance(q, (np.ndarray, np.generic)) and not np.all((q >= 0) & (q <= top)):
+    known = q if type(q) is np.ndarray else None
+    if known is not None and not np.all((known >= 0) & (known <= top)):
         name = "Quantiles" if top == 1 else "Percentiles"
         raise ValueError(f"{name} must be in the range [0, {top}]")
     return q if top == 1 else q / 100.0

@@ -1,9 +1,9 @@
 """Views: two traced arrays that share elements, as NumPy's slices, transposes and reshapes do.
 
-A traced array is a name for a variable, so that writing gives it a new variable. An array of which views are alive
-knows them (weakly); a view knows its array, how to read itself from that, and how to write itself into it. A write
-to any of them makes a new value of the array, and every live view reads itself from it again. Nothing is done
-until something is written.
+A traced array is a name for a variable, so that writing gives it a new variable. An array of which
+views are alive knows them (weakly); a view knows its array, how to read itself from that, and how
+to write itself into it. A write to any of them makes a new value of the array, and every live view
+reads itself from it again. Nothing is done until something is written.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _remember(root: Tracer, view: Tracer) -> None:
 
 
 def relatives(tracer: Tracer) -> list[Tracer]:
-    """The arrays that share elements with this one: the array it is a view of, and that one's views."""
+    """The arrays that share elements with this one: what it is a view of, and other views."""
     alias = tracer.alias
     root = alias[0] if type(alias) is tuple else tracer
     views = [reference() for reference in root.alias or ()]
@@ -71,7 +71,7 @@ def read_only(base: Any, part: Any) -> Any:
 
 
 def rebind(target: Tracer, value: Any) -> None:
-    """Let `target` be `value`, of the same type, from here on; arrays that share elements follow."""
+    """Let `target` be `value`, of one type, from here on; arrays that share elements follow."""
     if type(value) is not Tracer:
         nothing = (0,) * len(target.shape)
         value = slice_update(target, value, nothing, (1,) * len(target.shape))
