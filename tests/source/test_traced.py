@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 
 import tracer
 from tests.source.programs import PROGRAMS
+from tests.source.random_programs import defined
+from tracer.errors import CarryTypeError, ConcretizationError, ControlFlowError
 
 IDS = [f"{function.__name__}-{number}" for number, (function, _) in enumerate(PROGRAMS)]
 table = pytest.mark.parametrize(("function", "args"), PROGRAMS, ids=IDS)
@@ -91,3 +96,151 @@ def test_gradient(function: Callable[..., Any], args: tuple[Any, ...], compiled:
             values.append(total(function(*copies)))
         numerical = (values[0] - values[1]) / (2 * step)
         np.testing.assert_allclose(got[index], numerical, rtol=2e-5, atol=2e-5)
+
+
+def test_trace_does_not_grow_with_the_number_of_turns() -> None:
+    def sweeps(a: Any, turns: int) -> Any:
+        n = len(a)
+        for _ in range(turns):
+            for i in range(1, n - 1):
+                if a[i] > a[i - 1]:
+                    a[i] = 0.5 * (a[i - 1] + a[i + 1])
+        return a
+
+    compiled = tracer.jit(sweeps, static_argnums=1, backend="numpy")
+    graphs = [str(compiled.trace(np.ones(n), turns).graph) for n, turns in ((20, 10), (300, 90))]
+    assert graphs[0].count("\n") == graphs[1].count("\n")
+
+
+def test_nodes_know_the_users_line() -> None:
+    def program(x: Any) -> Any:
+        while x < 10:
+            x = x + 1
+        return x
+
+    first = program.__code__.co_firstlineno
+    text = str(tracer.jit(program, backend="numpy").trace(1.0).graph)
+    assert re.search(rf"= loop .*# test_traced.py:{first + 1}\n", text)
+    assert re.search(rf"= add .*# test_traced.py:{first + 2}\n", text)
+
+
+def test_source_false_switches_it_off() -> None:
+    def program(x: Any) -> Any:
+        return helper(x) if x > 0 else x
+
+    def helper(x: Any) -> Any:
+        return math.sin(x)
+
+    assert tracer.jit(program, backend="numpy")(0.5) == pytest.approx(math.sin(0.5))
+    with pytest.raises(ConcretizationError):
+        tracer.jit(program, backend="numpy", source=False)(0.5)
+    derivative = tracer.jit(tracer.grad(program), backend="numpy", source=False)
+    with pytest.raises(ConcretizationError):
+        derivative(0.5)
+
+
+def test_error_says_why_the_source_is_not_read() -> None:
+    space: dict[str, Any] = {}
+    exec("def f(x):\n    return x if x > 0 else -x\n", space)
+    with pytest.raises(
+        ConcretizationError, match="the source of f is not read: its source is missing"
+    ):
+        tracer.jit(space["f"], backend="numpy")(1.0)
+
+    def pieces(x: Any) -> Any:
+        if x > 0:
+            yield x
+
+    with pytest.raises(ConcretizationError, match="pieces is not read: it is a generator"):
+        tracer.jit(lambda x: sum(pieces(x)), backend="numpy")(1.0)
+
+
+def test_branch_that_is_not_taken_does_not_run() -> None:
+    """Also where it computes from outer values alone."""
+
+    def program(x: Any, n: Any) -> Any:
+        if x > 0:
+            while n != 0:  # would never end for a negative n
+                n = n - 1
+                x = x + 1
+        return x
+
+    assert tracer.jit(program, backend="numpy")(-1.0, -5) == -1.0
+    assert tracer.jit(program, backend="numpy")(1.0, 3) == 4.0
+
+
+def test_numbers_stay_weak() -> None:
+    def program(x: Any, y: Any) -> Any:
+        s, h = 0, 0.5
+        out = np.zeros(20, np.float32)
+        for i in range(20):
+            out[i] = x * h * i + y
+            h = h * 0.9
+            s = s + x
+        k = 2.0 if y > 0 else 3.0
+        return out, s, x * k, h
+
+    args = np.float32(0.3), np.float32(0.1)
+    for one, two in zip(tracer.jit(program, backend="numpy")(*args), program(*args), strict=True):
+        assert np.asarray(one).dtype == np.asarray(two).dtype
+        np.testing.assert_array_equal(one, two)
+
+
+def test_types_of_another_call_are_not_kept() -> None:
+    def program(x: Any, n: int) -> Any:
+        total = 0
+        for i in range(n):
+            total = total + x * i
+            last = x
+        return total, last
+
+    compiled = tracer.jit(program, backend="numpy", static_argnums=1)
+    for x in (np.float32(0.5), 2, np.arange(3.0), np.int16(3), np.ones((2, 2), np.complex128)):
+        for one, two in zip(compiled(x, 9), program(x, 9), strict=True):
+            assert np.asarray(one).dtype == np.asarray(two).dtype
+            np.testing.assert_array_equal(one, two)
+
+
+def test_errors_of_the_real_thing() -> None:
+    def changes(x: Any) -> Any:
+        while np.sum(x) < 3:
+            x = np.concatenate([x, x])
+        return x
+
+    with pytest.raises(
+        CarryTypeError, match=r"'x' is float64\[2\] before the loop and float64\[4\]"
+    ):
+        tracer.jit(changes, backend="numpy")(np.ones(2))
+    with pytest.raises(ControlFlowError, match="'y' gets a value in only one branch"):
+        tracer.jit(defined("def f(x):\n    if x > 0:\n        y = x\n    return y\n"))(1.0)
+
+
+def test_vmap_of_python_control_flow() -> None:
+    def program(x: Any) -> Any:
+        n = 0
+        while x < 10:
+            if x < 5:
+                x = x * 2
+            else:
+                x = x + 1
+            n += 1
+        return x, n
+
+    xs = np.array([1.0, 4.0, 7.5, 20.0])
+    got = tracer.vmap(program)(xs)
+    np.testing.assert_allclose(np.stack(got, 1), [program(x) for x in xs])
+
+
+def test_methods_and_partials() -> None:
+    class Model:
+        def __init__(self, weight: Any) -> None:
+            self.weight = weight
+
+        def __call__(self, x: Any) -> Any:
+            return functools.partial(self.scaled, 2.0)(x)
+
+        def scaled(self, scale: float, x: Any) -> Any:
+            return scale * self.weight * x if x > 0 else x
+
+    assert tracer.jit(Model(3.0), backend="numpy")(2.0) == 12.0
+    assert tracer.jit(Model(3.0).scaled, backend="numpy")(2.0, -1.0) == -1.0
