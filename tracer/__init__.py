@@ -41,6 +41,13 @@ from tracer.transforms.gradient import (  # noqa: E402
     vjp,
 )
 from tracer.transforms.graphs import adjoint  # noqa: E402
+from tracer.transforms.implicit import (  # noqa: E402
+    conjugate_gradients,
+    fixed_point,
+    linear_solve,
+    newton,
+    root,
+)
 from tracer.transforms.jacobian import (  # noqa: E402
     elementwise_grad,
     hessian,
@@ -62,10 +69,12 @@ __all__ = [
     "checkpoint",
     "cond",
     "config",
+    "conjugate_gradients",
     "custom_jvp",
     "custom_vjp",
     "elementwise_grad",
     "errors",
+    "fixed_point",
     "fori_loop",
     "grad",
     "hessian",
@@ -75,12 +84,15 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "linear_solve",
     "linear_transpose",
     "linearize",
     "make_graph",
     "map",
+    "newton",
     "numpy",
     "primitive",
+    "root",
     "scan",
     "stop_gradient",
     "switch",

@@ -18,6 +18,7 @@ from tracer.primitives import (
     roots,
     running,
     shape,
+    solve,
     switch,
     transcendental,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "roots",
     "running",
     "shape",
+    "solve",
     "switch",
     "transcendental",
 ]

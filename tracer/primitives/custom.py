@@ -14,7 +14,7 @@ from tracer.errors import DerivativeError, DTypeError, ShapeError, StructureErro
 from tracer.graph.evaluate import evaluate
 from tracer.graph.nodes import Graph
 from tracer.graph.primitive import Lowering, Primitive, register
-from tracer.primitives.broadcast import reduce_sum, zeros
+from tracer.primitives.broadcast import broadcast_to, reduce_sum, zeros
 from tracer.trace import bind, type_of
 from tracer.types import ArrayType, is_inexact
 
@@ -43,7 +43,10 @@ class Rules:
         out_form: Any,
         count: int,
         functions: Sequence[Any],
+        *,
+        given_result: bool = False,
     ) -> None:
+        self.given_result = given_result  # the jvp rule takes the result, and returns a tangent
         self.name = name
         self.form = form
         self.out_form = out_form
@@ -212,14 +215,32 @@ def _jvp_forward(primals: Any, tangents: Any, results: Any, *, graph: Graph, rul
         zeros(type_of(primal)) if tangent is None else tangent
         for primal, tangent in zip(primals[: rules.count], tangents, strict=False)
     ]
-    result = rules.functions[0](rules.arguments(primals), rules.arguments(given))
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise StructureError(f"the jvp rule of {rules.name} must return a pair (out, tangent)")
-    pushed = rules.flat(result[1], rules.out_form, "the jvp rule")
+    if rules.given_result:
+        out = tree.unflatten(rules.out_form, results)
+        tangent = rules.functions[0](rules.arguments(primals), rules.arguments(given), out)
+    else:
+        result = rules.functions[0](rules.arguments(primals), rules.arguments(given))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise StructureError(f"the jvp rule of {rules.name} must return a pair (out, tangent)")
+        tangent = result[1]
+    pushed = rules.flat(tangent, rules.out_form, "the jvp rule")
     return [
         _checked(tangent, type_, rules, "the jvp rule") if is_inexact(type_.dtype) else None
         for tangent, type_ in zip(pushed, graph.output_types, strict=True)
     ]
+
+
+def _wide(tangents: Any, size: int, axes: Any) -> Any:
+    """Tangents of arguments that are not batched, repeated for every lane."""
+    leaves, form = tree.flatten(tangents)
+    flags = tree.spread_prefix(axes, tangents, "axes")
+    return tree.unflatten(
+        form,
+        [
+            broadcast_to(leaf, (size, *leaf.shape)) if axis is None else leaf
+            for leaf, axis in zip(leaves, flags, strict=True)
+        ],
+    )
 
 
 def _jvp_batch(size: int, operands: Any, batched: Any, *, graph: Graph, rules: Rules) -> Any:
@@ -228,10 +249,18 @@ def _jvp_batch(size: int, operands: Any, batched: Any, *, graph: Graph, rules: R
     inner, _ = batch_graph(graph, size, tuple(batched), (True,) * len(graph.outputs))
     axes = _batched_axes(rules, batched)
 
-    def rule(primals: Any, tangents: Any) -> Any:
-        return vmap(rules.functions[0], in_axes=(axes, axes))(primals, tangents)
+    def rule(primals: Any, tangents: Any, *out: Any) -> Any:
+        places = (axes, 0, *(0 for _ in out))
+        return vmap(rules.functions[0], in_axes=places)(primals, _wide(tangents, size, axes), *out)
 
-    outer = Rules(rules.name, rules.form, rules.out_form, rules.count, (rule,))
+    outer = Rules(
+        rules.name,
+        rules.form,
+        rules.out_form,
+        rules.count,
+        (rule,),
+        given_result=rules.given_result,
+    )
     results = bind(custom_jvp_p, *operands, graph=inner, rules=outer)
     return results, (True,) * len(results)
 
