@@ -204,3 +204,22 @@ def _check_second(case: Case, total: Any, directions: list[Any], places: tuple[i
 
     second = tracer.grad(paired, argnums=places)(*[np.array(array) for array in case.arrays])
     np.testing.assert_allclose(_paired(second, directions, places), expected, rtol=1e-6, atol=1e-6)
+
+
+def check_batched(case: Case) -> None:
+    """`vmap` of the function over two lanes, against NumPy on each."""
+    lanes = [
+        [np.array(array) for array in case.arrays],
+        [_other_lane(np.array(array)) for array in case.arrays],
+    ]
+    stacked = [np.stack(pair) for pair in zip(*lanes, strict=True)]
+    with np.errstate(all="ignore"):
+        expected = [results(case.function(np, *map(np.copy, lane))) for lane in lanes]
+        found = results(tracer.vmap(lambda *args: case.function(tnp, *args))(*stacked))
+    for place, value in enumerate(found):
+        same(value, np.stack([lane[place] for lane in expected]))
+
+
+def _other_lane(array: Any) -> Any:
+    """Other numbers of the same kind and order of magnitude: the elements in another order."""
+    return np.roll(array, 1)

@@ -121,8 +121,8 @@ def _binary() -> list[Case]:
         Case(name, lambda xp, x, y, n=name: getattr(xp, n)(x, y), (A34, V4), 0)
         for name in (*comparisons.split(), "nextafter", "isclose")
     ]
-    whole = "add multiply floor_divide remainder bitwise_and bitwise_or bitwise_xor maximum gcd lcm "
-    whole += "divide power"
+    whole = "add multiply floor_divide remainder bitwise_and bitwise_or bitwise_xor maximum gcd "
+    whole += "lcm divide power"
     cases += [
         Case(f"{n} of ints", lambda xp, x, y, n=n: getattr(xp, n)(x, abs(y) + 1), (I34, I34[0]), 0)
         for n in whole.split()

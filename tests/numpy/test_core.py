@@ -9,7 +9,7 @@ import pytest
 
 import tracer.numpy as tnp
 from tests.numpy import analysis_cases, array_cases, core_cases
-from tests.numpy.compare import Case, check_derivatives, check_eager, check_graph
+from tests.numpy.compare import Case, check_batched, check_derivatives, check_eager, check_graph
 
 CASES = [*core_cases.CASES, *array_cases.CASES, *analysis_cases.CASES]
 
@@ -33,3 +33,8 @@ def test_graph_has_the_types_and_values_of_numpy(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.derivatives], ids=str)
 def test_derivatives_agree_with_numerical_ones(case: Case) -> None:
     check_derivatives(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.abstract], ids=str)
+def test_lanes_of_a_batch_are_those_of_numpy(case: Case) -> None:
+    check_batched(case)
