@@ -158,6 +158,12 @@ def runs_over_an_iterator(x: Any) -> Any:
     return x
 
 
+def never_ends(x: Any) -> Any:
+    while x < 3:  # HERE
+        pass
+    return x
+
+
 CASES: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (other_shape, CarryTypeError, "'y' is a float64 if it holds and float64[3] if not"),
     (other_kind, CarryTypeError, "'y' is a bool if it holds and a float64 if not"),
@@ -175,6 +181,7 @@ CASES: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (raises, ControlFlowError, "a `raise` (ValueError('negative')) stands under a"),
     (advances_an_iterator, ControlFlowError, "advances a list_iterator that was made before it"),
     (runs_over_an_iterator, ControlFlowError, "advances a generator that was made before it"),
+    (never_ends, ControlFlowError, "the body of the loop changes nothing"),
     (asks_and_assigns, ControlFlowError, "the test of the loop changes 'advance.x'"),
 ]  # fmt: skip
 
@@ -217,6 +224,20 @@ def test_unused_one_sided_names_are_no_error() -> None:
         return x
 
     assert run_hidden(program, 1.0)[0] == 2.0
+
+
+def test_blocks_without_a_result_make_no_node() -> None:
+    def program(x: Any) -> Any:
+        if x > 0:
+            x = x
+        for _ in range(9):
+            if x > 0:
+                y = x + 1  # noqa: F841
+        return x
+
+    got, host = run_hidden(program, 1.0)
+    assert got == 1.0
+    assert host.made == []
 
 
 def test_ambiguous_truth_value() -> None:

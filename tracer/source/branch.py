@@ -18,6 +18,7 @@ from tracer.source.protocol import Host
 from tracer.source.slots import UNBOUND, Slot, Undefined
 from tracer.source.values import (
     Again,
+    Needless,
     default_type,
     describe,
     flatten,
@@ -95,6 +96,8 @@ class Branch:
                     leaves = self.host.cond(predicate, lambda: self._side(0), lambda: self._side(1))
             except Again:
                 continue
+            except Needless:
+                leaves = []
             finally:
                 self.memory.restore()
             return self._finish(list(leaves))
@@ -148,6 +151,8 @@ class Branch:
         if plan != self.plan:
             self.plan = self.lessons.plans[self.key] = plan
             raise Again
+        if not any(dtype is not None for dtypes in plan.dtypes.values() for dtype in dtypes or ()):
+            raise Needless
 
     def _agreement(self, plan: _Plan, path: str, first: Any, second: Any) -> None:
         if is_unbound(first) or is_unbound(second):

@@ -16,6 +16,7 @@ from tracer.source.protocol import Host, Leaves
 from tracer.source.slots import ArraySlot, Slot, Undefined
 from tracer.source.values import (
     Again,
+    Needless,
     default_type,
     describe,
     flatten,
@@ -88,6 +89,7 @@ class Loop:
         self.plan: Plan = lessons.plans.get(self.key) or Plan()
         self.types = lessons.types.setdefault(self.key, {})
         self.surely_runs = False
+        self.ends = True
         self._carried: list[Carried] = []
         self._late: dict[str, Slot] = {}
         self._fixed: dict[str, Any] = {}
@@ -97,13 +99,17 @@ class Loop:
         """Whether an array without a value is within the reach of the body."""
         return any(self.host.is_abstract(slot.tracer) for slot, _ in self.memory.arrays)
 
-    def run(self, drive: Callable[[Leaves], Leaves], *, surely_runs: bool) -> None:
+    def run(
+        self, drive: Callable[[Leaves], Leaves], *, surely_runs: bool, ends: bool = True
+    ) -> None:
         """Trace the loop with `drive`, which gets the initial carry; afterwards the variables hold
         the result.
 
         `surely_runs`: the body runs at least once, so what it assigns is bound afterwards.
+        `ends`: the loop ends even if its body changes nothing.
         """
         self.surely_runs = surely_runs
+        self.ends = ends
         self.lessons.loops.append(self)
         try:
             self._attempts(drive)
@@ -119,6 +125,8 @@ class Loop:
                 except Again:
                     self.memory.restore()
                     continue
+                except Needless:
+                    result = []
                 except Exception:
                     self.memory.restore()
                     if not stale:
@@ -218,6 +226,10 @@ class Loop:
             carried.types.dtypes.update(dtypes)
         if learned:
             raise Again
+        if not result and self.ends:
+            raise Needless
+        if not result:
+            raise self.error("the body of the loop changes nothing, so a traced test never ends it")
         return result
 
     def _compared(self, began: list[Any]) -> Plan:

@@ -166,7 +166,9 @@ class Operators(Logic):
         def turn(state: list[Any]) -> list[Any]:
             return loop.step((), state)
 
-        loop.run(lambda carry: self.host.while_loop(ask, turn, carry), surely_runs=False)
+        loop.run(
+            lambda carry: self.host.while_loop(ask, turn, carry), surely_runs=False, ends=False
+        )
 
     def for_(
         self,

@@ -21,6 +21,10 @@ class Again(Exception):
     """The trace of a body taught something: it is to be traced again under another plan."""
 
 
+class Needless(Exception):
+    """The trace of a body showed that it has no result, so that it needs no node."""
+
+
 def place(code: CodeType) -> str:
     """The line of the user's where a branch or loop stands."""
     return f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}"
