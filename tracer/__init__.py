@@ -56,6 +56,7 @@ from tracer.transforms.jacobian import (  # noqa: E402
     jacobian,
     jacrev,
 )
+from tracer.transforms.ode import odeint  # noqa: E402
 from tracer.transforms.vmap import vmap  # noqa: E402
 
 __version__ = "0.1.0"
@@ -91,6 +92,7 @@ __all__ = [
     "map",
     "newton",
     "numpy",
+    "odeint",
     "primitive",
     "root",
     "scan",
