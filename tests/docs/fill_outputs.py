@@ -6,6 +6,7 @@ page follow. Read the difference before committing it.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -38,7 +39,7 @@ def filled(content: str) -> str:
                 lines = textwrap.wrap(output, 96, break_long_words=False, break_on_hyphens=False)
                 pieces.append("\n".join(["", f"```{OUTPUT}", *lines, "```", ""]))
     pieces.append(content[end:])
-    return "".join(pieces)
+    return re.sub(r"\n{3,}", "\n\n", "".join(pieces))
 
 
 if __name__ == "__main__":
