@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import optree
 import pytest
+from hypothesis import given, settings
 
 import tracer
 from tests.source.programs import PROGRAMS
-from tests.source.random_programs import defined
+from tests.source.random_programs import defined, programs
 from tracer.errors import CarryTypeError, ConcretizationError, ControlFlowError
 
 IDS = [f"{function.__name__}-{number}" for number, (function, _) in enumerate(PROGRAMS)]
@@ -244,3 +245,25 @@ def test_methods_and_partials() -> None:
 
     assert tracer.jit(Model(3.0), backend="numpy")(2.0) == 12.0
     assert tracer.jit(Model(3.0).scaled, backend="numpy")(2.0, -1.0) == -1.0
+
+
+@settings(max_examples=30)
+@given(programs())
+def test_random_programs(source: str) -> None:
+    """Compiled and eager runs give one value, and one gradient."""
+    function = defined(source)
+
+    def objective(a: Any, b: Any, x: Any) -> Any:
+        value, _, array = function(a, b, x)
+        return value + np.sum(array * array)
+
+    def args() -> tuple[Any, ...]:
+        return 0.4, -1.2, np.array([0.3, -0.7, 1.1])
+
+    got = tracer.jit(function, backend="numpy")(*args())
+    for one, two in zip(got, function(*args()), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
+    derivative = tracer.grad(objective, (0, 1, 2))
+    compiled = tracer.jit(derivative, backend="numpy")
+    for one, two in zip(compiled(*args()), derivative(*args()), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-11)
