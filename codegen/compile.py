@@ -52,7 +52,11 @@ def _native(program: Program, backend: str) -> Any:
         from codegen.render.numba_call import compile_numba
 
         return compile_numba(program)
-    raise BackendError(f"the {backend} backend is not there yet; use 'numba' or 'numpy'")
+    if backend == "llvm":
+        from codegen.render.llvm_call import compile_llvm
+
+        return compile_llvm(program)
+    raise BackendError(f"the {backend} backend is not there yet; use 'llvm', 'numba' or 'numpy'")
 
 
 def compile_graph(graph: Graph, backend: str) -> CompiledGraph:
@@ -71,4 +75,9 @@ def render_graph(graph: Graph, backend: str, kind: str) -> str:
         from codegen.render.numba_source import render
 
         return render(program)
+    if kind == "llvm_ir" and backend == "llvm":
+        from codegen.render.llvm import render_module
+        from codegen.render.llvm_call import host_machine
+
+        return render_module(program, host_machine()).text
     raise BackendError(f"the {backend} backend has no {kind}")

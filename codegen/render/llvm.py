@@ -1,0 +1,79 @@
+"""The LLVM renderer: a loop program as LLVM IR text, with the kernel's calling convention of
+`codegen.dispatch.abi`.
+
+The text names no address of a process: functions from outside are `@tracer_<library>_<name>`
+(`codegen.render.llvm_symbols`), so that object code made from it can be kept on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen.loops.nodes import Buffer, Program
+from codegen.passes.workspace import WorkspacePlan, plan_workspace
+from codegen.render.llvm_emit import require_dtype
+from codegen.render.llvm_matmul import KernelWriter
+from codegen.render.vector_math import Target
+
+KERNEL = "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the code is for: bytes of a vector register, and instruction set extras."""
+
+    vector_bytes: int
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedModule:
+    """LLVM text that defines `kernel`, the constants it is passed, and the plan of its workspace."""
+
+    text: str
+    constants: tuple[Buffer, ...]
+    plan: WorkspacePlan
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes of workspace of one call, tapes aside."""
+        return self.plan.peak
+
+
+def render_module(program: Program, machine: Machine) -> RenderedModule:
+    """The module of a program.
+
+    Raises UnsupportedProgramError for dtypes, operations and kernels that this renderer lacks.
+    """
+    plan = plan_workspace(program)
+    writer = KernelWriter(machine.target)
+    for role, group in (("inputs", program.inputs + program.constants), ("outputs", program.outputs)):
+        for number, buffer in enumerate(group):
+            require_dtype(buffer.dtype)
+            place = writer.write(f"getelementptr ptr, ptr %{role}, i64 {number}")
+            writer.bases[buffer] = writer.write(f"load ptr, ptr {place}")
+    for buffer, offset in plan.offsets.items():
+        require_dtype(buffer.dtype)
+        writer.bases[buffer] = writer.write(f"getelementptr i8, ptr %workspace, i64 {offset}")
+    for buffer in program.workspace:
+        if buffer.is_tape:
+            require_dtype(buffer.dtype)
+            slot = writer.write("alloca [2 x i64], align 16")
+            writer.line(f"store [2 x i64] zeroinitializer, ptr {slot}")
+            writer.tapes[buffer] = slot
+    writer.block(program.body)
+    writer.leave_function(0)
+    lines = "\n".join(writer.out.lines)
+    text = (
+        f"{writer.out.module_text()}\n"
+        f"define i32 @{KERNEL}(ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, "
+        f"ptr noalias %status) nounwind {{\nentry:\n{lines}\n}}\n"
+    )
+    return RenderedModule(text, program.constants, plan)
+
+
+def constant_arrays(rendered: RenderedModule) -> list[np.ndarray]:
+    """The constants as C-ordered arrays, to be passed behind the inputs."""
+    return [np.ascontiguousarray(buffer.value) for buffer in rendered.constants]

@@ -1,0 +1,139 @@
+"""Programs compiled through LLVM, and called through a native entry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from codegen.dispatch import ArrayLeaf, CallSpec, ListNode, default_error, make_entry
+from codegen.dispatch.abi import KernelCode, Status
+from codegen.loops.interpret import make_error
+from codegen.loops.nodes import Program
+from codegen.render.llvm import KERNEL, Machine, RenderedModule, constant_arrays, render_module
+from codegen.render.llvm_statements import OUT_OF_MEMORY
+from codegen.render.llvm_symbols import resolve, symbols_of
+from codegen.render.vector_math import Target
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@cache
+def host_machine() -> Machine:
+    """This machine: its widest vectors and its instruction set."""
+    features = llvm.get_host_cpu_features()
+    vector_bytes = 16
+    if features.get("avx2"):
+        vector_bytes = 32
+    if features.get("avx512f") and features.get("avx512dq"):
+        vector_bytes = 64
+    return Machine(vector_bytes, Target.from_features(features))
+
+
+def _target_machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=2,
+    )
+
+
+def object_code(text: str) -> bytes:
+    """Machine code of a module for this processor, without any pass of LLVM's optimizer."""
+    code: bytes = _target_machine().emit_object(llvm.parse_assembly(text))
+    return code
+
+
+class LoadedCode:
+    """Object code in memory; `address` is its kernel's, valid as long as this lives."""
+
+    def __init__(self, code: bytes, symbols: tuple[tuple[str, str, str], ...]) -> None:
+        resolve(symbols)
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+        self.address: int = self.engine.get_function_address(KERNEL)
+
+
+class LlvmProgram:
+    """A compiled program: call it with the list of its inputs, get the list of its outputs.
+
+    Inputs must have exactly the program's dtypes and shapes (TypeError otherwise); those that are
+    not contiguous are copied. A failed check raises the program's error. `seconds` is the compile
+    time. Calls from several threads at once each have workspace of their own.
+    """
+
+    def __init__(self, program: Program) -> None:
+        start = time.perf_counter()
+        self.program = program
+        self.rendered: RenderedModule = render_module(program, host_machine())
+        rendered = time.perf_counter()
+        self.code = LoadedCode(object_code(self.rendered.text), symbols_of(self.rendered.text))
+        self.constants = constant_arrays(self.rendered)
+        leaves = tuple(
+            ArrayLeaf(buffer.dtype, buffer.shape, writeable=False) for buffer in program.inputs
+        )
+        results = tuple(ArrayLeaf(buffer.dtype, buffer.shape) for buffer in program.outputs)
+        self.entry = self.make_entry(leaves, ListNode(results), self._other_arrays)
+        self.seconds = time.perf_counter() - start
+        self.timings = {"render": rendered - start, "machine code": self.seconds + start - rendered}
+
+    def make_entry(
+        self, arguments: tuple[Any, ...], result: Any, slow_path: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """A native entry for arguments whose leaves are the program's inputs, in order."""
+        spec = CallSpec(
+            arguments,
+            result,
+            workspace=self.workspace_bytes,
+            constants=tuple(array.ctypes.data for array in self.constants),
+        )
+        keep = (self.code, self.constants)
+        return make_entry(
+            spec, self.code.address, slow_path, keep_alive=keep, on_error=self.error
+        )
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        """The outputs for these inputs."""
+        outputs: list[Array] = self.entry(*inputs)
+        return outputs
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Peak workspace of one call."""
+        return self.rendered.workspace_bytes
+
+    def error(self, code: int, status: Status) -> BaseException:
+        """The exception for a code that the kernel returned."""
+        if code == OUT_OF_MEMORY:
+            return default_error(KernelCode.OUT_OF_MEMORY, (0, status[0], 0, 0))
+        return make_error(self.program.errors[code - 1], list(status))
+
+    def _other_arrays(self, *inputs: Array) -> list[Array]:
+        """Inputs that the entry does not take as they are: not contiguous, or wrong."""
+        expected = self.program.inputs
+        fits = len(inputs) == len(expected) and all(
+            array.dtype == buffer.dtype and array.shape == buffer.shape
+            for array, buffer in zip(inputs, expected, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join(f"{b.dtype}{list(b.shape)}" for b in expected)
+            got = ", ".join(f"{x.dtype}{list(x.shape)}" for x in inputs)
+            raise TypeError(f"{self.program.name} takes ({wanted}), not ({got})")
+        plain = [np.array(array, order="C", copy=True, subok=False) for array in inputs]
+        outputs: list[Array] = self.entry(*plain)
+        return outputs
+
+
+def compile_llvm(program: Program) -> LlvmProgram:
+    """The program as a callable; nothing is compiled at its first call.
+
+    Raises UnsupportedProgramError for what the renderer lacks.
+    """
+    return LlvmProgram(program)
