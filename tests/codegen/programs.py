@@ -21,6 +21,7 @@ from codegen.loops.nodes import (
     Loop,
     Program,
     Reduce,
+    Reserve,
     Store,
     Update,
     Variable,
@@ -228,6 +229,52 @@ def statistics() -> Program:
     ]
     nest = loop("i", 6, loop("j", 9, *reduced, kind="reduce"), kind="reduce")
     return Program("statistics", (x,), (y, flags), (), (), (*declared, nest, *stored))
+
+
+def collatz() -> Program:
+    """The Collatz sequence of n on growing tapes, then back: its sum, its length, odd members."""
+    n, y = buffer("n", (), "input", INT), buffer("y", (3,), "output", INT)
+    values = buffer("values", (-1, 2), "workspace", INT)
+    odd = buffer("odd", (-1,), "workspace", np.bool_)
+    count, value = scalar("count", INT), scalar("value", INT)
+    more = operation("add", count, integer(1))
+    is_odd = operation("equal", operation("remainder", value, integer(2)), integer(1))
+    tripled = operation("add", operation("multiply", integer(3), value), integer(1))
+    halved = operation("floor_divide", value, integer(2))
+    forward = While(
+        (),
+        operation("greater", value, integer(1)),
+        (
+            Reserve(values, more),
+            Reserve(odd, more),
+            Store(values, (count, integer(1)), value),
+            Store(odd, (count,), is_odd),
+            Assign("value", operation("select", is_odd, tripled, halved)),
+            Assign("count", more),
+        ),
+    )
+    backward = Loop(
+        "i",
+        integer(0),
+        count,
+        (
+            Assign("total", operation("add", scalar("total", INT), Load(values, (i, integer(1))))),
+            If(
+                Load(odd, (i,)),
+                (Assign("odds", operation("add", scalar("odds", INT), integer(1))),),
+            ),
+        ),
+        "serial",
+        reverse=True,
+    )
+    stores = [
+        Store(y, (integer(place),), scalar(name, INT))
+        for place, name in enumerate(("total", "count", "odds"))
+    ]
+    declared = (Declare("count", integer(0)), Declare("value", Load(n, ())))
+    sums = (Declare("total", integer(0)), Declare("odds", integer(0)))
+    body = (*declared, forward, *sums, backward, *stores)
+    return Program("collatz", (n,), (y,), (), (values, odd), body)
 
 
 def mixed() -> Program:

@@ -53,6 +53,7 @@ ALL = [
     programs.prefix,
     programs.statistics,
     programs.mixed,
+    programs.collatz,
 ]
 
 

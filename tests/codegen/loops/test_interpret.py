@@ -55,6 +55,11 @@ def test_while_and_if() -> None:
     assert (steps[[0, 1, 4, 5]] > 2).all(), "some steps for the others"
 
 
+def test_tapes_grow_and_keep_what_they_hold() -> None:
+    (y,) = interpret(programs.collatz(), [np.array(6)])
+    assert y.tolist() == [6 + 3 + 10 + 5 + 16 + 8 + 4 + 2, 8, 2]
+
+
 def test_select_does_not_evaluate_the_other_branch() -> None:
     x = RNG.normal(size=6)
     (y,) = interpret(programs.padded(), [x])

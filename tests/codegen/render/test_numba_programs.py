@@ -28,6 +28,7 @@ PROGRAMS: dict[str, tuple[Callable[[], Program], list[Array]]] = {
     "padded": (programs.padded, [RNG.normal(size=6)]),
     "prefix": (programs.prefix, [RNG.normal(size=7).astype(np.float32)]),
     "statistics": (programs.statistics, [RNG.normal(size=(6, 9))]),
+    "collatz": (programs.collatz, [np.array(27)]),
     "mixed": (programs.mixed, [np.array(2.25)]),
 }
 
