@@ -21,9 +21,11 @@ from tracer.control import (  # noqa: E402
     switch,
     while_loop,
 )
+from tracer.debugging import debug  # noqa: E402
 from tracer.graph.nodes import Graph  # noqa: E402
 from tracer.jit import jit, make_graph  # noqa: E402
 from tracer.trace import Tracer  # noqa: E402
+from tracer.transforms.check_grads import check_grads  # noqa: E402
 from tracer.transforms.checkpoint import checkpoint  # noqa: E402
 from tracer.transforms.custom import (  # noqa: E402
     array_type,
@@ -67,12 +69,14 @@ __all__ = [
     "adjoint",
     "array_type",
     "associative_scan",
+    "check_grads",
     "checkpoint",
     "cond",
     "config",
     "conjugate_gradients",
     "custom_jvp",
     "custom_vjp",
+    "debug",
     "elementwise_grad",
     "errors",
     "fixed_point",

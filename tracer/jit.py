@@ -14,10 +14,11 @@ from tracer import backend as backends
 from tracer import config, tree
 from tracer.errors import BackendError, NotAnArrayError
 from tracer.graph.build import build
+from tracer.graph.evaluate import evaluate
 from tracer.graph.nodes import Graph
 from tracer.primitives.call import call
 from tracer.source.host import follow_source, unread
-from tracer.trace import Tracer, is_abstract, snapshot, type_of
+from tracer.trace import Tracer, is_abstract, snapshot, state, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS, ArrayType
 
@@ -60,6 +61,8 @@ class Compiled:
     def run(self, leaves: Sequence[Any]) -> Any:
         """The result for the flat arguments."""
         arrays = [_as_input(leaf) for leaf in leaves]
+        if state.watch is not None:
+            evaluate(self.traced.graph, arrays)
         outputs = self.executable.run(arrays)
         return tree.unflatten(self.traced.out_form, outputs)
 

@@ -33,6 +33,7 @@ from tracer.source_lines import user_source
 from tracer.types import PYTHON_SCALARS, ArrayType, check_dtype
 
 _levels = itertools.count(1)
+DERIVATIVE = "the derivative of "
 
 
 class _State(threading.local):
@@ -44,6 +45,8 @@ class _State(threading.local):
         self.stack: list[Trace] = []
         self.enclosing: Trace | None = None
         self.source: Source | None = None
+        self.watch: Any = None  # called with each operation that NumPy evaluates (tracer.debug)
+        self.deriving = False  # whether it belongs to a derivative
 
 
 state = _State()
@@ -176,6 +179,8 @@ class ValueTrace(Trace):
         value = bind(primitive, *values, **params)
         result = Variable(ArrayType(value.dtype, value.shape), self, value)
         source = state.source
+        if state.watch is not None and source is None:
+            source = user_source()
         if type(value) is Tracer:
             source = value.variable.trace.nodes[-1].source
         self.nodes.append(Node(primitive, tuple(recorded), params, (result,), source))
@@ -285,6 +290,8 @@ class GraphTrace(Trace):
         """Infer the result's type, and write the node down."""
         recorded = tuple(self.operand(operand) for operand in operands)
         source = state.source or user_source()
+        if state.deriving and source is not None and not source.function.startswith(DERIVATIVE):
+            source = source._replace(function=DERIVATIVE + source.function)
         types = [type_of(operand) for operand in recorded]
         try:
             result_types = primitive.result_types(types, params)
@@ -343,7 +350,10 @@ def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
             if top is None or trace.level > top.level:
                 top = trace
     if top is None:
-        return primitive.evaluate(*operands, **params)
+        result = primitive.evaluate(*operands, **params)
+        if state.watch is not None:
+            state.watch(primitive, operands, result)
+        return result
     if top.closed:
         raise LeakedTracerError(
             f"{user_source() or 'here'}: {primitive.name} got a traced array of a function that "

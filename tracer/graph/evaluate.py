@@ -9,7 +9,7 @@ from typing import Any
 
 from tracer.errors import ShapeError
 from tracer.graph.nodes import Constant, Graph, Variable
-from tracer.trace import at_source, bind, is_tracer
+from tracer.trace import at_source, bind, is_tracer, state
 
 
 def evaluate(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
@@ -18,7 +18,7 @@ def evaluate(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
         raise ShapeError(f"{graph.name} takes {len(graph.inputs)} inputs, not {len(inputs)}")
     values: dict[Variable, Any] = dict(zip(graph.inputs, inputs, strict=True))
     values.update(graph.constants)
-    traced = any(is_tracer(value) for value in inputs)
+    traced = state.watch is not None or any(is_tracer(value) for value in inputs)
     last_use = {} if traced else _last_uses(graph)
     for position, node in enumerate(graph.nodes):
         operands = [values[op] if type(op) is Variable else op.value[()] for op in node.operands]

@@ -79,12 +79,13 @@ def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
     """Add to `cotangents`, which holds those of the results, the cotangents of all inputs of
     `nodes`.
     """
-    before = state.source
+    before, deriving = state.source, state.deriving
+    state.deriving = True
     try:
         for node in reversed(nodes):
             _pull_back_node(node, cotangents)
     finally:
-        state.source = before
+        state.source, state.deriving = before, deriving
 
 
 def _pull_back_node(node: Node, cotangents: dict[Variable, Any]) -> None:
