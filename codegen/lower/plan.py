@@ -10,6 +10,7 @@ from codegen.lower.views import PIECEWISE, is_index_map
 from tracer.graph.nodes import Graph, Node, Variable
 
 RECOMPUTE_COST = 2
+DEEPEST = 64  # operations inlined into each other; then one is stored, and fusion removes the store
 EXPANDED_COST = 4
 
 
@@ -28,6 +29,7 @@ class Plan:
         self.ends = {output for output in graph.outputs if type(output) is Variable}
         self.cost: dict[Variable, int] = {}
         self.loads: dict[Variable, int] = {}
+        self.depth: dict[Variable, int] = {}
         self.inlined: set[Variable] = set()
         for node in graph.nodes:
             self._decide(node)
@@ -46,8 +48,10 @@ class Plan:
         self.loads[result] = sum(
             self.loads.get(v, 1) if v in self.inlined else 1 for v in variables
         )
-        if self._stays(result, kind):
+        depth = 1 + max((self.depth.get(v, 0) for v in variables if v in self.inlined), default=0)
+        if depth < DEEPEST and self._stays(result, kind):
             self.inlined.add(result)
+            self.depth[result] = depth
 
     def _stays(self, result: Variable, kind: str) -> bool:
         if result in self.ends:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from codegen.loops.nodes import (
-    Assign,
     Buffer,
     Call,
     Declare,
@@ -19,7 +18,6 @@ from codegen.loops.nodes import (
     Load,
     Loop,
     Program,
-    Reduce,
     Reserve,
     Statement,
     Store,
@@ -43,9 +41,8 @@ class _Scope:
     def __init__(self, parent: _Scope | None) -> None:
         self.parent = parent
         self.known: dict[Expression, Expression] = {}
+        self.loads: dict[Buffer, list[Expression]] = {}
         self.dropped: set[Buffer] = set()
-        self.stale: set[str] = set()
-        self.names: set[str] = set()
 
     def find(self, key: Expression) -> Expression | None:
         scope: _Scope | None = self
@@ -59,25 +56,17 @@ class _Scope:
             scope = scope.parent
         return None
 
+    def learn(self, key: Expression, value: Expression) -> None:
+        """The value of an expression, or of an element of memory."""
+        self.known[key] = value
+        if isinstance(key, Load):
+            self.loads.setdefault(base_of(key.buffer), []).append(key)
+
     def forget(self, base: Buffer) -> None:
         """Memory has changed: nothing known about it holds from here on."""
-        stale = [key for key in self.known if isinstance(key, Load) and base_of(key.buffer) is base]
-        for key in stale:
-            del self.known[key]
+        for key in self.loads.pop(base, ()):
+            self.known.pop(key, None)
         self.dropped.add(base)
-
-    def forget_name(self, name: str) -> None:
-        """A mutable scalar has changed."""
-        scope: _Scope | None = self
-        while scope is not None:
-            stale = [
-                key
-                for key, value in scope.known.items()
-                if isinstance(value, Variable) and value.name == name
-            ]
-            for key in stale:
-                del scope.known[key]
-            scope = scope.parent
 
 
 class _State:
@@ -103,19 +92,15 @@ class _State:
                     self.names[name] = same
                     return []
                 if not self._reads_mutable(value):
-                    scope.known[value] = Variable(name, value.dtype)
-                scope.names.add(name)
+                    scope.learn(value, Variable(name, value.dtype))
                 return [statement]
             case Declare(name, value):
                 self.mutable.add(name)
                 return [statement]
-            case Assign(name, _) | Reduce(name, _, _):
-                scope.forget_name(name)
-                return [statement]
             case Store(buffer, indices, value):
                 scope.forget(base_of(buffer))
                 if not self._is_mutable(value):
-                    scope.known[Load(buffer, indices)] = value
+                    scope.learn(Load(buffer, indices), value)
                 return [statement]
             case Update(buffer, _, _, _) | Reserve(buffer, _):
                 scope.forget(base_of(buffer))
@@ -148,8 +133,6 @@ class _State:
         for written in effects(statement).writes:
             if isinstance(written, Buffer):
                 scope.forget(written)
-            elif isinstance(written, str):
-                scope.forget_name(written)
         return inner
 
     def nested(self, statement: Statement, scope: _Scope) -> Statement:
@@ -171,7 +154,7 @@ class _State:
         for lifted in hoisted:
             assert isinstance(lifted, Let), "only Lets are hoisted"
             if not self._reads_mutable(lifted.value):
-                scope.known[lifted.value] = Variable(lifted.name, lifted.value.dtype)
+                scope.learn(lifted.value, Variable(lifted.name, lifted.value.dtype))
         return [*hoisted, *([replace(statement, body=kept)] if kept else [])]
 
 

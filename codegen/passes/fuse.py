@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from codegen.loops.nodes import Buffer, Loop, Program, Statement, Variable
+from codegen.loops.nodes import Buffer, Expression, Loop, Program, Statement, Variable
 from codegen.passes.effects import Effects, Indices, effects
-from codegen.passes.rewrite import Body, map_blocks, rename
+from codegen.passes.rewrite import Body, map_blocks, rename, substitute
 
 LOOK_BACK = 24
 
@@ -101,9 +101,19 @@ def _pointwise(first: Loop, one: Effects, second: Loop, two: Effects) -> bool:
             return False
         if not before[1] & after[1]:
             return False
-    scalars_one = {name for name in one.writes if isinstance(name, str)}
-    scalars_two = {name for name in two.writes if isinstance(name, str)}
-    return scalars_one.isdisjoint(two.reads | two.writes) and scalars_two.isdisjoint(one.reads)
+    names = {name for name in two.reads | two.writes if isinstance(name, str)}
+    written = {name for name in two.writes if isinstance(name, str)}
+    return names.isdisjoint(one.writes) and written.isdisjoint(one.reads)
+
+
+def _reindexed(found: Effects, name: str, index: Variable) -> Effects:
+    """The effects of a loop whose index has got another name."""
+    names: dict[str, Expression] = {name: index}
+    changed = {
+        base: [(buffer, tuple([substitute(part, names) for part in indices])) for buffer, indices in rows]
+        for base, rows in found.accesses.items()
+    }
+    return Effects(found.reads, found.writes, changed, found.has_call, found.has_check)
 
 
 _KINDS = {"parallel": 0, "reduce": 1, "serial": 2}
@@ -123,7 +133,8 @@ def _merge(
     body = (*earlier.body, *rename(loop.body, {loop.index: index}))
     kind = max(earlier.kind, loop.kind, key=_KINDS.__getitem__)
     merged = replace(earlier, body=body, kind=kind)
-    renamed = effects(merged)
+    renamed = facts[position]
+    renamed.include(_reindexed(found, loop.index, index))
     moved = [(statements[p], facts[p]) for p in needed]
     for p in reversed(needed):
         del statements[p], facts[p]
