@@ -48,7 +48,7 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
     Raises UnsupportedProgramError for dtypes, operations and kernels that this renderer lacks.
     """
     plan = plan_workspace(program)
-    writer = KernelWriter(machine.target)
+    writer = KernelWriter(machine.target, machine.vector_bytes)
     for role, group in (("inputs", program.inputs + program.constants), ("outputs", program.outputs)):
         for number, buffer in enumerate(group):
             require_dtype(buffer.dtype)

@@ -1,0 +1,343 @@
+"""Which loop's iterations become lanes, how many at once, and what that is estimated to cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Reduce,
+    Statement,
+    Store,
+    Update,
+    Variable,
+)
+from codegen.loops.operations import DType
+from codegen.loops.walk import subexpressions
+from codegen.render.llvm_composite import COMPOSITES
+from codegen.render.llvm_forms import Forms
+from codegen.render.vector_math import FUNCTIONS
+
+UNKNOWN_TRIPS = 32
+HEAVY = 20.0
+WEIGHTS = {"divide": 4.0, "sqrt": 5.0, "reciprocal": 4.0, "floor_divide": 10.0, "remainder": 10.0}
+SIMPLE_FUNCTIONS = frozenset("sqrt floor ceil trunc rint copysign".split())
+REDUCTIONS = frozenset(
+    "add multiply maximum minimum fmax fmin logical_and logical_or bitwise_and bitwise_or "
+    "bitwise_xor".split()
+)
+MOST_COPIES = 4
+LIGHT = 12.0
+
+
+@dataclass(slots=True)
+class Lanes:
+    """A loop whose iterations can be lanes: how many, and what it reduces into from outside."""
+
+    width: int
+    copies: int
+    reductions: dict[str, tuple[str, DType]]
+    cost: float
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What is found on the way through a loop's body."""
+
+    index: str
+    forms: Forms
+    varying: set[str] = field(default_factory=set)
+    inside: set[str] = field(default_factory=set)
+    reductions: dict[str, tuple[str, DType]] = field(default_factory=dict)
+    itemsize: int = 1
+    functions: bool = False
+    loops: bool = False
+
+
+def trip_count(loop: Loop) -> int | None:
+    """How often a loop runs, where that is a constant."""
+    if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal):
+        return max(0, int(loop.stop.value.real) - int(loop.start.value.real))
+    return None
+
+
+class Vectorizer:
+    """Answers for one program; the costs of loops are kept."""
+
+    def __init__(self, vector_bytes: int) -> None:
+        self.vector_bytes = vector_bytes
+        self.costs: dict[int, float] = {}
+        self.kept: list[Loop] = []
+
+    def plan(self, loop: Loop, forms: Forms) -> Lanes | None:
+        """How to run a loop in lanes; None where it cannot, or where that does not pay."""
+        lanes = self.lanes(loop, forms)
+        if lanes is None or lanes.cost >= self.plain_cost(loop, forms):
+            return None
+        return lanes
+
+    def cost(self, loop: Loop, forms: Forms) -> float:
+        """The cost of a loop in the better way."""
+        key = id(loop)
+        if key not in self.costs:
+            lanes = self.lanes(loop, forms)
+            plain = self.plain_cost(loop, forms)
+            self.costs[key] = plain if lanes is None else min(plain, lanes.cost)
+            self.kept.append(loop)
+        return self.costs[key]
+
+    def plain_cost(self, loop: Loop, forms: Forms) -> float:
+        """The cost of running the iterations one by one."""
+        trips = trip_count(loop)
+        total = 2.0
+        for statement in loop.body:
+            total += self.scalar_cost(statement, forms)
+        return total * (UNKNOWN_TRIPS if trips is None else trips)
+
+    def scalar_cost(self, statement: Statement, forms: Forms) -> float:
+        """The cost of a statement outside of lanes."""
+        match statement:
+            case Loop():
+                return self.cost(statement, forms)
+            case If(_, then, otherwise):
+                both = (*then, *otherwise)
+                return 2.0 + sum(self.scalar_cost(part, forms) for part in both) / 2
+            case Let(value=value) | Declare(value=value) | Assign(value=value):
+                return operations_cost(value)
+            case Reduce(value=value):
+                return operations_cost(value) + 3.0
+            case Store(value=value):
+                return operations_cost(value) + 1.0
+            case Update(value=value):
+                return operations_cost(value) + 3.0
+        return 10.0
+
+    def lanes(self, loop: Loop, forms: Forms) -> Lanes | None:
+        """How a loop would run in lanes; None where it cannot."""
+        trips = trip_count(loop)
+        if loop.kind == "serial" or loop.reverse or (trips is not None and trips < 2):
+            return None
+        survey = _Survey(loop.index, Forms(forms))
+        survey.forms.index(loop.index)
+        if not self.admissible(loop.body, survey):
+            return None
+        width = min(16, self.vector_bytes // survey.itemsize)
+        if width < 2 or (trips is not None and trips <= width // 4):
+            return None
+        cost = sum(self.lane_cost(part, survey, width) for part in loop.body) + 2.0
+        count = UNKNOWN_TRIPS if trips is None else trips
+        vectors = math.ceil(count / width)
+        copies = 1
+        light = not survey.functions and not survey.loops and cost <= LIGHT
+        if survey.reductions and trips is not None and not survey.loops:
+            most = MOST_COPIES if light else 2
+            copies = max(1, min(most, trips // width))
+        tail = 3.0 if count % width else 0.0
+        total = cost * vectors + tail + 8.0 * len(survey.reductions)
+        return Lanes(width, copies, survey.reductions, total)
+
+    # What may be in lanes
+
+    def admissible(self, body: tuple[Statement, ...], survey: _Survey) -> bool:
+        """Whether statements can run in lanes; notes what they use."""
+        return all(self.admit(statement, survey) for statement in body)
+
+    def admit(self, statement: Statement, survey: _Survey) -> bool:
+        """Whether one statement can."""
+        match statement:
+            case Let(name, value):
+                if not self.admit_value(value, survey):
+                    return False
+                if self.varies(value, survey):
+                    survey.varying.add(name)
+                else:
+                    survey.varying.discard(name)
+                survey.inside.add(name)
+                survey.forms.define(name, value)
+                return True
+            case Declare(name, value):
+                survey.inside.add(name)
+                survey.varying.add(name)
+                survey.forms.mutable.add(name)
+                survey.forms.index(name)
+                return self.admit_value(value, survey)
+            case Assign(name, value):
+                return name in survey.inside and self.admit_value(value, survey)
+            case Reduce(name, operation, value):
+                return self.admit_reduction(name, operation, value, survey)
+            case Store(buffer, indices, value) | Update(buffer, indices, _, value):
+                return self.admit_store(buffer, indices, value, survey)
+            case Loop(index, start, stop, inner):
+                survey.loops = True
+                survey.forms.index(index)
+                uniform = not self.varies(start, survey) and not self.varies(stop, survey)
+                return uniform and self.admissible(inner, survey)
+            case If(condition, then, otherwise):
+                if self.varies(condition, survey) or not self.admit_value(condition, survey):
+                    return False
+                return self.admissible((*then, *otherwise), survey)
+        return False
+
+    def admit_reduction(
+        self, name: str, operation: str, value: Expression, survey: _Survey
+    ) -> bool:
+        """A reduction inside, or into one scalar from outside by one operation."""
+        if not self.admit_value(value, survey):
+            return False
+        if name in survey.inside:
+            return True
+        entry = (operation, value.dtype)
+        survey.itemsize = max(survey.itemsize, value.dtype.itemsize)
+        return operation in REDUCTIONS and survey.reductions.setdefault(name, entry) == entry
+
+    def admit_store(
+        self,
+        buffer: Buffer,
+        indices: tuple[Expression, ...],
+        value: Expression,
+        survey: _Survey,
+    ) -> bool:
+        """A store to a place of its own for each lane, at equal distances."""
+        step = self.step(buffer, indices, survey)
+        if step is None or step == 0 or buffer.is_tape or buffer.dtype.kind == "c":
+            return False
+        survey.itemsize = max(survey.itemsize, buffer.dtype.itemsize)
+        return self.admit_value(value, survey)
+
+    def admit_value(self, value: Expression, survey: _Survey) -> bool:
+        """An expression without complex numbers; notes the widest dtype that lanes hold."""
+        pending = [value]
+        while pending:
+            part = pending.pop()
+            if part.dtype.kind == "c" or part.dtype.itemsize > 8 or part.dtype.name == "float16":
+                return False
+            if isinstance(part, Variable) and part.name in survey.reductions:
+                return False
+            if isinstance(part, Load):
+                if part.buffer.is_tape:
+                    return False
+                step = self.step(part.buffer, part.indices, survey)
+                if step is None:
+                    survey.itemsize = 8
+                if step != 0:
+                    survey.itemsize = max(survey.itemsize, part.dtype.itemsize)
+                for index in part.indices:
+                    if any(isinstance(inner, Load) for inner in subexpressions(index)):
+                        pending.append(index)
+                continue
+            if isinstance(part, Operation):
+                pending.extend(part.operands)
+                composite = part.name in COMPOSITES and part.dtype.kind != "f"
+                if part.name == "zeta" or composite:
+                    return False
+                survey.functions |= is_function(part)
+            if self.varies(part, survey):
+                survey.itemsize = max(survey.itemsize, part.dtype.itemsize)
+        return True
+
+    def varies(self, value: Expression, survey: _Survey) -> bool:
+        """Whether an expression may differ between lanes."""
+        return any(
+            isinstance(part, Variable)
+            and (part.name == survey.index or part.name in survey.varying)
+            for part in subexpressions(value)
+        )
+
+    def step(self, buffer: Buffer, indices: tuple[Expression, ...], survey: _Survey) -> int | None:
+        """How far apart lanes lie in memory; None where they lie anywhere."""
+        form = survey.forms.flat(buffer, indices)
+        step = 0
+        for term, scale in form.terms.items():
+            if isinstance(term, Variable) and term.name == survey.index:
+                step = scale
+            elif self.varies(term, survey):
+                return None
+        return step
+
+    # Costs in lanes
+
+    def lane_cost(self, statement: Statement, survey: _Survey, width: int) -> float:
+        """The cost of a statement for all lanes together."""
+        match statement:
+            case Loop(index=index, body=body):
+                trips = trip_count(statement)
+                survey.forms.index(index)
+                inner = sum(self.lane_cost(part, survey, width) for part in body) + 2.0
+                return inner * (UNKNOWN_TRIPS if trips is None else trips)
+            case If(_, then, otherwise):
+                return 2.0 + sum(self.lane_cost(p, survey, width) for p in (*then, *otherwise)) / 2
+            case Let(value=value) | Declare(value=value) | Assign(value=value):
+                return self.value_cost(value, survey, width)
+            case Reduce(value=value):
+                return self.value_cost(value, survey, width) + 1.0
+            case Store(buffer, indices, value):
+                access = self.access_cost(buffer, indices, survey, width)
+                return self.value_cost(value, survey, width) + access
+            case Update(buffer, indices, _, value):
+                access = self.access_cost(buffer, indices, survey, width)
+                return self.value_cost(value, survey, width) + 2 * access + 1.0
+        return 10.0
+
+    def value_cost(self, value: Expression, survey: _Survey, width: int) -> float:
+        """The cost of an expression for all lanes."""
+        total = 0.0
+        pending = [value]
+        while pending:
+            part = pending.pop()
+            if isinstance(part, Load):
+                total += self.access_cost(part.buffer, part.indices, survey, width)
+            elif isinstance(part, Operation):
+                weight = operation_weight(part)
+                if part.dtype.kind in "iu" and part.name in ("floor_divide", "remainder", "fmod"):
+                    weight *= width
+                total += weight * 1.2
+                pending.extend(part.operands)
+        return total
+
+    def access_cost(
+        self, buffer: Buffer, indices: tuple[Expression, ...], survey: _Survey, width: int
+    ) -> float:
+        """The cost of reading or writing one element a lane."""
+        step = self.step(buffer, indices, survey)
+        if step is None:
+            return 2.5 * width
+        if step == 0:
+            return 1.0
+        return 1.2 if step == 1 else 1.6 if step == -1 else 1.5 * width
+
+
+def is_function(operation: Operation) -> bool:
+    """Whether an operation is an elementary function of many instructions."""
+    return operation.name in FUNCTIONS and operation.name not in SIMPLE_FUNCTIONS
+
+
+def operation_weight(operation: Operation) -> float:
+    """Roughly how many simple instructions an operation costs."""
+    if operation.name in WEIGHTS:
+        return WEIGHTS[operation.name]
+    return HEAVY if is_function(operation) else 1.0
+
+
+def operations_cost(value: Expression) -> float:
+    """The cost of an expression on scalars."""
+    total = 0.0
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Load):
+            total += 1.0
+        elif isinstance(part, Operation):
+            total += operation_weight(part)
+            pending.extend(part.operands)
+    return total
+
