@@ -15,7 +15,7 @@ from typing import Any
 
 from tracer.source.locate import Definition, UnreadableError, locate
 from tracer.source.rewrite import REGION_PREFIXES, Rewriter
-from tracer.source.syntax import OPERATORS
+from tracer.source.syntax import OPERATORS, class_of, function_of
 
 _FACTORY = "__factory__"
 _FUTURE_FLAGS = 0x1FE0000  # those of `from __future__ import …`
@@ -72,7 +72,9 @@ def _with_code(function: FunctionType, code: CodeType, operators: Any) -> Functi
     )
     if function.__kwdefaults__:
         result.__kwdefaults__ = function.__kwdefaults__
-    if function.__annotations__:
+    if sys.version_info >= (3, 14):
+        result.__annotate__ = function.__annotate__  # not evaluated: names in it may not exist
+    elif function.__annotations__:
         result.__annotations__ = function.__annotations__
     result.__module__ = function.__module__
     result.__qualname__ = function.__qualname__
@@ -133,19 +135,11 @@ def _converted_code(function: FunctionType) -> CodeType:
         )
     ]
     if class_name is not None:  # Python spells private names by their class
-        body = [ast.ClassDef(class_name, bases=[], keywords=[], body=body, decorator_list=[])]
+        body = [class_of(class_name, body)]
         if class_name not in original.co_freevars:  # the class itself is found where it was
             body.insert(0, ast.Global([class_name]))
     names = [name for name in (*original.co_freevars, OPERATORS) if name != "__class__"]
-    arguments = [ast.arg(name) for name in names]
-    factory = ast.FunctionDef(
-        name=_FACTORY,
-        args=ast.arguments(
-            posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[]
-        ),
-        body=body,
-        decorator_list=[],
-    )
+    factory = function_of(_FACTORY, names, body)
     module = ast.fix_missing_locations(ast.Module([ast.copy_location(factory, node)], []))
     flags = original.co_flags & _FUTURE_FLAGS
     compiled = compile(module, original.co_filename, "exec", flags=flags, dont_inherit=True)

@@ -27,6 +27,7 @@ from tracer.source.syntax import (
     bound_directly,
     can_wait,
     delayed,
+    function_of,
     handed_over,
     index_expression,
     is_fixed,
@@ -217,13 +218,7 @@ class Rewriter(ast.NodeTransformer):
             declarations.append(ast.Nonlocal(sorted(shared - shared_globals)))
         if shared_globals:
             declarations.append(ast.Global(sorted(shared_globals)))
-        function = ast.FunctionDef(
-            name=name,
-            args=ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]),
-            body=declarations + body,
-            decorator_list=[],
-        )
-        return located(function, at)
+        return located(function_of(name, [], declarations + body), at)
 
     def _declare(
         self, body: list[ast.stmt], names: Names, *, after_docstring: bool = False

@@ -30,6 +30,24 @@ def name_of(name: str) -> ast.Name:
     return ast.Name(name, ast.Load())
 
 
+def function_of(name: str, parameters: list[str], body: list[ast.stmt]) -> ast.FunctionDef:
+    """A function definition without defaults."""
+    arguments = [ast.arg(parameter) for parameter in parameters]
+    signature = ast.arguments(
+        posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[]
+    )
+    made = ast.FunctionDef(name=name, args=signature, body=body, decorator_list=[])
+    made.type_params = []  # type: ignore[attr-defined]  # Python 3.12 asks for it
+    return made
+
+
+def class_of(name: str, body: list[ast.stmt]) -> ast.ClassDef:
+    """A class definition without bases."""
+    made = ast.ClassDef(name, bases=[], keywords=[], body=body, decorator_list=[])
+    made.type_params = []  # type: ignore[attr-defined]
+    return made
+
+
 def delayed(body: ast.expr) -> ast.Lambda:
     """An expression that is evaluated when it is called."""
     none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
