@@ -85,11 +85,17 @@ def flat_index(
 
 
 def constant_trip(loop: Loop) -> int | None:
-    """How often a loop runs that counts from 0 up to a literal; None for any other."""
+    """How often a loop runs that counts between literals; None for any other."""
     start, stop = loop.start, loop.stop
-    if isinstance(start, Literal) and isinstance(stop, Literal) and start.value == 0:
-        return max(0, int(stop.value.real))
+    if isinstance(start, Literal) and isinstance(stop, Literal):
+        return max(0, int(stop.value.real) - int(start.value.real))
     return None
+
+
+def _mergeable_trip(loop: Loop) -> int | None:
+    """The trip of a loop that counts up from 0; None for others, which are not merged."""
+    from_zero = isinstance(loop.start, Literal) and loop.start.value == 0
+    return constant_trip(loop) if from_zero and not loop.reverse else None
 
 
 def merge_loops(loop: Loop) -> tuple[Loop, dict[str, Expression]]:
@@ -102,7 +108,7 @@ def merge_loops(loop: Loop) -> tuple[Loop, dict[str, Expression]]:
     nest = [loop]
     while len(nest[-1].body) == 1 and isinstance(inner := nest[-1].body[0], Loop):
         nest.append(inner)
-    trips = [None if part.reverse else constant_trip(part) for part in nest]
+    trips = [_mergeable_trip(part) for part in nest]
     if len(nest) == 1:
         return loop, {}
     accesses = _accesses(nest[-1].body)

@@ -12,7 +12,7 @@ import numpy as np
 
 from codegen.loops.linear import LinearForm, flat_index
 from codegen.loops.nodes import Buffer, Expression, Literal, Load, Operation, Variable
-from codegen.loops.operations import DType
+from codegen.loops.operations import OPERATIONS, DType
 from codegen.loops.walk import contains_load
 from codegen.render.numba_runtime import FUNCTIONS, INTRINSICS
 from codegen.render.numba_scalars import (
@@ -36,6 +36,7 @@ RESERVED = {
     *keyword.softkwlist,
     *dir(builtins),
     *(function.__name__ for function in (*INTRINSICS, *FUNCTIONS)),
+    *(f"vector_{operation}" for operation in OPERATIONS),
     *("np", "math", "numba", "kernel", "run", "status", "cgutils", "types", "arrayobj"),
 }
 

@@ -44,8 +44,9 @@ CHECKED_CALL = """    status = np.zeros({details}, np.int64)
 DEMO = """
 
 if __name__ == "__main__":
-    # A first call, on ones.
-    for (name, dtype, shape), result in zip(OUTPUTS, run(*(np.ones(s, d) for _, d, s in INPUTS))):
+    # A first call: floating and complex inputs are ones, integers and booleans zeros.
+    first = [(np.ones if np.dtype(d).kind in "fc" else np.zeros)(s, d) for _, d, s in INPUTS]
+    for (name, dtype, shape), result in zip(OUTPUTS, run(*first)):
         print(f"{name}: {dtype}{list(shape)}")
         print(result)
 """

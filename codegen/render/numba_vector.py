@@ -12,7 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from codegen.render.vector_math import FMA, FUNCTIONS, LineCollector, emit_inline
+from codegen.render.vector_math import FUNCTIONS, LineCollector, Target, emit_inline
 
 OPTIONS = 'error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True'
 
@@ -66,6 +66,14 @@ class VectorSource:
 
 
 @functools.cache
+def host_target() -> Target:
+    """What this processor has: without a fused multiply-add, the C library would be called."""
+    import llvmlite.binding
+
+    return Target.from_features(llvmlite.binding.get_host_cpu_features())
+
+
+@functools.cache
 def vector_source(operation: str) -> VectorSource | None:
     """The function for a scalar operation; None where there is none without branches."""
     function = FUNCTIONS.get(operation)
@@ -73,7 +81,7 @@ def vector_source(operation: str) -> VectorSource | None:
         return None
     collector = LineCollector()
     operands = [f"%x{position}" for position in range(function.operand_count)]
-    result = emit_inline(collector, operation, "float64", 1, operands, FMA)
+    result = emit_inline(collector, operation, "float64", 1, operands, host_target())
     lines = [line.strip() for line in collector.lines]
     if len(lines) < SHORTEST or collector.constants or not all(map(_is_plain, lines)):
         return None

@@ -36,7 +36,8 @@ def test_flat_index_uses_c_order() -> None:
 
 def test_constant_trip() -> None:
     assert constant_trip(loop("i", 7)) == 7
-    assert constant_trip(Loop("i", integer(1), integer(7), ())) is None
+    assert constant_trip(Loop("i", integer(1), integer(7), ())) == 6
+    assert constant_trip(Loop("i", integer(7), integer(1), ())) == 0
     assert constant_trip(Loop("i", integer(0), index("n"), ())) is None
 
 
@@ -58,6 +59,13 @@ def test_merging_stops_at_loops_of_another_kind_and_in_reverse() -> None:
         (Loop("j", integer(0), integer(4), (store,), reverse=True),),
     )
     assert merge_loops(backward) == (backward, {})
+
+
+def test_merging_needs_loops_from_zero() -> None:
+    y = buffer("y", (3, 4), "output")
+    store = Store(y, (i, j), real(1.0))
+    part = loop("i", 3, Loop("j", integer(1), integer(4), (store,)))
+    assert merge_loops(part) == (part, {})
 
 
 def test_merged_outer_index_becomes_zero() -> None:
