@@ -56,7 +56,7 @@ class Row:
     special    elementwise functions of these dtypes are also compared at NaN, infinities, signed
                zeros, the smallest and largest numbers
     ambiguous  where, among the special values, NumPy disagrees with itself
-    unsupported  backends that cannot, with the reason
+    unsupported  what it cannot, with the reason: a backend, "text", "forward" (mode)
     """
 
     reference: Callable[..., Any]

@@ -351,6 +351,17 @@ RUNNING = {
         reason=REORDERED,
         scaled=True,
     ),
+    "convolve": plain(
+        np.convolve,
+        case("f8 3", "f8 4"),
+        case("f8 1", "f8 2"),
+        case("f4 4", "f4 2"),
+        case("c16 3", "c16 2"),
+        case("i8 3", "i8 2"),
+        ulps=16,
+        reason=REORDERED,
+        scaled=True,
+    ),
     "argsort": plain(
         lambda x, axis: np.argsort(x, axis, kind="stable"),
         case("f8 9", axis=0),

@@ -58,6 +58,7 @@ ARITHMETIC = {
     "fmod": elementwise(
         np.fmod, ((2.2, 2.4), (0.95, 0.99)), ((-2.4, -2.2), (0.95, 0.99)), dtypes=FLOATS + INTEGERS
     ),
+    "stop_gradient": elementwise(lambda x: x, FULL, dtypes=EVERYTHING, order=0),
     "negative": elementwise(np.negative, FULL, dtypes=NUMBERS),
     "positive": elementwise(np.positive, FULL, dtypes=NUMBERS),
     "conjugate": elementwise(np.conjugate, FULL, dtypes=NUMBERS),

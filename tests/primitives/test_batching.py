@@ -88,10 +88,8 @@ def test_batched_derivatives(name: str) -> None:
             continue
         graph = case_graph(name, case)
         lanes = lanes_of(name, case)
-        for make, directions in (
-            (forward_graph, random_tangents),
-            (reverse_graph, random_cotangents),
-        ):
+        ways = [(reverse_graph, random_cotangents), (forward_graph, random_tangents)]
+        for make, directions in ways[:1] if "forward" in ROWS[name].unsupported else ways:
             derivative = make(graph)
             full = [
                 [*lane, *directions(graph, generator(name, number))]

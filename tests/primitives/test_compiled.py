@@ -29,6 +29,8 @@ ARRAYS = sorted(set(ROWS) - set(ELEMENTWISE))
 DTYPES = sorted({case.types[0].dtype.str[1:] for row in ELEMENTWISE.values() for case in row.cases})
 # Rows a program: few enough to compile in seconds, many enough that the suite does not take long.
 CHUNK = 24
+# In single precision the derivatives are the same nodes with other dtypes.
+PRECISE = ("f8", "c16")
 
 
 class Job(NamedTuple):
@@ -77,8 +79,9 @@ def _derivatives(name: str, case: Case, ulps: float) -> Iterator[Job]:
     rng = generator(name, "compiled")
     what = f"{name} {label(case)}"
     tangents = random_tangents(graph, rng)
-    forward = simplify(forward_graph(graph))
-    yield Job(forward, [*operands, *tangents], ulps, True, f"forward mode of {what}")
+    if "forward" not in ROWS[name].unsupported:
+        forward = simplify(forward_graph(graph))
+        yield Job(forward, [*operands, *tangents], ulps, True, f"forward mode of {what}")
     cotangents = random_cotangents(graph, rng)
     reverse = simplify(reverse_graph(graph))
     yield Job(reverse, [*operands, *cotangents], ulps, True, f"reverse mode of {what}")
@@ -124,8 +127,8 @@ def test_elementwise_values(backend: str, dtype: str, number: int, names: tuple[
 @pytest.mark.parametrize("backend", COMPILED)
 @pytest.mark.parametrize(
     ("dtype", "number", "names"),
-    [chunk for chunk in CHUNKS if chunk[0][0] in "fc"],
-    ids=[name for name in CHUNK_IDS if name[0] in "fc"],
+    [chunk for chunk in CHUNKS if chunk[0] in PRECISE],
+    ids=[name for name in CHUNK_IDS if name.partition("-")[0] in PRECISE],
 )
 def test_elementwise_derivatives(
     backend: str, dtype: str, number: int, names: tuple[str, ...]
