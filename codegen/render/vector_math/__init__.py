@@ -22,6 +22,7 @@ from codegen.render.vector_math import (  # noqa: F401  # families register what
     power,
     rounding,
     trigonometric,
+    zeta,
 )
 from codegen.render.vector_math.builder import LineCollector
 from codegen.render.vector_math.lanes import FORMATS, Lanes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen.render.vector_math.exact import Pair, divide, fast_two_sum, two_product
+from codegen.render.vector_math.exact import divide, fast_two_sum, two_product
 from codegen.render.vector_math.exponential import (
     exponential_of_reduced,
     power_of_two,
@@ -10,7 +10,7 @@ from codegen.render.vector_math.exponential import (
 )
 from codegen.render.vector_math.lanes import Lanes, Value
 from codegen.render.vector_math.logarithm import decompose, log_of_decomposed
-from codegen.render.vector_math.power import exponential_of_pair
+from codegen.render.vector_math.power import exponential_for_single, exponential_of_pair
 from codegen.render.vector_math.registry import vector_function
 
 # From here on erf rounds to 1.
@@ -43,7 +43,7 @@ def erfc(lanes: Lanes, x: Value) -> Value:
     square = two_product(magnitude, magnitude)
     if lanes.rounds_to_single:
         value = lanes.polynomial(t, coefficients) / (magnitude + magnitude + 1.0)
-        factor = Pair(value, lanes.number(0.0))
+        positive = value * exponential_for_single(lanes, -square.high)
     else:
         rest = t * lanes.polynomial(t, coefficients[1:])
         value_pair = fast_two_sum(lanes.number(coefficients[0]), rest)
@@ -51,7 +51,7 @@ def erfc(lanes: Lanes, x: Value) -> Value:
         above = lanes.select(doubled > 1.0, doubled, one)
         below = lanes.select(doubled > 1.0, one, doubled)
         factor = divide(value_pair, fast_two_sum(above, below))
-    positive = exponential_of_pair(lanes, -square, factor)
+        positive = exponential_of_pair(lanes, -square, factor)
     result = lanes.select(x < 0.0, 2.0 - positive, positive)
     if lanes.rounds_to_single:
         return result

@@ -188,4 +188,5 @@ TABLE: dict[str, Entry] = {
     "digamma_f32": Fit(digamma_near_root, -0.5, 0.5, 11),
     "digamma_tail_f64": Fit(digamma_tail, 1e-12, 1 / 64, 5),
     "digamma_root_f64": Split(digamma_root, (53, 53)),
+    "zeta_f64": Samples(lambda k: mp.bernoulli(2 * k + 2) / mp.factorial(2 * k + 2), 12),
 }

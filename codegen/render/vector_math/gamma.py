@@ -95,8 +95,8 @@ def _log_gamma_reflected(lanes: Lanes, magnitude: Value, positive: Value) -> Val
     return difference.high + (difference.low + (low - (total.low + log_product.low)))
 
 
-@vector_function("lgamma")
-def lgamma(lanes: Lanes, x: Value) -> Value:
+@vector_function("gammaln")
+def gammaln(lanes: Lanes, x: Value) -> Value:
     """log |Γ(x)|; infinite at zero and the negative integers; ±inf and NaN stay.
 
     Each range's code is branched past where no lane is in it.

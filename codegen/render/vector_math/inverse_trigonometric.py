@@ -90,11 +90,14 @@ def _scaled_sides(lanes: Lanes, x: Value, y: Value) -> tuple[Value, Value, Value
 
 def _ratio(lanes: Lanes, numerator: Pair, denominator: Pair) -> Pair:
     """A quotient with its rounding error, by one division; 0 for 0/0."""
+    empty = denominator.high == 0.0
+    if lanes.rounds_to_single:
+        ratio = numerator.high / denominator.high
+        return Pair(lanes.select(empty, 0.0, ratio), lanes.number(0.0))
     inverse = 1.0 / denominator.high
     quotient = numerator.high * inverse
     residual = cancelling_fma(-quotient, denominator.high, numerator.high)
     residual = residual + lanes.fma(-quotient, denominator.low, numerator.low)
-    empty = denominator.high == 0.0
     return Pair(lanes.select(empty, 0.0, quotient), lanes.select(empty, 0.0, residual * inverse))
 
 
@@ -115,7 +118,7 @@ def arctan2(lanes: Lanes, y: Value, x: Value) -> Value:
         Pair(lanes.select(middle, total.high, greater), lanes.select(middle, total.low, zero)),
     )
     z = t.high * t.high
-    tail = lanes.polynomial(z, lanes.coefficients("arctan_tail"))
+    tail = lanes.polynomial(z, lanes.short_coefficients("arctan_tail"))
     rest = lanes.fma(t.high * z, tail, t.low)
     # The angle is `turn` quarters of π plus or minus arctan t.
     turn = lanes.select(middle, 1.0, zero)

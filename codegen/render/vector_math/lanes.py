@@ -37,6 +37,11 @@ class Format:
         return 2.0 ** (1 - self.bias)
 
     @property
+    def largest(self) -> float:
+        """The greatest finite value."""
+        return (2.0 - 2.0**-self.fraction_bits) * 2.0**self.bias
+
+    @property
     def rounder(self) -> float:
         """Adding it rounds a moderate value to an integer, left in the sum's lowest bits."""
         return 1.5 * 2.0**self.fraction_bits

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, replace
 
 from codegen.render.vector_math.exact import Pair, fast_two_sum, two_product
-from codegen.render.vector_math.exponential import exp
+from codegen.render.vector_math.exponential import exp, exp2
 from codegen.render.vector_math.lanes import Format, Lanes, Value
 from codegen.render.vector_math.registry import vector_function
 
@@ -139,6 +139,15 @@ def log2(lanes: Lanes, x: Value) -> Value:
 def log10(lanes: Lanes, x: Value) -> Value:
     """Base-10 logarithm."""
     return scaled_log(lanes, x, "log10e_parts", "log10_2")
+
+
+@vector_function("logaddexp2", 2)
+def logaddexp2(lanes: Lanes, x: Value, y: Value) -> Value:
+    """log₂(2ˣ + 2ʸ), as the greater plus log₂(1 + 2^−|x − y|)."""
+    greater = lanes.select(x > y, x, y)
+    difference = lanes.select(x == y, 0.0, x - y)
+    (log2e,) = lanes.coefficients("log2e")
+    return greater + log1p(lanes, exp2(lanes, -difference.absolute())) * log2e
 
 
 @vector_function("logaddexp", 2)

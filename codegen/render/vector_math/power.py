@@ -45,6 +45,15 @@ def log_pair(lanes: Lanes, x: Value) -> Pair:
     return fast_two_sum(total.high, low)
 
 
+def exponential_for_single(lanes: Lanes, exponent: Value) -> Value:
+    """eˣ in float64 to float32's accuracy, beyond float32's range in both directions."""
+    bounded = lanes.at_least(lanes.at_most(exponent, 120.0), -120.0)
+    reduction = reduce(lanes, bounded)
+    r = reduction.r
+    tail = lanes.polynomial(r, lanes.short_coefficients("exp_tail"))
+    return (lanes.fma(r * r, tail, r) + 1.0) * power_of_two(lanes, reduction.encoded)
+
+
 def exponential_of_pair(lanes: Lanes, total: Pair, factor: Pair | None = None) -> Value:
     """e^(high + low)·factor, infinite or zero beyond the range; NaN for a NaN high.
 
@@ -75,13 +84,13 @@ def _power_magnitude(lanes: Lanes, base: Value, exponent: Value) -> Value:
     high = lanes.select(finite, logarithm.high, base)
     high = lanes.select(base == 0.0, float("-inf"), high)
     if lanes.rounds_to_single:
-        return exponential_of_pair(lanes, Pair(exponent * high, lanes.number(0.0)))
+        return exponential_for_single(lanes, exponent * high)
     product = two_product(high, exponent)
     low = lanes.fma(logarithm.low, exponent, product.low)
     return exponential_of_pair(lanes, Pair(product.high, low))
 
 
-@vector_function("pow", 2)
+@vector_function("power", 2)
 def power(lanes: Lanes, x: Value, y: Value) -> Value:
     """xʸ with the special values of C99: 1 for y = 0 or x = 1 even beside NaN."""
     # Larger exponents change nothing but infinity times log 1.
@@ -112,12 +121,18 @@ def cbrt(lanes: Lanes, x: Value) -> Value:
     )
     target = (parts.f + 1.0) * factor
     root = lanes.polynomial(parts.f, lanes.coefficients("cbrt")) * root_factor
+    if lanes.rounds_to_single:
+        return _finish_cbrt(lanes, x, magnitude, root * power_of_two(lanes, third.bits()))
     square = two_product(root, root)
     residual = exact.cancelling_fma(square.high, root, -target) + square.low * root
     root = root - residual / (square.high * 3.0)
-    result = (root * power_of_two(lanes, third.bits())).with_sign_of(x)
+    return _finish_cbrt(lanes, x, magnitude, root * power_of_two(lanes, third.bits()))
+
+
+def _finish_cbrt(lanes: Lanes, x: Value, magnitude: Value, root: Value) -> Value:
+    """The root with the sign of x; zeros, infinities and NaN as they are."""
     unusual = (magnitude == 0.0) | ~(magnitude < float("inf"))
-    return lanes.select(unusual, x, result)
+    return lanes.select(unusual, x, root.with_sign_of(x))
 
 
 @vector_function("hypot", 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped,unused-ignore]
@@ -68,7 +69,7 @@ def _erfinv_limit(x: float) -> float:
     return float(x if x == 0 else np.copysign(np.inf, x) if abs(x) == 1 else np.nan)
 
 
-def _lgamma_limit(x: float) -> float:
+def _gammaln_limit(x: float) -> float:
     """As SciPy's gammaln: −inf at −inf, and infinite at every pole."""
     if math.isnan(x) or x == -math.inf:
         return x
@@ -79,6 +80,48 @@ def _digamma_limit(x: float) -> float:
     if x == 0:
         return -math.copysign(math.inf, x)
     return math.inf if x == math.inf else math.nan
+
+
+@cache
+def _bernoulli_ratios() -> tuple[Real, ...]:
+    with mp.workprec(PRECISION):
+        return tuple(mp.bernoulli(2 * k) / mp.factorial(2 * k) for k in range(1, 30))
+
+
+def _hurwitz_zeta(s: Real, q: Real) -> Real:
+    """By summing up to where Euler and Maclaurin's formula has 50 digits."""
+    whole = s == mpmath.floor(s)
+    if s <= 1 or q == 0 or (q < 0 and (q == mpmath.floor(q) or q < -1024 or not whole)):
+        raise ValueError("infinite, or no number")
+    size = mp.log(abs(q))
+    if (s - 1) * size > 1000 or s * size < -1000:
+        raise ValueError("out of range")
+    total = mpmath.mpf(0)
+    steps = min(400, max(3, int(40 + s - q))) if q > 0 else int(40 - q)
+    for k in range(steps):
+        total += (q + k) ** -s
+    w = q + steps
+    if s > 400:
+        return total
+    factor, rest = s / w**2, 1 / (s - 1) + 1 / (2 * w)
+    square = w**2
+    for k, coefficient in enumerate(_bernoulli_ratios(), 1):
+        rest += coefficient * factor
+        factor *= (s + (2 * k - 1)) * (s + 2 * k) / square
+    return total + w ** (1 - s) * rest
+
+
+def _zeta_limit(s: float, q: float) -> float:
+    """As SciPy, but NaN for NaN, limits for large exponents, and NaN for very long sums."""
+    import scipy.special
+
+    if math.isnan(s) or math.isnan(q):
+        return math.nan
+    if s > 400 and q >= 1:
+        return float(q == 1)
+    if q < -1024 and math.isfinite(q) and q != math.floor(q):
+        return math.inf if s == 1 else math.nan
+    return float(scipy.special.zeta(float(s), float(q)))
 
 
 def _angle(y: Real, x: Real) -> Real:
@@ -121,7 +164,7 @@ REFERENCES: dict[str, Reference] = {
     "log1p": Reference(_real(mp.log1p), np.log1p, _one((-1, 1), (-1, 1e3), (-0.01, 0.01))),
     "sinh": Reference(mp.sinh, np.sinh, _one((-2, 2), (-711, 711), (-90, 90))),
     "cosh": Reference(mp.cosh, np.cosh, _one((-2, 2), (-711, 711), (-90, 90))),
-    "pow": Reference(
+    "power": Reference(
         _power,
         # With arrays, since NumPy answers scalar exponents such as ½ by other functions.
         lambda x, y: np.power(np.array([x, x]), np.array([y, y]))[0],
@@ -150,11 +193,19 @@ REFERENCES: dict[str, Reference] = {
     ),
     "rint": Reference(mpmath.nint, np.rint, _one((-9, 9), (-1e7, 1e7))),
     "copysign": Reference(None, np.copysign, (((-9, 9), (-2, 2)),)),
+    "nextafter": Reference(None, np.nextafter, (((-9, 9), (-2, 2)),)),
+    "spacing": Reference(None, np.spacing, _one((-9, 9), (-1e7, 1e7), (-1e-310, 1e-310))),
     "logaddexp": Reference(
         lambda x, y: max(x, y) + mp.log1p(mp.exp(-abs(x - y))),
         np.logaddexp,
         (((-9, 9), (-9, 9)), ((0, 700), (0, 700)), ((-1, 1), (-1, 1))),
         scale=lambda x, y: max(abs(max(x, y)), mp.log1p(mp.exp(-abs(x - y)))),
+    ),
+    "logaddexp2": Reference(
+        lambda x, y: max(x, y) + mp.log1p(mpmath.mpf(2) ** -abs(x - y)) / mp.ln(2),
+        np.logaddexp2,
+        (((-9, 9), (-9, 9)), ((0, 700), (0, 700)), ((-1, 1), (-1, 1))),
+        scale=lambda x, y: max(abs(max(x, y)), mp.log1p(mpmath.mpf(2) ** -abs(x - y))),
     ),
     "tan": Reference(mp.tan, np.tan, _one((-4, 4), (-1e3, 1e3), (-1e9, 1e9), (-1e22, 1e22))),
     "arcsin": Reference(_real(mp.asin), np.arcsin, _one((-1, 1), (-0.01, 0.01), (0.999, 1))),
@@ -173,9 +224,9 @@ REFERENCES: dict[str, Reference] = {
     "erfinv": Reference(
         _real(mp.erfinv), _erfinv_limit, _one((-1, 1), (-0.01, 0.01), (0.99, 1), (-1, -0.9999999))
     ),
-    "lgamma": Reference(
+    "gammaln": Reference(
         lambda x: mp.log(abs(mp.gamma(x))) if abs(x) < 100 else mp.re(mp.loggamma(x)),
-        _lgamma_limit,
+        _gammaln_limit,
         _one((0, 3), (0, 12), (-20, 0), (0, 1e6), (0.99, 1.01), (1.99, 2.01)),
         scale=lambda x: 1 if x < 0 else 0,
     ),
@@ -184,5 +235,10 @@ REFERENCES: dict[str, Reference] = {
         _digamma_limit,
         _one((0, 3), (0, 12), (-20, 0), (0, 1e6), (1.46, 1.463)),
         scale=lambda x: max(mp.digamma(1 - x), abs(mp.pi * mp.cot(mp.pi * x))) if x < 0 else 0,
+    ),
+    "zeta": Reference(
+        _hurwitz_zeta,
+        _zeta_limit,
+        (((1, 9), (0, 20)), ((1, 3), (0, 1e3)), ((1, 30), (0, 3)), ((2, 2.001), (0, 1e9))),
     ),
 }

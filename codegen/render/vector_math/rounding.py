@@ -43,6 +43,33 @@ def copysign(lanes: Lanes, x: Value, y: Value) -> Value:
     return x.with_sign_of(y)
 
 
+@vector_function("nextafter", 2, native_single=True)
+def nextafter(lanes: Lanes, x: Value, y: Value) -> Value:
+    """The number next to x towards y."""
+    away = (x < y) ^ (x < 0.0)
+    moved = (x.bits() + lanes.select(away, 1, lanes.integer(-1))).as_float()
+    least = lanes.integer(1).as_float().with_sign_of(y)
+    moved = lanes.select(x == 0.0, least, moved)
+    result = lanes.select(x == y, y, moved)
+    return lanes.select(x.is_nan() | y.is_nan(), float("nan"), result)
+
+
+@vector_function("spacing", native_single=True)
+def spacing(lanes: Lanes, x: Value) -> Value:
+    """The distance to the next number away from zero, with the sign of x; NaN at ±inf.
+
+    As in NumPy, infinite at the largest number and positive at −0.
+    """
+    form = lanes.form
+    exponent = x.bits() & ((2 * form.bias + 1) << form.fraction_bits)
+    unit = exponent.as_float() * 2.0**-form.fraction_bits
+    unit = lanes.select(unit == 0.0, lanes.integer(1).as_float(), unit)
+    magnitude = x.absolute()
+    unit = lanes.select(magnitude == form.largest, float("inf"), unit)
+    unit = lanes.select(x < 0.0, -unit, unit)
+    return lanes.select(magnitude < float("inf"), unit, float("nan"))
+
+
 def _long_division(lanes: Lanes, x: Value, y: Value) -> Value:
     """The exact remainder by LLVM's `frem`, a library call a lane, out of line."""
     builder = lanes.builder

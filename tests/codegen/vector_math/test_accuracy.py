@@ -20,7 +20,7 @@ from codegen.render.vector_math.harness import CompiledLoop, host_target
 NAMES = measured_names()
 DTYPES = ("float64", "float32")
 # Those whose exact values take mpmath long get fewer random points.
-SLOW = ("erfinv", "erfc", "pow", "digamma", "logaddexp", "arctan2", "hypot")
+SLOW = ("zeta", "logaddexp2", "erfinv", "erfc", "power", "digamma", "logaddexp", "arctan2", "hypot")
 
 _loops: dict[tuple[str, str, int, Target], CompiledLoop] = {}
 

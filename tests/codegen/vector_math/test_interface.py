@@ -71,7 +71,7 @@ def test_inline_bodies_may_follow_each_other() -> None:
 
 
 def test_text_is_the_same_every_time() -> None:
-    assert loop_text("lgamma", "float64", 4, FMA) == loop_text("lgamma", "float64", 4, FMA)
+    assert loop_text("gammaln", "float64", 4, FMA) == loop_text("gammaln", "float64", 4, FMA)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_text_is_the_same_every_time() -> None:
         ("sine", "float64", 4, ["%x"], KeyError, "no vector function 'sine'"),
         ("sin", "float16", 4, ["%x"], ValueError, "not 'float16'"),
         ("sin", "float64", 3, ["%x"], ValueError, "not 3"),
-        ("pow", "float64", 4, ["%x"], ValueError, "pow takes 2 operands, got 1"),
+        ("power", "float64", 4, ["%x"], ValueError, "power takes 2 operands, got 1"),
     ],
 )
 def test_what_is_unknown_is_refused(
