@@ -12,8 +12,8 @@ refuse_foreign_packages()
 
 from tracer import config, errors, tree  # noqa: E402
 from tracer import numpy as numpy  # noqa: E402
+from tracer.associative import associative_scan  # noqa: E402
 from tracer.control import (  # noqa: E402
-    associative_scan,
     cond,
     fori_loop,
     map,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dis
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,9 @@ from tracer.source_lines import user_source
 
 if TYPE_CHECKING:
     from tracer.types import ArrayType
+
+
+STORE_SUBSCRIPT = dis.opmap["STORE_SUBSCR"]
 
 
 def _where() -> str:
@@ -105,16 +110,26 @@ class ArrayFace:
 
     # Python's protocols
 
+    def _refuse_assignment(self) -> None:
+        """`plain[i] = traced`: NumPy asks for a number, and the derivative would be lost."""
+        caller = sys._getframe(2)
+        code = caller.f_code.co_code
+        if 0 <= caller.f_lasti < len(code) and code[caller.f_lasti] == STORE_SUBSCRIPT:
+            self.__array__()
+
     def __bool__(self) -> bool:
         return bool(self.concrete("a Python condition (if, while, and, or, not, assert)"))
 
     def __float__(self) -> float:
+        self._refuse_assignment()
         return float(self.concrete("float()"))
 
     def __int__(self) -> int:
+        self._refuse_assignment()
         return int(self.concrete("int()"))
 
     def __complex__(self) -> complex:
+        self._refuse_assignment()
         return complex(self.concrete("complex()"))
 
     def __index__(self) -> int:

@@ -70,3 +70,12 @@ def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:
     """The outputs of the graph for plain arrays."""
     compiled: Executable = executable(graph, backend)
     return compiled.run(inputs)
+
+
+def render(graph: Graph, backend: str, kind: str) -> str:
+    """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
+    if backend == "numpy":
+        raise BackendError(f"the numpy backend evaluates the graph and has no {kind}")
+    from codegen.compile import render_graph
+
+    return render_graph(graph, backend, kind)

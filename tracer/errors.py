@@ -17,7 +17,7 @@ class ConcretizationError(TracerError, TypeError):
     """
 
 
-class ArrayConversionError(TracerError, TypeError):
+class ArrayConversionError(TracerError, ValueError):
     """A traced array was about to become a plain ndarray, which would lose its derivative."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tracer import backend as backends
 from tracer import config, tree
-from tracer.errors import BackendError, NotAnArrayError
+from tracer.errors import NotAnArrayError
 from tracer.graph.build import build
 from tracer.graph.evaluate import evaluate
 from tracer.graph.nodes import Graph
@@ -83,11 +83,7 @@ class Lowered:
         return Compiled(self.traced, backends.executable(self.traced.graph, self.backend))
 
     def _text(self, kind: str) -> str:
-        if self.backend == "numpy":
-            raise BackendError(f"the numpy backend evaluates the graph and has no {kind}")
-        from codegen.compile import render_graph
-
-        return render_graph(self.traced.graph, self.backend, kind)
+        return backends.render(self.traced.graph, self.backend, kind)
 
     def source(self) -> str:
         """The generated Numba program, which runs by itself when saved to a file."""

@@ -47,6 +47,7 @@ class _State(threading.local):
         self.source: Source | None = None
         self.watch: Any = None  # called with each operation that NumPy evaluates (tracer.debug)
         self.deriving = False  # whether it belongs to a derivative
+        self.guarded = False  # whether zero cotangents stay zero, whatever they are multiplied with
 
 
 state = _State()

@@ -110,7 +110,7 @@ def _reindexed(found: Effects, name: str, index: Variable) -> Effects:
     """The effects of a loop whose index has got another name."""
     names: dict[str, Expression] = {name: index}
     changed = {
-        base: [(buffer, tuple([substitute(part, names) for part in indices])) for buffer, indices in rows]
+        base: [(buffer, tuple([substitute(i, names) for i in indices])) for buffer, indices in rows]
         for base, rows in found.accesses.items()
     }
     return Effects(found.reads, found.writes, changed, found.has_call, found.has_check)

@@ -11,6 +11,7 @@ from tracer.numpy.common import (
     array_function,
     as_array,
     as_arrays,
+    as_real,
     axis_tuple,
     cast_to,
 )
@@ -136,7 +137,7 @@ def interp(
 ) -> Any:
     """Piecewise linear interpolation, differentiable in the places, the nodes and the values."""
     places, nodes, values = as_arrays(x, xp, fp)
-    places, nodes = cast_to(places, FLOAT64), cast_to(nodes, FLOAT64)
+    places, nodes = as_real(places, FLOAT64, "interp"), as_real(nodes, FLOAT64, "interp")
     values = cast_to(values, np.complex128 if is_complex(values.dtype) else FLOAT64)
     if nodes.shape != values.shape or nodes.ndim != 1:
         raise ValueError("fp and xp are not of the same length.")

@@ -148,6 +148,14 @@ def cast_to(x: Any, dtype: Any) -> Any:
     return x if dtype is None else cast_array(x, as_dtype(dtype))
 
 
+def as_real(x: Any, dtype: Any, name: str) -> Any:
+    """`x` as an array of a real dtype; `DTypeError` where it is complex."""
+    x = as_array(x)
+    if x.dtype.kind == "c":
+        raise DTypeError(f"{where_text()}{name} does not take complex numbers, such as {x.dtype}")
+    return cast_to(x, dtype)
+
+
 def axis_tuple(axis: Axis, ndim: int) -> tuple[int, ...]:
     """`axis` of a reduction as axes counted from the front; None is all of them."""
     if not given(axis):

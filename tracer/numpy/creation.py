@@ -16,6 +16,7 @@ from tracer.numpy.common import (
     as_array,
     as_concrete,
     as_dtype,
+    as_operand,
     as_shape,
     cast_to,
     is_traced,
@@ -265,8 +266,9 @@ def _spread(
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     gaps = num - 1 if endpoint else num
+    start, stop = as_operand(start), as_operand(stop)  # Python numbers stay weak
+    wide = result_dtype(start, stop, 1.0)
     start, stop = as_array(start), as_array(stop)
-    wide = result_dtype(start.dtype, stop.dtype, FLOAT64)
     start, stop = cast(start, wide), cast(stop, wide)
     final = wide if dtype is None else as_dtype(dtype)
     step = (stop - start) / wide.type(gaps) if gaps > 0 else wide.type(np.nan) * (stop - start)
@@ -326,7 +328,9 @@ def geomspace(
     from tracer.numpy.indexing import updated
     from tracer.numpy.shapes import moveaxis
 
-    start, stop, _, _, final = _spread(start, stop, 2, True, dtype)
+    start, stop = as_array(start), as_array(stop)
+    wide = result_dtype(start.dtype, stop.dtype, FLOAT64)
+    start, stop, _, _, final = _spread(cast(start, wide), cast(stop, wide), 2, True, dtype)
     sign = FUNCTIONS[np.sign](start)
     low, high = FUNCTIONS[np.log10](start / sign), FUNCTIONS[np.log10](stop / sign)
     result = sign * FUNCTIONS[np.power](10.0, linspace(low, high, num, endpoint))

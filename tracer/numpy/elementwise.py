@@ -14,6 +14,7 @@ from tracer.numpy.common import (
     array_function,
     as_array,
     as_arrays,
+    as_real,
     cast_to,
     given,
     renewed,
@@ -199,14 +200,14 @@ def real_if_close(a: Any, tol: float = 100) -> Any:
 @array_function(np.isposinf)
 def isposinf(x: Any, out: Any = None) -> Any:
     """Whether +∞."""
-    x = as_array(x)
+    x = as_real(x, None, "isposinf")
     return store(logical_and(isinf(x), comparison.greater(x, 0)), out)
 
 
 @array_function(np.isneginf)
 def isneginf(x: Any, out: Any = None) -> Any:
     """Whether −∞."""
-    x = as_array(x)
+    x = as_real(x, None, "isneginf")
     return store(logical_and(isinf(x), comparison.less(x, 0)), out)
 
 

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from tracer.errors import ConcretizationError
-from tracer.numpy.common import PUBLIC, array_function, as_array, cast_to, given, where_text
+from tracer.numpy.common import (
+    PUBLIC,
+    array_function,
+    as_array,
+    as_real,
+    cast_to,
+    given,
+    is_traced,
+    result_dtype,
+    where_text,
+)
 from tracer.numpy.creation import linspace
 from tracer.numpy.cumulative import cumsum, diff
 from tracer.numpy.elementwise import where
@@ -33,6 +43,9 @@ def _row(x: Any) -> Any:
 
 def _limits(x: Any, bounds: Any) -> tuple[Any, Any]:
     """The outer edges, a half moved where they are equal."""
+    if bounds is not None and not is_traced(bounds):
+        low, high = bounds
+        return (low - 0.5, high + 0.5) if low == high else (low, high)
     if bounds is not None:
         low, high = bounds
     elif math.prod(x.shape) == 0:
@@ -56,7 +69,8 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     if count < 1:
         raise ValueError("`bins` must be positive, when an integer")
     low, high = _limits(x, range)
-    dtype = np.result_type(x.dtype, np.float32) if x.dtype.kind == "f" else FLOAT64
+    dtype = result_dtype(x, *(() if range is None else range))
+    dtype = np.result_type(dtype, float) if dtype.kind in "biu" else dtype
     return linspace(low, high, count + 1, dtype=dtype)
 
 
@@ -171,7 +185,7 @@ def bincount(
             raise ValueError("'list' argument must have no negative elements")
         length = max(int(known.max(initial=-1)) + 1, minlength)
     if given(weights):
-        values = cast_to(weights, FLOAT64)
+        values = as_real(weights, FLOAT64, "bincount")
         if values.shape != places.shape:
             raise ValueError("The weights and list don't have the same length.")
     else:

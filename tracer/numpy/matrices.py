@@ -12,6 +12,7 @@ from tracer.numpy.reductions import sum as sum_of
 from tracer.numpy.views import as_view, read_only
 from tracer.primitives.arithmetic import power
 from tracer.primitives.broadcast import reshape
+from tracer.primitives.cast import cast
 from tracer.primitives.comparison import select
 from tracer.primitives.shape import pad, slice_axis, transpose
 from tracer.trace import Tracer
@@ -116,10 +117,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
         raise ValueError("x must be a one-dimensional array or sequence.")
     count = x.shape[0] if N is None else N
     exponents = np.arange(count) if increasing else np.arange(count - 1, -1, -1)
-    base = reshape(x, (x.shape[0], 1))
-    if x.dtype.kind in "fc":
-        exponents = exponents.astype(x.dtype)
-    return power(base, exponents.reshape(1, count))
+    wide = np.promote_types(x.dtype, int)
+    base = cast(reshape(x, (x.shape[0], 1)), wide)
+    return power(base, exponents.reshape(1, count).astype(wide))
 
 
 @array_function(np.fill_diagonal)

@@ -14,10 +14,12 @@ from tracer.numpy.common import (
     Axis,
     array_function,
     as_array,
+    as_real,
     cast_to,
     store,
     unsupported,
 )
+from tracer.numpy.gathering import take_along_axis
 from tracer.numpy.sorting import sort
 from tracer.primitives.arithmetic import maximum, square
 from tracer.primitives.broadcast import keep_axes, reshape
@@ -229,19 +231,24 @@ def nanstd(
     return store(magnitude(_variance(a, axis, dtype, ddof, (keepdims, where, mean))), out)
 
 
-def _ordered(a: Any, q: Any, axis: Axis, method: str, keepdims: Any) -> Any:
-    """Quantiles of what is not NaN: sorting puts NaN last, so that counting the rest is enough."""
+def _in_order(a: Any, axis: Axis) -> tuple[Any, Any, Any, tuple[int, ...]]:
+    """The elements sorted along one axis, how many are not NaN, where none is, and the axes."""
     x = as_array(a)
     x = x if is_inexact(x.dtype) else cast(x, FLOAT64)
     flat, axes = statistics.arranged(x, axis)
-    in_order = sort(flat, 0)
     count = reductions.sum(logical_not(isnan(flat)), 0, dtype=INT64)
     nothing = equal(count, 0)
     _warn_of(nothing, "All-NaN slice encountered")
+    return sort(flat, 0), count, nothing, axes
+
+
+def _ordered(a: Any, q: Any, axis: Axis, method: str, keepdims: Any) -> Any:
+    """Quantiles of what is not NaN: sorting puts NaN last, so that counting the rest is enough."""
+    in_order, count, nothing, axes = _in_order(a, axis)
     result = statistics.order_statistic(in_order, q, method, count)
-    result = cast(select(nothing, result.dtype.type(np.nan), result), x.dtype)
+    result = select(nothing, result.dtype.type(np.nan), result)
     if keepdims is not NO_VALUE and keepdims:
-        return reshape(result, (*q.shape, *keep_axes(x.shape, axes)))
+        return reshape(result, (*q.shape, *keep_axes(as_array(a).shape, axes)))
     return result
 
 
@@ -254,7 +261,16 @@ def nanmedian(
     keepdims: Any = NO_VALUE,
 ) -> Any:
     """The median of what is not NaN."""
-    return store(_ordered(a, np.asarray(0.5), axis, "linear", keepdims), out)
+    in_order, count, nothing, axes = _in_order(a, axis)
+    halves = [
+        take_along_axis(in_order, reshape(place, (1, *place.shape)), 0)
+        for place in (maximum((count - 1) // 2, 0), count // 2)
+    ]
+    result = reshape((halves[0] + halves[1]) / 2, in_order.shape[1:])
+    result = select(nothing, result.dtype.type(np.nan), result)
+    if keepdims is not NO_VALUE and keepdims:
+        result = reshape(result, keep_axes(as_array(a).shape, axes))
+    return store(result, out)
 
 
 def _quantile_function(name: str, top: int) -> Callable[..., Any]:
@@ -271,7 +287,8 @@ def _quantile_function(name: str, top: int) -> Callable[..., Any]:
     ) -> Any:
         if weights is not None:
             raise unsupported(f"numpy.{name}", "with weights", "leave the NaN out first")
-        shares = statistics.shares_of(q, top)
+        as_real(a, None, name)
+        shares = statistics.shares_of(q, top, a)
         return store(_ordered(a, shares, axis, method, keepdims), out)
 
     function.__name__ = function.__qualname__ = name

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from tracer.numpy.calculus import convolve
-from tracer.numpy.common import array_function, as_array, as_arrays, cast_to, result_dtype
+from tracer.numpy.common import array_function, as_array, as_arrays, cast_to
 from tracer.numpy.indexing import index_view
 from tracer.numpy.joining import concatenate
 from tracer.numpy.shapes import atleast_1d
 from tracer.primitives.broadcast import reshape, zeros_like
-from tracer.trace import Tracer
-from tracer.types import FLOAT64
+from tracer.primitives.cast import real_part
+from tracer.trace import Tracer, is_abstract
+from tracer.types import is_complex
 
 
 @array_function(np.polyval)
@@ -51,9 +52,9 @@ def polysub(a1: Any, a2: Any) -> Any:
 
 
 def _trimmed(x: Any) -> Any:
-    """Without leading zeros, where the values are known."""
+    """Without leading coefficients that are 0 but for rounding; their values must be known."""
     known = x.concrete("a polynomial") if type(x) is Tracer else x
-    kept = np.flatnonzero(known)
+    kept = np.flatnonzero(~np.isclose(known, 0, rtol=1e-14))
     return index_view(x, slice(int(kept[0]) if kept.size else len(known) - 1, None))
 
 
@@ -75,12 +76,15 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
         factor = lead * index_view(x, step)
         quotient.append(reshape(factor, (1,)))
         product = concatenate(
-            [np.zeros(step), reshape(factor, (1,)) * y, np.zeros(top - degree - step)]
+            [
+                np.zeros(step, y.dtype),
+                reshape(factor, (1,)) * y,
+                np.zeros(top - degree - step, y.dtype),
+            ]
         )
         x = x - product
     result = concatenate(quotient) if quotient else zeros_like(index_view(x, slice(0, 1)))
-    rest = index_view(x, slice(max(top - degree + 1, 0), None))
-    return result, _trimmed(rest) if rest.shape[0] else zeros_like(index_view(x, slice(0, 1)))
+    return result, _trimmed(x)
 
 
 @array_function(np.polyder)
@@ -120,9 +124,13 @@ def poly(seq_of_zeros: Any) -> Any:
         from tracer.dispatch import FUNCTIONS
 
         roots = FUNCTIONS[np.linalg.eigvals](roots)
-    dtype = result_dtype(roots.dtype, FLOAT64) if roots.dtype.kind in "biu" else roots.dtype
+    dtype = np.dtype(np.mintypecode(roots.dtype.char))
     result = np.ones(1, dtype)
     for place in range(roots.shape[0]):
         root = reshape(cast_to(index_view(roots, place), dtype), (1,))
         result = convolve(result, concatenate([np.ones(1, dtype), -root]))
+    if is_complex(dtype) and not is_abstract(roots):
+        known = np.asarray(roots.concrete("poly()") if type(roots) is Tracer else roots, complex)
+        if np.all(np.sort(known) == np.sort(known.conj())):  # their product is real
+            return real_part(result)
     return result

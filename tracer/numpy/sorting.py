@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tracer.dispatch import method
-from tracer.numpy.common import array_function, as_array, as_arrays, result_dtype
+from tracer.numpy.common import array_function, as_array, as_arrays, as_real, result_dtype
 from tracer.numpy.gathering import take, take_along_axis
 from tracer.numpy.views import rebind
 from tracer.primitives import ordering
@@ -138,7 +138,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The bin of each value; the bins' direction is read from their values, where they have
     some.
     """
-    values, edges = as_arrays(x, bins)
+    values, edges = as_real(x, None, "digitize"), as_array(bins)
     known = edges if isinstance(edges, np.ndarray) else edges.concrete("digitize")
     increasing = np.all(known[1:] >= known[:-1])
     if not increasing and not np.all(known[1:] <= known[:-1]):

@@ -146,6 +146,9 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     return clip(c, -1, 1)
 
 
+# The methods that choose an element.
+_CHOSEN = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
+
 # The continuous methods (Hyndman and Fan 1996): the place n·q + (alpha + q·(1 − alpha − beta)) − 1.
 _CONTINUOUS = {
     "linear": (1.0, 1.0),
@@ -221,14 +224,11 @@ def order_statistic(x: Any, q: Any, method: str, count: Any) -> Any:
     shape = (q_column.shape[0], *x.shape[1:])
     first = _at(x, low, shape, length)
     second = _at(x, high, shape, length)
-    towards = cast_to(towards, real_dtype_of(x))
-    result = _between(first, second, towards)
+    if method in _CHOSEN:  # one of the elements, not a mean of two
+        result = where(greater_equal(towards, 0.5), second, first)
+    else:
+        result = _between(first, second, cast_to(towards, result_dtype(x.dtype, q.dtype)))
     return reshape(result, (*q.shape, *x.shape[1:]))
-
-
-def real_dtype_of(x: Any) -> Any:
-    """The dtype of the weights by which elements of `x` are interpolated."""
-    return x.dtype if is_inexact(x.dtype) and not is_complex(x.dtype) else FLOAT64
 
 
 def _at(x: Any, places: Any, shape: tuple[int, ...], length: int) -> Any:
@@ -253,15 +253,16 @@ def arranged(x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     return reshape(x, (math.prod(x.shape) // max(math.prod(rest), 1), *rest)), axes
 
 
-def shares_of(q: Any, top: int) -> Any:
-    """Quantiles, or percentiles, as shares of 1; checked where their values are known."""
-    q = as_array(q)
+def shares_of(q: Any, top: int, x: Any) -> Any:
+    """Quantiles, or percentiles, of `x` as shares of 1; checked where their values are known."""
+    dtype = as_array(x).dtype
+    q = np.asarray(q, dtype) if type(q) in (int, float) and dtype.kind == "f" else as_array(q)
     q = q if is_inexact(q.dtype) else cast(q, FLOAT64)
     known = q if type(q) is np.ndarray else None
     if known is not None and not np.all((known >= 0) & (known <= top)):
         name = "Quantiles" if top == 1 else "Percentiles"
         raise ValueError(f"{name} must be in the range [0, {top}]")
-    return q if top == 1 else q / 100.0
+    return q if top == 1 else q / (dtype.type(100) if dtype.kind == "f" else 100)
 
 
 def quantiles(a: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
@@ -275,7 +276,6 @@ def quantiles(a: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     if is_inexact(x.dtype):
         bad = isnan(index_view(in_order, -1))
         result = select(broadcast_to(bad, result.shape), result.dtype.type(np.nan), result)
-    result = cast(result, x.dtype)
     return reshape(result, (*q.shape, *keep_axes(shape, axes))) if keepdims else result
 
 
@@ -292,9 +292,11 @@ def quantile(
     weights: Any = None,
 ) -> Any:
     """Quantiles over axes, by any of NumPy's methods; the axes of `q` come first."""
+    if np.issubdtype(as_array(a).dtype, np.complexfloating):
+        raise TypeError("a must be an array of real numbers")
     if weights is not None:
-        return store(_weighted(a, shares_of(q, 1), axis, method, (keepdims, weights)), out)
-    return store(quantiles(a, shares_of(q, 1), axis, method, keepdims), out)
+        return store(_weighted(a, shares_of(q, 1, a), axis, method, (keepdims, weights)), out)
+    return store(quantiles(a, shares_of(q, 1, a), axis, method, keepdims), out)
 
 
 @array_function(np.percentile)
@@ -310,7 +312,7 @@ def percentile(
     weights: Any = None,
 ) -> Any:
     """Percentiles over axes, by any of NumPy's methods; the axes of `q` come first."""
-    shares = shares_of(q, 100)
+    shares = shares_of(q, 100, a)
     return quantile(a, shares, axis, out, overwrite_input, method, keepdims, weights=weights)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.special
 
 from tracer.dispatch import FUNCTIONS
-from tracer.errors import DTypeError
 from tracer.numpy.common import as_array, as_arrays, cast_to, result_dtype
 from tracer.primitives import arithmetic, comparison, numbers, transcendental
 from tracer.primitives.comparison import select
@@ -20,7 +19,7 @@ from tracer.types import is_complex, resolve_ufunc
 _FAMILIES = (arithmetic, comparison, transcendental, numbers)
 _SAME_NAME = (
     "add subtract multiply divide floor_divide remainder fmod negative positive conjugate sign "
-    "absolute fabs square reciprocal sqrt cbrt hypot power maximum minimum fmax fmin floor ceil "
+    "absolute square reciprocal sqrt cbrt hypot power maximum minimum fmax fmin floor ceil "
     "trunc rint nextafter copysign log exp exp2 expm1 log2 log10 log1p sin cos tan arcsin arccos "
     "arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh logaddexp logaddexp2 equal not_equal "
     "less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan "
@@ -61,6 +60,12 @@ def _as_float(numpy_ufunc: np.ufunc, x: Any) -> Any:
     return cast_to(x, dtype)
 
 
+@ufunc(np.fabs)
+def fabs(x: Any) -> Any:
+    """The absolute value of real numbers, as a float."""
+    return arithmetic.absolute(_as_float(np.fabs, x))
+
+
 @ufunc(np.deg2rad)
 def deg2rad(x: Any) -> Any:
     """Degrees as radians."""
@@ -98,10 +103,8 @@ def float_power(x: Any, y: Any) -> Any:
 @ufunc(np.heaviside)
 def heaviside(x: Any, y: Any) -> Any:
     """0 where x < 0, y where x = 0, 1 where x > 0, NaN where x is."""
-    x, y = as_arrays(x, y)
-    dtype = np.result_type(result_dtype(x, y), np.float16)
-    if is_complex(dtype):
-        raise DTypeError("heaviside does not take complex numbers")
+    x, y = as_operand(x), as_operand(y)
+    dtype = resolve_ufunc(np.heaviside, (promotion_key(x), promotion_key(y)))[0]
     x, y = cast_to(x, dtype), cast_to(y, dtype)
     step = select(comparison.greater(x, 0), dtype.type(1), dtype.type(0))
     step = select(comparison.isnan(x), dtype.type(np.nan), step)
@@ -111,9 +114,9 @@ def heaviside(x: Any, y: Any) -> Any:
 @ufunc(np.ldexp)
 def ldexp(x: Any, exponent: Any) -> Any:
     """`x · 2**exponent`, by two factors so that a large exponent does not overflow on the way."""
-    x, exponent = _as_float(np.sqrt, x), as_array(exponent)
-    if exponent.dtype.kind not in "bui":
-        raise DTypeError(f"ldexp takes integer exponents, not {exponent.dtype}")
+    x, exponent = as_operand(x), as_operand(exponent)
+    dtype = resolve_ufunc(np.ldexp, (promotion_key(x), promotion_key(exponent)))[0]
+    x, exponent = cast_to(x, dtype), as_array(exponent)
     exponent = cast_to(exponent, np.int64)
     half = arithmetic.floor_divide(exponent, 2)
     first = transcendental.exp2(cast_to(half, x.dtype))
@@ -124,7 +127,7 @@ def ldexp(x: Any, exponent: Any) -> Any:
 @ufunc(np.frexp)
 def frexp(x: Any) -> tuple[Any, Any]:
     """Mantissa in [0.5, 1) and exponent of 2."""
-    x = _as_float(np.sqrt, x)
+    x = _as_float(np.spacing, x)
     exponent = numbers.binary_exponent(x)
     return ldexp(x, arithmetic.negative(exponent)), exponent
 
@@ -138,7 +141,7 @@ def divmod(x: Any, y: Any) -> tuple[Any, Any]:
 @ufunc(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
     """Fractional and whole part, both with the sign of x."""
-    x = _as_float(np.sqrt, x)
+    x = _as_float(np.modf, x)
     whole = arithmetic.trunc(x)
     infinite = comparison.isinf(x)
     zero = x.dtype.type(0)

@@ -16,7 +16,7 @@ The adjoint of a loop is a loop backwards over what the forward loop stored: see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -210,28 +210,15 @@ def _regrouped(
     stacks.
     """
     flags = LoopShape(1, shape.constants, shape.carry, shape.slices, None, False).split(active)
-    sizes = [
-        1,
-        *(
-            n + sum(f)
-            for n, f in (
-                (shape.constants, flags.constants),
-                (shape.carry, flags.carry),
-                (shape.slices, flags.slices),
-            )
-        ),
-    ]
-    grown = LoopShape(
-        shape.test_constants,
-        sizes[1],
-        sizes[2],
-        sizes[3],
-        shape.length,
-        shape.reverse,
+    grown = replace(
+        shape,
+        constants=shape.constants + sum(flags.constants),
+        carry=shape.carry + sum(flags.carry),
+        slices=shape.slices + sum(flags.slices),
     )
 
     def function(*operands: Any) -> list[Any]:
-        part = LoopShape(1, sizes[1], sizes[2], sizes[3], None, False).split(operands)
+        part = replace(grown, test_constants=1).split(operands)
         primal = [
             *part.test_constants,
             *part.constants[: shape.constants],

@@ -2,8 +2,8 @@
 operand.
 
 A partial is `(t, out, *operands) → t · ∂out/∂operand`. The derivative of an elementwise function
-is a diagonal
-matrix, which is its own transpose, so the one expression serves both modes. None says that it is
+is a diagonal matrix, which is its own transpose, so the one expression serves both modes. None
+says that it is
 zero everywhere.
 """
 
@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 
 from tracer.errors import NotAnArrayError
-from tracer.graph.primitive import Lowering, Primitive, Rule, register
+from tracer.graph.primitive import REGISTRY, Lowering, Primitive, Rule, register
 from tracer.primitives.broadcast import broadcast_to, reshape, unbroadcast
 from tracer.primitives.cast import cast
-from tracer.trace import Tracer, bind, type_of
+from tracer.trace import Tracer, bind, state, type_of
 from tracer.types import PYTHON_SCALARS, ArrayType, DType, broadcast_shapes, resolve_ufunc
 
 Partial = Callable[..., Any] | None
+PLAIN = frozenset(
+    """
+    add subtract negative positive select conjugate maximum minimum fmax fmin
+    """.split()  # noqa: SIM905
+)
 PYTHON_KINDS: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
 
 
@@ -50,16 +55,22 @@ def elementwise_jvp(partials: Sequence[Partial]) -> Rule:
     return jvp_rule
 
 
-def elementwise_vjp(partials: Sequence[Partial]) -> Rule:
-    """The VJP rule made of the same partials."""
+def elementwise_vjp(partials: Sequence[Partial], *, plain: bool = False) -> Rule:
+    """The VJP rule made of the same partials. `plain` ones multiply by nothing: they need no
+    guard.
+    """
 
     def vjp_rule(ct: Any, primals: Any, out: Any, active: Any, **params: Any) -> list[Any]:
         result: list[Any] = []
+        guarded = state.guarded and not plain
         for position, partial in enumerate(partials):
             if not active[position] or partial is None:
                 result.append(None)
                 continue
             term = partial(ct, out, *primals, **params)
+            if guarded:
+                zero = ct.dtype.type(0)
+                term = bind(REGISTRY["select"], ct == zero, zero, term)
             shape = primals[position].shape
             result.append(term if term.shape == shape else unbroadcast(term, shape))
         return result
@@ -98,7 +109,7 @@ def pointwise(
         type_rule or elementwise_type(ufunc),
         evaluate or ufunc,
         jvp_rule=elementwise_jvp(partials) if smooth else None,
-        vjp_rule=elementwise_vjp(partials) if smooth else None,
+        vjp_rule=elementwise_vjp(partials, plain=name in PLAIN) if smooth else None,
         batch_rule=batch_rule,
         lowering=Lowering("elementwise", operation or name),
         differentiable=smooth,

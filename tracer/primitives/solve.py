@@ -1,8 +1,11 @@
-"""The solution of a linear system given as a function: differentiated by the system, not by its solver.
+"""The solution of a linear system given as a function: differentiated by the system, not by its
+solver.
 
     operands   constants of the system, right-hand side, both flat
     params     `system`: graph (x, constants) → A x, linear in x; `solver`: how it is solved
-    x = A⁻¹ b:   A·dx = db − dA·x,   and with Aᵀλ = ct:   ct_b = λ,   ct_constants = −(∂(A x)/∂constants)ᵀ λ
+
+A·dx = db − dA·x; and with Aᵀλ = ct the cotangents are λ of b and −(∂(A x)/∂constants)ᵀ λ of the
+constants.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from tracer.types import ArrayType
 
 
 class Solver:
-    """How a system is solved: `solve(matvec, b)` on lists of arrays; `symmetric` systems equal their
+    """How a system is solved: `solve(matvec, b)` on lists of arrays; `symmetric` systems equal
+    their
     transposes."""
 
     def __init__(self, name: str, solve: Any, symmetric: bool) -> None:

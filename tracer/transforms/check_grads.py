@@ -58,8 +58,11 @@ def _check(
     arrays = [np.asarray(check_differentiable(leaf, f"an argument of {name}")) for leaf in leaves]
 
     def flat(*values: Any) -> Arrays:
-        return [leaf for leaf in tree.leaves(f(*tree.unflatten(form, values)))
-                if is_inexact(type_of(leaf).dtype)]
+        return [
+            leaf
+            for leaf in tree.leaves(f(*tree.unflatten(form, values)))
+            if is_inexact(type_of(leaf).dtype)
+        ]
 
     for place in range(len(arrays)):
         direction = _random_like(arrays[place], generator)
@@ -109,7 +112,9 @@ def _check_leaf(
     step = epsilon ** (1 / 3) * max(1.0, float(np.max(np.abs(arrays[place]), initial=0.0)))
     ahead = flat(*_moved(arrays, place, direction, step))
     behind = flat(*_moved(arrays, place, direction, -step))
-    numerical = [(np.asarray(a) - np.asarray(b)) / (2 * step) for a, b in zip(ahead, behind, strict=True)]
+    numerical = [
+        (np.asarray(a) - np.asarray(b)) / (2 * step) for a, b in zip(ahead, behind, strict=True)
+    ]
     atol = epsilon ** (1 / 3) if tolerances[0] is None else tolerances[0]
     rtol = epsilon ** (1 / 3) if tolerances[1] is None else tolerances[1]
     if "fwd" in modes:
@@ -176,6 +181,7 @@ def _check_remainder(
     noise = 64 * epsilon * (1.0 + size)
     if fine > noise and coarse < 128 * fine:
         raise GradientCheckError(
-            f"{what}: the Taylor remainder is {coarse:.3g} at h = {32 * step:.2g} and {fine:.3g} at "
+            f"{what}: the Taylor remainder is {coarse:.3g} at h = {32 * step:.2g} and {fine:.3g} "
+            f"at "
             f"h = {step:.2g}; it should shrink with h²"
         )

@@ -246,12 +246,18 @@ def _root(graph: Graph, x0: list[Any], constants: list[Any], form: Any, solver: 
 
     form_in = tree.structure(tuple(range(len(types))))
     form_out = tree.structure([0] * count)
-    rules = Rules(f"root of {graph.name}", form_in, form_out, len(types), (rule,), given_result=True)
+    rules = Rules(
+        f"root of {graph.name}", form_in, form_out, len(types), (rule,), given_result=True
+    )
     return bind(custom_jvp_p, *x0, *constants, graph=solution, rules=rules)
 
 
 def fixed_point(
-    f: Function, x0: Any, solver: Function | None = None, *, tolerance: float = 1e-12,
+    f: Function,
+    x0: Any,
+    solver: Function | None = None,
+    *,
+    tolerance: float = 1e-12,
     max_steps: int = 10_000,
 ) -> Any:
     """x with f(x) = x, by iterating f from `x0` until no component changes by more than `tolerance`

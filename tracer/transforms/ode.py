@@ -58,7 +58,9 @@ def _weighted(slopes: list[Any], weights: tuple[float, ...]) -> Any:
 
 
 def _constant(x: Any) -> Any:
-    """`x` as a number of which no derivative is taken: the choice of steps is not differentiated."""
+    """`x` as a number of which no derivative is taken: the choice of steps is not
+    differentiated.
+    """
     return bind(stop_gradient_p, x) if is_tracer(x) else x
 
 
@@ -78,7 +80,9 @@ def _error_size(error: Any, y: Any, following: Any, rtol: float, atol: float) ->
     return (reduce_sum(ratio * ratio, (0,)) / ratio.shape[0]) ** 0.5
 
 
-def _first_step(f: Function, y: Any, slope: Any, t: Any, order: int, rtol: float, atol: float) -> Any:
+def _first_step(
+    f: Function, y: Any, slope: Any, t: Any, order: int, rtol: float, atol: float
+) -> Any:
     """A first guess, by section II.4 of Hairer, Nørsett and Wanner."""
     scale = atol + absolute(y) * rtol
 
@@ -110,7 +114,9 @@ def _interpolated(state: Any, t: Any) -> Any:
 
 
 def _solve(f: Function, y0: Any, times: Any, rtol: float, atol: float, max_steps: int) -> Any:
-    """y at the times, which increase; y is a vector. NaN after `max_steps` steps between two times."""
+    """y at the times, which increase; y is a vector. NaN after `max_steps` steps between two
+    times.
+    """
     slope = f(y0, times[0])
     h = _first_step(f, _constant(y0), _constant(slope), times[0], 5, rtol, atol)
     slopes = [slope] * 7
@@ -137,7 +143,7 @@ def _solve(f: Function, y0: Any, times: Any, rtol: float, atol: float, max_steps
             kept = tree.map(keep, new, old)
             return (*kept[:3], h * factor, kept[4]), count + 1
 
-        state, count = while_loop(unfinished, advance, (carry, 0))
+        state = while_loop(unfinished, advance, (carry, 0))[0]
         y = _interpolated(state[4], target)
         failed = logical_not(state[2] >= target)
         return state, select(failed, np.float64(np.nan), y)
@@ -159,7 +165,8 @@ def odeint(
     """The solution of dy/dt = f(y, t, *args), y(t[0]) = y0, at the times `t`.
 
     y0 is a pytree of floating arrays, t an increasing or decreasing vector; each leaf of the result
-    has the times as its first axis. Steps adapt to `rtol` and `atol`; where `max_steps` do not reach
+    has the times as its first axis. Steps adapt to `rtol` and `atol`; where `max_steps` do not
+    reach
     the next time the result is NaN.
 
     adjoint="discrete"    the derivative of what was computed, through the loop, in both modes
@@ -179,9 +186,7 @@ def odeint(
     def flat(y: Any, time: Any, *parameters: Any) -> Any:
         slope = f(unravel(y), time, *parameters)
         if tree.structure(slope) != form:
-            raise StructureError(
-                f"odeint: f returns {tree.structure(slope)} for a y of {form}"
-            )
+            raise StructureError(f"odeint: f returns {tree.structure(slope)} for a y of {form}")
         return tree.ravel(slope)[0]
 
     options = (rtol, atol, max_steps)
@@ -212,7 +217,9 @@ def _unravel_rows(ys: Any, y0: Any) -> Any:
 
 
 def _directed(f: Function, times: Any, options: Any, y0: Any, args: Any) -> Any:
-    """Solve forwards in s = ±(t − t₀), so that times may decrease; the sign is worked out in place."""
+    """Solve forwards in s = ±(t − t₀), so that times may decrease; the sign is worked out in
+    place.
+    """
     if times.shape[0] == 1:
         return y0.reshape(1, -1)
     last, first = times[times.shape[0] - 1], times[0]
@@ -285,4 +292,3 @@ def _continuous(f: Function, options: Any) -> Function:
         return (multiplier + ct[0], ct_t, *ct_args)
 
     return solver.defvjp(fwd, bwd)
-

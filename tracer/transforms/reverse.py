@@ -75,17 +75,27 @@ def accumulate(cotangents: dict[Variable, Any], variable: Variable, ct: Any) -> 
     cotangents[variable] = ct if known is None else known + ct
 
 
+MASKING = frozenset({"select", "maximum", "minimum", "fmax", "fmin"})
+"""Operations that take one operand or another: the cotangents of what was not taken are zero. There
+a derivative may be infinite or NaN, and must not be multiplied: 0 · ∞ would leak out of a branch
+that `where` did not take. Behind them, elementwise rules leave zero cotangents zero."""
+
+
 def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
     """Add to `cotangents`, which holds those of the results, the cotangents of all inputs of
     `nodes`.
     """
-    before, deriving = state.source, state.deriving
+    before = state.source, state.deriving, state.guarded
     state.deriving = True
+    masked: set[Variable] = set()
     try:
         for node in reversed(nodes):
+            state.guarded = not masked.isdisjoint(node.results)
+            if state.guarded or node.primitive.name in MASKING:
+                masked.update(operand for operand in node.operands if type(operand) is Variable)
             _pull_back_node(node, cotangents)
     finally:
-        state.source, state.deriving = before, deriving
+        state.source, state.deriving, state.guarded = before
 
 
 def _pull_back_node(node: Node, cotangents: dict[Variable, Any]) -> None:
