@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,36 @@ class CompiledGraph:
         """The outputs; 0-d ones as NumPy scalars."""
         outputs = self.native([np.asarray(value) for value in inputs])
         return [output if output.ndim else output[()] for output in outputs]
+
+    def entry(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        leaves: Sequence[Any],
+        static: frozenset[int],
+        build: Callable[..., Any],
+        slow_path: Callable[..., Any],
+    ) -> Callable[..., Any] | None:
+        """A native entry for calls like this one; None where the backend or the arguments have
+        none.
+
+        `leaves` are those of the arguments in the graph's order; positional arguments at `static`
+        places are taken by identity. `build` makes the result of all outputs. Calls with other
+        arguments go to `slow_path`.
+        """
+        if not hasattr(self.native, "make_entry"):
+            return None
+        from codegen.render.llvm_entry import arguments_of, result_node
+
+        arguments = arguments_of((*args, *kwargs.values()), static, leaves)
+        outputs = self.program.outputs
+        if arguments is None:
+            return None
+        result = result_node(build(*range(len(outputs))), outputs, build)
+        made: Callable[..., Any] = self.native.make_entry(
+            arguments, result, slow_path, tuple(kwargs)
+        )
+        return made
 
     def cost(self) -> dict[str, float]:
         """flops, bytes and peak workspace in bytes of one call."""

@@ -4,7 +4,7 @@ loaded when used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tracer import config
@@ -27,6 +27,17 @@ class Executable(Protocol):
     def cost(self) -> dict[str, float]:
         """flops, bytes, peak workspace in bytes."""
 
+    def entry(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        leaves: Sequence[Any],
+        static: frozenset[int],
+        build: Callable[..., Any],
+        slow_path: Callable[..., Any],
+    ) -> Callable[..., Any] | None:
+        """What takes calls like this one without Python, and hands others to `slow_path`."""
+
 
 class Reference:
     """The reference backend: the graph evaluated by NumPy, node by node."""
@@ -47,6 +58,9 @@ class Reference:
                 moved += item.type.size * item.type.dtype.itemsize
         return {"flops": float("nan"), "bytes": float(moved), "workspace": float(moved)}
 
+    def entry(self, *_: Any) -> None:
+        """NumPy's evaluator has no entry but Python."""
+
 
 def choose(name: str | None) -> str:
     """The backend's name, by default the configured one."""
@@ -54,6 +68,20 @@ def choose(name: str | None) -> str:
     if chosen not in BACKENDS:
         raise BackendError(f"backend {chosen!r} is unknown; it is one of {', '.join(BACKENDS)}")
     return chosen
+
+
+def function_base(backend: str) -> type | None:
+    """The class of functions that native code is entered from without Python, where there is one.
+
+    Its instances have a `target`, which takes every call, and count `calls`.
+    """
+    if backend != "llvm":
+        return None
+    from codegen.cache import share_object_store
+    from codegen.dispatch import function_class
+
+    share_object_store()
+    return function_class()
 
 
 @cached_by_graph

@@ -10,6 +10,7 @@ import numpy as np
 
 from tracer.errors import NonFiniteError
 from tracer.graph.primitive import Primitive
+from tracer.jit import use_native_entries
 from tracer.source_lines import user_source
 from tracer.trace import DERIVATIVE, state
 
@@ -70,7 +71,9 @@ def debug() -> Iterator[None]:
     """
     before = state.watch
     state.watch = watch
+    use_native_entries(False)
     try:
         yield
     finally:
         state.watch = before
+        use_native_entries(before is None)

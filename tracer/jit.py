@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,9 @@ from tracer.source.host import follow_source, unread
 from tracer.trace import Tracer, is_abstract, snapshot, state, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS, ArrayType
+
+
+MOST_ENTRIES = 16
 
 
 class CacheInfo(NamedTuple):
@@ -170,10 +174,13 @@ class JittedFunction:
         self.source = source
         self._entries: dict[Signature, Compiled] = {}
         self._hits = 0
+        self._slow_calls = 0
+        self._native_entries = 0
+        self._native_target: Callable[..., Any] = self.call
+        self.target: Callable[..., Any] = self.call
+        if isinstance(self, _native_class(backends.choose(backend)) or ()):
+            _NATIVE.add(self)
         self._names = _positional_names(function) if self.static_argnames else ()
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
 
     def split(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """The dynamic part of the arguments, and the static one (hashable)."""
@@ -239,7 +246,9 @@ class JittedFunction:
         """`trace(*args).lower(backend)`."""
         return self.trace(*args, **kwargs).lower(backend)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """A call by way of Python: any signature, any leaves."""
+        self._slow_calls += 1
         leaves, signature = self.signature(args, kwargs)
         for leaf in leaves:
             if type(leaf) is Tracer:
@@ -255,9 +264,31 @@ class JittedFunction:
             if traced.captured:
                 return self._bind(traced, leaves)
             entry = self._entries[signature] = traced.lower().compile()
+            self._add_entry(entry, args, kwargs, leaves)
         else:
             self._hits += 1
         return entry.run(leaves)
+
+    def _add_entry(self, compiled: Compiled, args: Any, kwargs: Any, leaves: Any) -> None:
+        """Let calls like this one go to native code without Python from now on."""
+        named = not set(self.static_argnames).isdisjoint((*self._names, *kwargs))
+        if named or self not in _NATIVE or self._native_entries >= MOST_ENTRIES:
+            return
+        count = len(args)
+        static = {place % count for place in self.static_argnums if -count <= place < count}
+        form = compiled.traced.out_form
+        entry = compiled.executable.entry(
+            args,
+            kwargs,
+            leaves,
+            frozenset(static),
+            lambda *outputs: tree.unflatten(form, outputs),
+            self._native_target,
+        )
+        if entry is not None:
+            self._native_entries += 1
+            self._native_target = entry
+            self.target = self.call if state.watch is not None else entry
 
     def _inside_trace(self, leaves: Any, signature: Signature, args: Any, kwargs: Any) -> Any:
         if any(is_abstract(leaf) for leaf in leaves if type(leaf) is Tracer):
@@ -280,12 +311,45 @@ class JittedFunction:
 
     def cache_info(self) -> CacheInfo:
         """Calls with a known signature, with a new one, and how many are kept."""
-        return CacheInfo(self._hits, len(self._entries), len(self._entries))
+        native = getattr(self, "calls", self._slow_calls) - self._slow_calls
+        return CacheInfo(self._hits + native, len(self._entries), len(self._entries))
 
     def clear_cache(self) -> None:
         """Forget all that was traced and compiled."""
         self._entries.clear()
-        self._hits = 0
+        self._hits = -getattr(self, "calls", self._slow_calls) + self._slow_calls
+        self._native_entries = 0
+        self._native_target = self.target = self.call
+
+
+class PythonFunction(JittedFunction):
+    """A jitted function of a backend without native entries."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The result for these arguments."""
+        return self.call(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Bind to an instance, as a function does."""
+        return self if instance is None else functools.partial(self, instance)
+
+
+@functools.cache
+def _native_class(backend: str) -> type[JittedFunction] | None:
+    """The class of jitted functions that are entered without Python."""
+    base = backends.function_base(backend)
+    if base is None:
+        return None
+    return type("NativeFunction", (base, JittedFunction), {"__init__": JittedFunction.__init__})
+
+
+def use_native_entries(wanted: bool) -> None:
+    """Let all calls go by way of Python, where they can be watched, or as they went before."""
+    for function in list(_NATIVE):
+        function.target = function._native_target if wanted else function.call
+
+
+_NATIVE: weakref.WeakSet[JittedFunction] = weakref.WeakSet()
 
 
 def _is_weak(leaf: Any) -> bool:
@@ -330,7 +394,8 @@ def jit(
             parallel=parallel,
             source=source,
         )
-    return JittedFunction(f, backend, static_argnums, static_argnames, parallel, source)
+    made = _native_class(backends.choose(backend)) or PythonFunction
+    return made(f, backend, static_argnums, static_argnames, parallel, source)
 
 
 def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.loops.nodes import Buffer, Program
+from codegen.loops.nodes import Program
 from codegen.passes.workspace import WorkspacePlan, plan_workspace
 from codegen.render.llvm_emit import require_dtype
 from codegen.render.llvm_matmul import KernelWriter
@@ -30,16 +30,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class RenderedModule:
-    """LLVM text that defines `kernel`, the constants it is passed, and the plan of its workspace."""
+    """LLVM text that defines `kernel`, and the plan of its workspace."""
 
     text: str
-    constants: tuple[Buffer, ...]
     plan: WorkspacePlan
-
-    @property
-    def workspace_bytes(self) -> int:
-        """Bytes of workspace of one call, tapes aside."""
-        return self.plan.peak
 
 
 def render_module(program: Program, machine: Machine) -> RenderedModule:
@@ -71,9 +65,9 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
         f"define i32 @{KERNEL}(ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, "
         f"ptr noalias %status) nounwind {{\nentry:\n{lines}\n}}\n"
     )
-    return RenderedModule(text, program.constants, plan)
+    return RenderedModule(text, plan)
 
 
-def constant_arrays(rendered: RenderedModule) -> list[np.ndarray]:
+def constant_arrays(program: Program) -> list[np.ndarray]:
     """The constants as C-ordered arrays, to be passed behind the inputs."""
-    return [np.ascontiguousarray(buffer.value) for buffer in rendered.constants]
+    return [np.ascontiguousarray(buffer.value) for buffer in program.constants]

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+from codegen.cache import emitters_digest, object_store
 from codegen.dispatch import ArrayLeaf, CallSpec, ListNode, default_error, make_entry
 from codegen.dispatch.abi import KernelCode, Status
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
-from codegen.render.llvm import KERNEL, Machine, RenderedModule, constant_arrays, render_module
+from codegen.loops.text import print_program
+from codegen.passes.workspace import plan_workspace
+from codegen.render.llvm import KERNEL, Machine, constant_arrays, render_module
 from codegen.render.llvm_statements import OUT_OF_MEMORY
-from codegen.render.llvm_symbols import resolve, symbols_of
+from codegen.render.llvm_symbols import Symbol, resolve, symbols_of
 from codegen.render.vector_math import Target
+from tracer import config
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,14 +40,18 @@ def host_machine() -> Machine:
     return Machine(vector_bytes, Target.from_features(features))
 
 
-def _target_machine() -> Any:
+@cache
+def _host() -> tuple[Any, str, str]:
+    """LLVM's target, the processor's name and its features."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=2,
-    )
+    target = llvm.Target.from_default_triple()
+    return target, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _target_machine() -> Any:
+    target, name, features = _host()
+    return target.create_target_machine(cpu=name, features=features, opt=2)
 
 
 def object_code(text: str) -> bytes:
@@ -50,10 +60,36 @@ def object_code(text: str) -> bytes:
     return code
 
 
+@cache
+def _processor() -> str:
+    _, name, features = _host()
+    version = f"{llvmlite.__version__} {llvm.llvm_version_info} {llvm.get_process_triple()}"
+    return f"{version} {name} {features} {emitters_digest()}"
+
+
+def code_of(program: Program) -> tuple[bytes, tuple[Symbol, ...]]:
+    """A program's machine code and the functions from outside that it calls, from the disk where
+    it is known there.
+    """
+    store = object_store()
+    key = f"{_processor()}\n{print_program(program)}"
+    stored = None if store is None else store.get(key)
+    if config.debugging("cache"):
+        print(f"{program.name}: {'made anew' if stored is None else 'found on disk'}")
+    if stored is not None:
+        names, _, code = stored.partition(b"\n")
+        return code, tuple((s, lib, name) for s, lib, name in json.loads(names))
+    text = render_module(program, host_machine()).text
+    code, symbols = object_code(text), symbols_of(text)
+    if store is not None:
+        store.put(key, json.dumps(symbols).encode() + b"\n" + code)
+    return code, symbols
+
+
 class LoadedCode:
     """Object code in memory; `address` is its kernel's, valid as long as this lives."""
 
-    def __init__(self, code: bytes, symbols: tuple[tuple[str, str, str], ...]) -> None:
+    def __init__(self, code: bytes, symbols: tuple[Symbol, ...]) -> None:
         resolve(symbols)
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -66,26 +102,28 @@ class LlvmProgram:
 
     Inputs must have exactly the program's dtypes and shapes (TypeError otherwise); those that are
     not contiguous are copied. A failed check raises the program's error. `seconds` is the compile
-    time. Calls from several threads at once each have workspace of their own.
+    time, `workspace_bytes` the peak workspace of one call, tapes aside. Calls from several threads at once each have workspace of their own.
     """
 
     def __init__(self, program: Program) -> None:
         start = time.perf_counter()
         self.program = program
-        self.rendered: RenderedModule = render_module(program, host_machine())
-        rendered = time.perf_counter()
-        self.code = LoadedCode(object_code(self.rendered.text), symbols_of(self.rendered.text))
-        self.constants = constant_arrays(self.rendered)
+        self.code = LoadedCode(*code_of(program))
+        self.constants = constant_arrays(program)
+        self.workspace_bytes = plan_workspace(program).peak
         leaves = tuple(
             ArrayLeaf(buffer.dtype, buffer.shape, writeable=False) for buffer in program.inputs
         )
         results = tuple(ArrayLeaf(buffer.dtype, buffer.shape) for buffer in program.outputs)
         self.entry = self.make_entry(leaves, ListNode(results), self._other_arrays)
         self.seconds = time.perf_counter() - start
-        self.timings = {"render": rendered - start, "machine code": self.seconds + start - rendered}
 
     def make_entry(
-        self, arguments: tuple[Any, ...], result: Any, slow_path: Callable[..., Any]
+        self,
+        arguments: tuple[Any, ...],
+        result: Any,
+        slow_path: Callable[..., Any],
+        keywords: tuple[str, ...] = (),
     ) -> Callable[..., Any]:
         """A native entry for arguments whose leaves are the program's inputs, in order."""
         spec = CallSpec(
@@ -93,6 +131,7 @@ class LlvmProgram:
             result,
             workspace=self.workspace_bytes,
             constants=tuple(array.ctypes.data for array in self.constants),
+            keywords=keywords,
         )
         keep = (self.code, self.constants)
         return make_entry(
@@ -103,11 +142,6 @@ class LlvmProgram:
         """The outputs for these inputs."""
         outputs: list[Array] = self.entry(*inputs)
         return outputs
-
-    @property
-    def workspace_bytes(self) -> int:
-        """Peak workspace of one call."""
-        return self.rendered.workspace_bytes
 
     def error(self, code: int, status: Status) -> BaseException:
         """The exception for a code that the kernel returned."""

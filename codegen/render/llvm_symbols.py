@@ -14,6 +14,9 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+Symbol = tuple[str, str, str]
+"""A name in LLVM text, the library, and the function's name there."""
+
 PATTERN = re.compile(r"@(tracer_(libm|libc|blas|python)_(\w+))\(")
 
 
@@ -48,12 +51,12 @@ def _resolve(symbol: str, library: str, name: str) -> None:
     llvm.add_symbol(symbol, _address(library, name))
 
 
-def symbols_of(text: str) -> tuple[tuple[str, str, str], ...]:
+def symbols_of(text: str) -> tuple[Symbol, ...]:
     """The functions from outside that a module's text names: symbol, library, name."""
     return tuple(sorted(set(PATTERN.findall(text))))
 
 
-def resolve(symbols: tuple[tuple[str, str, str], ...]) -> None:
+def resolve(symbols: tuple[Symbol, ...]) -> None:
     """Make these symbols known to LLVM in this process."""
     for symbol, library, name in symbols:
         _resolve(symbol, library, name)
