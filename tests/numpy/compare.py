@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tracer
 import tracer.numpy as tnp
@@ -31,6 +32,7 @@ class Case:
     arrays: tuple[Any, ...]
     derivatives: int = 1
     abstract: bool = True
+    sweep: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -223,3 +225,46 @@ def check_batched(case: Case) -> None:
 def _other_lane(array: Any) -> Any:
     """Other numbers of the same kind and order of magnitude: the elements in another order."""
     return np.roll(array, 1)
+
+
+def check_dtype(case: Case, dtype: Any) -> None:
+    """The case with its float64 arrays in another dtype: NumPy's value, dtype, or refusal."""
+    _check_with(
+        case, lambda array: array.astype(dtype) if array.dtype == np.float64 else array
+    )
+
+
+def check_special(case: Case, values: Any) -> None:
+    """The case with special values among its floats: NumPy's value, or refusal."""
+
+    def change(array: Any) -> Any:
+        array = np.array(array)
+        if array.dtype == np.float64 and array.size > 1:
+            for place, value in enumerate(values, 1):
+                array.flat[place % array.size] = value
+        return array
+
+    _check_with(case, change)
+
+
+def _check_with(case: Case, change: Callable[[Any], Any]) -> None:
+    arrays = tuple(change(array) for array in map(np.array, case.arrays))
+    other = Case(case.name, case.function, arrays)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            other.plain()
+        except (TypeError, ValueError):
+            refused = True
+        else:
+            refused = False
+        if refused:
+            with pytest.raises((TypeError, ValueError)):
+                case.function(tnp, *_traced(arrays))
+        else:
+            check_eager(other, tnp)
+
+
+def _traced(arrays: tuple[Any, ...]) -> list[Any]:
+    trace = ValueTrace()
+    return [trace.input(array) for array in arrays]

@@ -9,7 +9,15 @@ import pytest
 
 import tracer.numpy as tnp
 from tests.numpy import analysis_cases, array_cases, core_cases
-from tests.numpy.compare import Case, check_batched, check_derivatives, check_eager, check_graph
+from tests.numpy.compare import (
+    Case,
+    check_batched,
+    check_derivatives,
+    check_dtype,
+    check_eager,
+    check_graph,
+    check_special,
+)
 
 CASES = [*core_cases.CASES, *array_cases.CASES, *analysis_cases.CASES]
 
@@ -38,3 +46,15 @@ def test_derivatives_agree_with_numerical_ones(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.abstract], ids=str)
 def test_lanes_of_a_batch_are_those_of_numpy(case: Case) -> None:
     check_batched(case)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.complex64], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("case", [case for case in CASES if case.sweep], ids=str)
+def test_dtypes_are_those_of_numpy(case: Case, dtype: type) -> None:
+    check_dtype(case, dtype)
+
+
+@pytest.mark.parametrize("values", [(np.nan,), (np.inf, -np.inf), (-0.0,)], ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.sweep], ids=str)
+def test_special_values_are_those_of_numpy(case: Case, values: tuple[float, ...]) -> None:
+    check_special(case, values)

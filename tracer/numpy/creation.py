@@ -291,12 +291,13 @@ def linspace(
     from tracer.numpy.shapes import moveaxis
 
     start, stop, step, gaps, final = _spread(start, stop, num, endpoint, dtype)
-    base, rise = start + 0 * stop, step + 0 * start
+    base, last_one = broadcast_to(start, step.shape), broadcast_to(stop, step.shape)
+    rise = step
     shape = (num, *(1,) * len(base.shape))
     counts = np.arange(num).reshape(shape).astype(base.dtype)
     result = base + counts * rise if gaps > 0 else base + counts * (stop - start)
     if endpoint and num > 1:
-        last = reshape(stop + 0 * start, (1, *base.shape))
+        last = reshape(last_one, (1, *base.shape))
         result = primitive.concatenate([primitive.slice_axis(result, 0, 0, num - 1), last], 0)
     if final.kind in "iu":
         result = FUNCTIONS[np.floor](result)

@@ -52,6 +52,12 @@ def _limits(x: Any, bounds: Any) -> tuple[Any, Any]:
         low, high = 0, 1
     else:
         low, high = min_of(x), max_of(x)
+        if type(x) is not Tracer or not is_abstract(x):
+            known = np.asarray(x.concrete("a range") if type(x) is Tracer else x)
+            if not np.all(np.isfinite(known)):
+                raise ValueError(
+                    f"autodetected range of [{known.min()}, {known.max()}] is not finite"
+                )
     flat = equal(low, high)
     return where(flat, low - 0.5, low), where(flat, high + 0.5, high)
 

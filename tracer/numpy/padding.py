@@ -1,4 +1,4 @@
-"""Padding, in every mode of NumPy: each side is a linear map of the array, or an extreme."""
+"""Padding, in every mode of NumPy."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ from typing import Any
 import numpy as np
 
 from tracer.numpy.common import array_function, as_array, cast_to, renewed, unsupported
-from tracer.numpy.contractions import tensordot
 from tracer.numpy.indexing import take_along
 from tracer.numpy.reductions import max as max_of
+from tracer.numpy.reductions import mean
 from tracer.numpy.reductions import min as min_of
+from tracer.numpy.reductions import sum as sum_of
 from tracer.numpy.statistics import median
 from tracer.primitives import shape as primitive
-from tracer.primitives.arithmetic import floor, rint
+from tracer.primitives.arithmetic import rint
 from tracer.primitives.broadcast import broadcast_to
 from tracer.primitives.cast import cast
-from tracer.primitives.shape import concatenate, move_axis, slice_axis
+from tracer.primitives.comparison import select
+from tracer.primitives.shape import concatenate, slice_axis
 from tracer.trace import Tracer
-from tracer.types import FLOAT64, is_inexact
+from tracer.types import is_inexact
 
 _INDEXED = ("edge", "reflect", "symmetric", "wrap")
-_EXTREMES: dict[str, Callable[..., Any]] = {"maximum": max_of, "minimum": min_of, "median": median}
+_STATISTICS: dict[str, Callable[..., Any]] = {
+    "maximum": max_of,
+    "minimum": min_of,
+    "mean": mean,
+    "median": median,
+}
 
 
 def _pairs(value: Any, rank: int) -> list[tuple[Any, Any]]:
@@ -65,19 +72,22 @@ def _constant(x: Any, widths: list[tuple[int, int]], values: Any) -> Any:
     return x
 
 
-def _linear(x: Any, axis: int, width: tuple[int, int], mode: str, options: dict[str, Any]) -> Any:
-    """The two sides as products of a matrix, NumPy's padding of the unit matrix, and the array."""
+def _odd(x: Any, axis: int, width: tuple[int, int], mode: str) -> Any:
+    """Odd reflections: each element is a sum of few, by a row of NumPy's padded unit matrix."""
     length = x.shape[axis]
-    unit = np.pad(np.eye(length), (width, (0, 0)), mode, **options)  # type: ignore[call-overload]
-    before, after = unit[: width[0]], unit[width[0] + length :]
+    options: Any = {"mode": mode, "reflect_type": "odd"}
+    unit = np.pad(np.eye(length), (width, (0, 0)), **options)
     sides = []
-    for matrix in (before, after):
-        wide = x if is_inexact(x.dtype) else cast(x, FLOAT64)
-        product = tensordot(cast_to(matrix, wide.dtype), wide, ((1,), (axis,)))
-        if not is_inexact(x.dtype):
-            product = rint(product) if mode == "mean" else floor(product)
-        sides.append(move_axis(cast(product, x.dtype), 0, axis))
-    return concatenate([sides[0], x, sides[1]], axis)
+    for matrix in (unit[: width[0]], unit[width[0] + length :]):
+        most = int(np.max(np.count_nonzero(matrix, axis=1), initial=1))
+        places = np.argsort(matrix == 0, axis=1, kind="stable")[:, :most]
+        weights = np.take_along_axis(matrix, places, axis=1)
+        shape = [1] * (x.ndim + 1)
+        shape[axis : axis + 2] = weights.shape
+        weights = weights.reshape(shape)
+        terms = take_along(x, places, axis) * weights.astype(x.dtype)
+        sides.append(sum_of(select(weights == 0, x.dtype.type(0), terms), axis + 1))
+    return concatenate([cast(sides[0], x.dtype), x, cast(sides[1], x.dtype)], axis)
 
 
 def _ramp(x: Any, axis: int, width: tuple[int, int], ends: tuple[Any, Any]) -> Any:
@@ -102,8 +112,8 @@ def _statistic(
     for count, length, first in ((width[0], lengths[0], True), (width[1], lengths[1], False)):
         span = extent if length is None else min(int(length), extent)
         begin, end = (0, span) if first else (extent - span, extent)
-        value = _EXTREMES[mode](slice_axis(x, axis, begin, end), axis=axis, keepdims=True)
-        if not is_inexact(x.dtype) and mode == "median":
+        value = _STATISTICS[mode](slice_axis(x, axis, begin, end), axis=axis, keepdims=True)
+        if is_inexact(value.dtype) and not is_inexact(x.dtype):
             value = rint(value)
         shape = tuple(count if n == axis else have for n, have in enumerate(x.shape))
         sides.append(broadcast_to(cast(value, x.dtype), shape))
@@ -118,18 +128,13 @@ def _pad_axis(x: Any, axis: int, width: tuple[int, int], mode: str, kwargs: dict
         places = np.pad(np.arange(length), width, mode)  # type: ignore[call-overload]
         return take_along(x, places, axis)
     if mode in _INDEXED:
-        return _linear(x, axis, width, mode, kwargs)
+        return _odd(x, axis, width, mode)
     if mode == "linear_ramp":
         return _ramp(x, axis, width, _pairs(kwargs.get("end_values", 0), x.ndim)[axis])
     lengths: tuple[Any, Any] = (None, None)
     if kwargs.get("stat_length") is not None:
         lengths = _pairs(kwargs["stat_length"], x.ndim)[axis]
-    if mode == "mean":
-        options = {} if lengths[0] is None else {"stat_length": (lengths, (1, 1))}
-        return _linear(x, axis, width, mode, options)
-    if mode in _EXTREMES:
-        return _statistic(x, axis, width, mode, lengths)
-    raise ValueError(f"mode '{mode}' is not supported")
+    return _statistic(x, axis, width, mode, lengths)
 
 
 @array_function(np.pad)
@@ -141,7 +146,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         raise unsupported("numpy.pad", "with a function as mode", "concatenate the sides")
     if mode == "constant":
         return renewed(_constant(x, widths, kwargs.get("constant_values", 0)))
-    if mode not in (*_INDEXED, *_EXTREMES, "mean", "linear_ramp", "empty"):
+    if mode not in (*_INDEXED, *_STATISTICS, "linear_ramp", "empty"):
         raise ValueError(f"mode '{mode}' is not supported")
     for axis, width in enumerate(widths):
         if width != (0, 0):

@@ -34,6 +34,7 @@ from tracer.primitives.broadcast import keep_axes, reshape, without_axes
 from tracer.primitives.cast import cast, imag_part, make_complex, real_part
 from tracer.primitives.comparison import equal, greater_equal, isnan, less, select
 from tracer.primitives.roots import magnitude
+from tracer.trace import Tracer, is_abstract
 from tracer.types import FLOAT64, INT64, is_complex, is_inexact
 
 
@@ -102,9 +103,11 @@ def cov(
     less_by = (0 if bias else 1) if ddof is None else ddof
     weights: Any = None
     if fweights is not None:
-        weights = as_array(fweights)
+        weights = _checked_weights(fweights, "fweights")
+        if weights.dtype.kind == "f" and np.any(weights != np.around(weights)):
+            raise TypeError("fweights must be integer")
     if aweights is not None:
-        a = as_array(aweights)
+        a = _checked_weights(aweights, "aweights")
         weights = a if weights is None else weights * a
     if weights is None:
         total: Any = x.shape[1]
@@ -123,6 +126,17 @@ def cov(
     positive = maximum(factor, 0.0) if hasattr(factor, "shape") else wide.type(max(factor, 0))
     result = product / positive
     return index_view(result, (0, 0)) if result.shape == (1, 1) else result
+
+
+def _checked_weights(weights: Any, name: str) -> Any:
+    """One row of weights, not negative where their values are known."""
+    w = as_array(weights)
+    if w.ndim > 1:
+        raise RuntimeError(f"cannot handle multidimensional {name}")
+    known = w.concrete(name) if type(w) is Tracer and not is_abstract(w) else w
+    if type(known) is not Tracer and np.any(known < 0):
+        raise ValueError(f"{name} cannot be negative")
+    return w
 
 
 def _observations(m: Any, rowvar: bool) -> Any:
@@ -258,8 +272,8 @@ def shares_of(q: Any, top: int, x: Any) -> Any:
     dtype = as_array(x).dtype
     q = np.asarray(q, dtype) if type(q) in (int, float) and dtype.kind == "f" else as_array(q)
     q = q if is_inexact(q.dtype) else cast(q, FLOAT64)
-    known = q if type(q) is np.ndarray else None
-    if known is not None and not np.all((known >= 0) & (known <= top)):
+    known = q.concrete("quantile") if type(q) is Tracer and not is_abstract(q) else q
+    if type(known) is not Tracer and not np.all((known >= 0) & (known <= top)):
         name = "Quantiles" if top == 1 else "Percentiles"
         raise ValueError(f"{name} must be in the range [0, {top}]")
     return q if top == 1 else q / (dtype.type(100) if dtype.kind == "f" else 100)
@@ -337,6 +351,8 @@ def _weighted(a: Any, q: Any, axis: Axis, method: str, options: tuple[bool, Any]
     wanted = reshape(q, (math.prod(q.shape), *(1,) * flat.ndim))
     first = argmax(greater_equal(share, wanted), axis=1)
     result = take_along_axis(in_order, first, 0)
+    if is_inexact(x.dtype):
+        result = select(isnan(index_view(in_order, -1)), result.dtype.type(np.nan), result)
     result = reshape(result, (*q.shape, *flat.shape[1:]))
     return reshape(result, (*q.shape, *keep_axes(x.shape, axes))) if keepdims else result
 

@@ -152,7 +152,7 @@ def power(x: Any, y: Any) -> Any:
     """NumPy's `power`; small fixed exponents become products and roots."""
     if type(y) in (int, float) and hasattr(x, "dtype") and is_inexact(x.dtype):
         if y == 0.5 and not is_complex(x.dtype):
-            return select(equal(x, -np.inf), x.dtype.type(np.inf), bind(sqrt_p, x))
+            return bind(sqrt_p, x)  # as NumPy: NaN at −∞, −0 at −0
         if int(y) == y if abs(y) < 64 else False:
             exponent = int(y)
             if not is_complex(x.dtype) or exponent == 2:
