@@ -496,3 +496,107 @@ def asserts(x):
         assert x < 10
         x = x / 2
     return x
+
+
+@on((VECTOR, 3), (VECTOR, 0))
+def counted_in_every_way(v, n):
+    s = 0.0
+    for i in reversed(range(n)):
+        s = s * 0.5 + i
+    for i in reversed(range(1, n, 2)):
+        s = s * 0.5 + i
+    for a, b in zip(range(n), v, strict=False):
+        s = s + a * b
+    for (i, a), b in zip(enumerate(v), v[:3], strict=False):
+        s = s + i * a - b
+    for a, b in zip(v, [1, 2, 3, 4, 5], strict=True):
+        s = s + a * b
+    for _, row in zip(range(2), CONSTANTS.reshape(5, 1), strict=False):
+        s = s + row[0]
+    return s
+
+
+@on((0.6,), (-0.5,))
+def annotations_and_nested_definitions(x):
+    y: float = 0.0
+    z: float
+    if x > 0:
+        y: float = x * 2
+        z = y
+
+        def inner(w: float = 2.0, *, extra: float = x) -> float:
+            """Doc."""
+            v: float = w * x
+            if v > 1:
+                v += extra
+            return v
+
+        y = inner() + inner(x, extra=1.0)
+    else:
+        z = -x
+
+        class Local:
+            factor = 3.0
+
+            def times(self, w):
+                return w * self.factor if w > 0 else -w
+
+        y = Local().times(x)
+    return y, z
+
+
+@on((0.5, 1.5), (-0.5, 0.2))
+def reductions_of_lists(x, y):
+    values = [x, y, x * y]
+    some, every = any(value > 1 for value in values), all([v < 2 for v in values[:2]] + [y < 9])
+    total = sum([x, y], 10.0) + sum(np.array(values), 1.0)
+    z = complex(x, y) * 2
+    return some, every, total, z.real, abs(z), math.fsum([x, y]), math.trunc(x * 7)
+
+
+@on((0.3,), (5.0,))
+def exceptions(x):
+    try:
+        y = x * 2
+        if y > 1:
+            y = y + 1
+        y = y + {}["missing"]
+    except KeyError as error:
+        y = y + len(error.args)
+    else:
+        y = 100.0
+    finally:
+        x = x + 1
+    for k in range(3):
+        try:
+            if x > 2:
+                continue
+            x = x + k
+        finally:
+            x = x * 1.5
+    return x, y
+
+
+@on((2.05,), (0.43,))
+def jumps_from_with_and_match(x):
+    total = 0.0
+    for k in range(12):
+        with np.errstate(all="ignore"):
+            if x * k > 7:
+                break
+        match k % 3:
+            case 0:
+                continue
+            case 1:
+                if x > 1:
+                    total = total + 1
+            case other:
+                total = total + x * other
+    while total > 3:
+        if x < 0:
+            return total
+        total = total - 1
+        for k in range(2):
+            if total < k:
+                return -total
+    return total

@@ -45,6 +45,14 @@ class Hidden:
     def dtype(self) -> Any:
         return self.value.dtype
 
+    @property
+    def real(self) -> Any:
+        return Hidden(self.value.real)
+
+    @property
+    def imag(self) -> Any:
+        return Hidden(self.value.imag)
+
     def _refuse(self, *_: Any) -> Any:
         raise ConcretizationError("asked for the value of a hidden array")
 

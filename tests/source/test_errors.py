@@ -158,6 +158,15 @@ def runs_over_an_iterator(x: Any) -> Any:
     return x
 
 
+def catches_what_may_not_happen(x: Any) -> Any:
+    try:
+        if x > 0:  # HERE
+            x = x + {}["missing"]
+    except KeyError:
+        x = x - 1
+    return x
+
+
 def never_ends(x: Any) -> Any:
     while x < 3:  # HERE
         pass
@@ -181,6 +190,7 @@ CASES: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (raises, ControlFlowError, "a `raise` (ValueError('negative')) stands under a"),
     (advances_an_iterator, ControlFlowError, "advances a list_iterator that was made before it"),
     (runs_over_an_iterator, ControlFlowError, "advances a generator that was made before it"),
+    (catches_what_may_not_happen, ControlFlowError, "no `except` can catch it"),
     (never_ends, ControlFlowError, "the body of the loop changes nothing"),
     (asks_and_assigns, ControlFlowError, "the test of the loop changes 'advance.x'"),
 ]  # fmt: skip

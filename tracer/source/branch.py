@@ -28,6 +28,7 @@ from tracer.source.values import (
     is_same,
     is_unbound,
     joint_dtype,
+    mark_conditional,
     place,
     unflatten,
 )
@@ -98,6 +99,9 @@ class Branch:
                 continue
             except Needless:
                 leaves = []
+            except Exception as error:
+                mark_conditional(error, place(self.code))
+                raise
             finally:
                 self.memory.restore()
             return self._finish(list(leaves))

@@ -7,6 +7,7 @@ carries the user's own file name and line numbers. Each code object is converted
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tracer.source.rewrite import REGION_PREFIXES, Rewriter
 from tracer.source.syntax import OPERATORS, class_of, function_of
 
 _FACTORY = "__factory__"
+_LEFT_ALONE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUTURE_FLAGS = 0x1FE0000  # those of `from __future__ import …`
 
 
@@ -183,9 +185,12 @@ def _parts(code: CodeType) -> Iterator[CodeType]:
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
+    """`code` and the code in it that was converted with it: not that of classes and generators."""
     yield code
     for part in _parts(code):
-        yield from _nested(part)
+        is_function = part.co_flags & inspect.CO_OPTIMIZED
+        if is_function and (part.co_name == "<genexpr>" or not part.co_flags & _LEFT_ALONE):
+            yield from _nested(part)
 
 
 def _renamed(code: CodeType, original: CodeType, class_name: str | None) -> CodeType:

@@ -23,6 +23,7 @@ from tracer.source.values import (
     is_array,
     is_same,
     is_unbound,
+    mark_conditional,
     place,
 )
 
@@ -127,9 +128,11 @@ class Loop:
                     continue
                 except Needless:
                     result = []
-                except Exception:
+                except Exception as error:
                     self.memory.restore()
                     if not stale:
+                        if not self.surely_runs:
+                            mark_conditional(error, self.where)
                         raise
                     stale = False  # types learned where the outer types were others
                     self.types.clear()

@@ -133,6 +133,16 @@ class Operators(Logic):
         is_traced = self.host.is_traced if isinstance(table, np.ndarray) else self.host.is_abstract
         return any(map(is_traced, index)) if type(index) is tuple else is_traced(index)
 
+    def caught(self, error: BaseException) -> None:
+        """The start of an `except`: it must not catch what happens in a traced block."""
+        where = getattr(error, "__dict__", {}).get("conditional")
+        if where is not None:
+            raise self.host.control_flow_error(
+                f"{where}: {error!r:.80} was raised while this traced block was recorded, so"
+                " whether it happens is known only when the compiled function runs, and no `except`"
+                " can catch it"
+            ) from error
+
     def load(self, value: Any) -> Any:
         """A variable that only some paths bind."""
         if type(value) is Undefined:

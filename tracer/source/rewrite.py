@@ -41,6 +41,7 @@ from tracer.source.syntax import (
 )
 
 ITEM = "__item__"
+ERROR = "__error__"
 REGION_PREFIXES = ("__branch_", "__body_", "__test_")
 _COUNTED = {"enumerate", "zip", "reversed", "range"}
 _COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -243,6 +244,17 @@ class Rewriter(ast.NodeTransformer):
         if node.value is None or not isinstance(node.target, ast.Name):
             return self.generic_visit(node)
         return self.visit(located(ast.Assign([node.target], node.value), node))
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        """An `except` asks whether what it caught happened for sure."""
+        self.generic_visit(node)
+        if node.name is None:
+            if node.type is None:
+                node.type = located(name_of("BaseException"), node)
+            node.name = ERROR
+        check = located(self._call("caught", [name_of(node.name)], node), node)
+        node.body.insert(0, located(ast.Expr(check), node))
+        return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
         """Stays at the top of its function; branches repeat it."""

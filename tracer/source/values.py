@@ -3,6 +3,7 @@ agree."""
 
 from __future__ import annotations
 
+import contextlib
 from types import CodeType
 from typing import Any
 
@@ -23,6 +24,12 @@ class Again(Exception):
 
 class Needless(Exception):
     """The trace of a body showed that it has no result, so that it needs no node."""
+
+
+def mark_conditional(error: Exception, where: str) -> None:
+    """Note on an exception that it left a block of which only the run knows whether it happens."""
+    with contextlib.suppress(AttributeError):  # a class of exceptions may have slots
+        error.__dict__.setdefault("conditional", where)
 
 
 def place(code: CodeType) -> str:
