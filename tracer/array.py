@@ -97,12 +97,12 @@ class ArrayFace:
         return ours(*args, **kwargs)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
+        indexing = "; to index a plain array write tracer.numpy.asarray(table)[i]"
         raise ArrayConversionError(
             f"{_where()}a traced array of type {self.type} cannot become a plain ndarray, which "
-            f"would lose "
-            "its derivative; write tracer.numpy.asarray / tracer.numpy.array for conversions, "
-            "and make the "
-            "array that is assigned to with tracer.numpy.zeros (or keep it: x = x.at[i].set(v))"
+            "would lose its derivative; write tracer.numpy.asarray / tracer.numpy.array for "
+            "conversions, and make the array that is assigned to with tracer.numpy.zeros (or keep "
+            f"it: x = x.at[i].set(v)){indexing if self.dtype.kind in 'iub' else ''}"
         )
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:

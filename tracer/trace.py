@@ -177,7 +177,12 @@ class ValueTrace(Trace):
             values.append(operand)
         if primitive.multiple:
             return self._record_multiple(primitive, recorded, values, params)
-        value = bind(primitive, *values, **params)
+        try:
+            value = bind(primitive, *values, **params)
+        except (TypeError, ValueError):
+            types = [type_of(operand) for operand in values]
+            infer_types(primitive, types, params, state.source or user_source())
+            raise
         result = Variable(ArrayType(value.dtype, value.shape), self, value)
         source = state.source
         if state.watch is not None and source is None:
@@ -294,12 +299,7 @@ class GraphTrace(Trace):
         if state.deriving and source is not None and not source.function.startswith(DERIVATIVE):
             source = source._replace(function=DERIVATIVE + source.function)
         types = [type_of(operand) for operand in recorded]
-        try:
-            result_types = primitive.result_types(types, params)
-        except (TypeError, ValueError, IndexError) as error:
-            if source is not None and error.args and str(source) not in str(error.args[0]):
-                error.args = (f"{source}: {primitive.name}: {error.args[0]}", *error.args[1:])
-            raise
+        result_types = infer_types(primitive, types, params, source)
         results = tuple(self.new_variable(type_) for type_ in result_types)
         self.nodes.append(Node(primitive, recorded, params, results, source))
         if primitive.multiple:
@@ -314,6 +314,18 @@ class GraphTrace(Trace):
         constants = tuple((variable, array) for variable, array, _ in self.constants.values())
         graph = Graph(inputs, constants, tuple(self.nodes), recorded, name)
         return graph, [tracer for _, tracer in captured]
+
+
+def infer_types(
+    primitive: Primitive, types: Sequence[ArrayType], params: dict[str, Any], source: Source | None
+) -> tuple[ArrayType, ...]:
+    """The types of the results; an error that there is names the line and the operation."""
+    try:
+        return primitive.result_types(types, params)
+    except (TypeError, ValueError, IndexError) as error:
+        if source is not None and error.args and str(source) not in str(error.args[0]):
+            error.args = (f"{source}: {primitive.name}: {error.args[0]}", *error.args[1:])
+        raise
 
 
 def type_of(value: Any) -> ArrayType:

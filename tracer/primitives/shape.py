@@ -173,10 +173,15 @@ def pad(x: Any, value: Any, low: Shape, high: Shape, interior: Shape) -> Any:
 
 def _concatenate_type(*operands: ArrayType, axis: int) -> ArrayType:
     first = operands[0]
-    for other in operands[1:]:
-        same = len(other.shape) == len(first.shape) and all(
-            a == b or place == axis
-            for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
+    for place, other in enumerate(operands[1:], 1):
+        if other.ndim != first.ndim:
+            raise ShapeError(
+                "all the input arrays must have same number of dimensions, but the array at index "
+                f"0 is {first} and the array at index {place} is {other}"
+            )
+        same = all(
+            a == b or number == axis
+            for number, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
         )
         if not same or other.dtype != first.dtype:
             raise ShapeError(

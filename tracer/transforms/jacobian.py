@@ -27,7 +27,7 @@ def _basis(leaves: Any) -> list[Any]:
     for type_ in types:
         part = np.zeros((total, type_.size), type_.dtype)
         part[begin : begin + type_.size] = np.eye(type_.size, dtype=type_.dtype)
-        parts.append(part.reshape(total, *type_.shape))
+        parts.append(part.reshape((total, *type_.shape)))
         begin += type_.size
     return parts
 
@@ -73,7 +73,7 @@ def jacfwd(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
             begin = 0
             for type_ in types:
                 block = column[..., begin : begin + type_.size]
-                blocks.append(block.reshape(*column.shape[:-1], *type_.shape))
+                blocks.append(block.reshape((*column.shape[:-1], *type_.shape)))
                 begin += type_.size
             return _unpack(argnums, tree.unflatten(form, blocks))
 
@@ -101,7 +101,7 @@ def jacrev(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
             end = begin + type_.size
             block = tree.map(
                 lambda row, begin=begin, end=end, type_=type_: row[begin:end].reshape(
-                    *type_.shape, *row.shape[1:]
+                    (*type_.shape, *row.shape[1:])
                 ),
                 rows,
             )
@@ -112,8 +112,22 @@ def jacrev(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     return jacobian
 
 
-def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
-    """The Jacobian by the cheaper of the two modes, judged from the shapes."""
+def jacobian(
+    f: Callable[..., Any], argnums: ArgNums = 0, *, sparse: bool = False
+) -> Callable[..., Any]:
+    """The Jacobian by the cheaper of the two modes, judged from the shapes.
+
+    With `sparse` it is a `scipy.sparse.csr_array` (elements of the result, elements of the
+    argument), both in C order, pytrees raveled; f returns one array; a tuple `argnums` gives a
+    tuple of them. The pattern comes from the graph, its columns or rows are coloured, and one
+    batched pass has as many products as there are colours. Pattern and colouring are kept with f;
+    a function that is not jitted is traced at each call to see that they still hold. Raises
+    NonScalarOutputError, UnsupportedFunctionError inside of a trace.
+    """
+    if sparse:
+        from tracer.transforms.sparse import sparse_jacobian
+
+        return sparse_jacobian(f, argnums)
     forward, reverse = jacfwd(f, argnums), jacrev(f, argnums)
 
     @functools.wraps(f)
@@ -128,10 +142,19 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     return jacobian_of
 
 
-def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+def hessian(
+    f: Callable[..., Any], argnums: ArgNums = 0, *, sparse: bool = False
+) -> Callable[..., Any]:
     """The second derivatives: forward over reverse. For a scalar f of shape-a arguments, arrays a
     + a.
+
+    With `sparse` it is a symmetric `scipy.sparse.csr_array` over the elements of the argument, by a
+    star colouring of its pattern: see `jacobian`. A tuple `argnums` gives a tuple of tuples.
     """
+    if sparse:
+        from tracer.transforms.sparse import sparse_hessian
+
+        return sparse_hessian(f, argnums)
     return jacfwd(jacrev(f, argnums), argnums)
 
 
