@@ -41,7 +41,7 @@ ERRORS: list[tuple[Callable[[Any], Any], Any, type[Exception], str]] = [
     (lambda x: x.__setitem__(0, 1j), X, TypeError, "not 'complex'"),
     (lambda x: x + M[:2], X, ValueError, "could not be broadcast together"),
     (lambda x: x @ np.ones(4), X, errors.ShapeError, r"shapes \(3,\) and \(4,\) not aligned"),
-    (lambda x: np.concatenate([x, M]), X, ValueError, "must have same number of dim"),
+    (lambda x: np.concatenate([x, M]), X, ValueError, "all the input arrays must"),
     (lambda x: np.stack([x, x[:2]]), X, errors.ShapeError, "same shape"),
     (lambda x: x.reshape(2, 2), X, errors.ShapeError, "cannot reshape array of size 3"),
     (lambda x: np.sum(x, axis=2), X, errors.AxisError, "axis 2 is out of bounds"),

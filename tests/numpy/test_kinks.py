@@ -38,6 +38,18 @@ KINKS: list[tuple[str, Callable[[Any], Any], Any, Any]] = [
     ("power 0", lambda x: x**0, 0.0, 0.0),
     ("array power 0", lambda x: (x ** np.zeros(2)).sum(), [0.0, 1.0], [0.0, 0.0]),
     ("power at 0 by the exponent", lambda y: 0.0**y, 2.0, 0.0),
+    (
+        "masked branch",
+        lambda x: np.where(x > 0, np.sqrt(x), 0.0).sum(),
+        [-1.0, 0.0, 4.0],
+        [0.0, 0.0, 0.25],
+    ),
+    (
+        "masked sum",
+        lambda x: np.sum(np.log(x), where=x > 0),
+        [-1.0, 0.0, 4.0],
+        [0.0, 0.0, 0.25],
+    ),
     ("nansum", lambda x: np.nansum(x), [np.nan, 2.0], [0.0, 1.0]),
     ("cummax of a tie", lambda x: np.maximum.accumulate(x)[-1], [3.0, 3.0, 1.0], [0.5, 0.5, 0.0]),
     ("floor", lambda x: np.floor(x), 1.5, 0.0),
@@ -85,6 +97,14 @@ def test_sinc_has_the_second_derivative_of_its_series_at_0() -> None:
 def test_second_derivative_of_prod_with_zeros() -> None:
     found = hessian(np.prod)(np.array([0.0, 0.0, 3.0]))
     np.testing.assert_array_equal(found, [[0, 3, 0], [3, 0, 0], [0, 0, 0]])
+
+
+def test_second_derivative_where_a_branch_has_a_cotangent_of_0() -> None:
+    def f(x: Any) -> Any:
+        return np.where(x < 1.0, np.sin(x) * x * x, x)
+
+    assert grad(grad(grad(f)))(0.0) == 6.0
+    assert grad(grad(lambda x: np.where(x < 1.0, x * x * np.cos(x), np.sqrt(x))))(0.0) == 2.0
 
 
 def test_ten_factors_of_two() -> None:

@@ -70,7 +70,10 @@ def elementwise_vjp(partials: Sequence[Partial], *, plain: bool = False) -> Rule
             term = partial(ct, out, *primals, **params)
             if guarded:
                 zero = ct.dtype.type(0)
-                term = bind(REGISTRY["select"], ct == zero, zero, term)
+                # Only what 0 · ∞ made NaN: elsewhere the term depends on ct at 0 too, and may be
+                # differentiated again.
+                nothing = (ct == zero) & bind(REGISTRY["isnan"], term)
+                term = bind(REGISTRY["select"], nothing, zero, term)
             shape = primals[position].shape
             result.append(term if term.shape == shape else unbroadcast(term, shape))
         return result
