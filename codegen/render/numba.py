@@ -21,7 +21,8 @@ from codegen.loops.operations import DType
 from codegen.loops.walk import statements
 from codegen.passes.workspace import WorkspacePlan, plan_workspace
 from codegen.render.numba_expressions import RESERVED
-from codegen.render.numba_runtime import FUNCTIONS, IMPORTS, INTRINSICS, NEEDS
+from codegen.render.numba_functions import FUNCTIONS, NEEDS
+from codegen.render.numba_runtime import IMPORTS, INTRINSICS
 from codegen.render.numba_scalars import require_dtype
 from codegen.render.numba_statements import StatementWriter
 from tracer.types import SHORT_NAMES, ArrayType
@@ -173,7 +174,7 @@ def _imports(writer: StatementWriter) -> list[str]:
     lines += [line for name, line in sorted(IMPORTS.items()) if f"{name}." in used]
     if used:
         lines.append("from numba.extending import intrinsic")
-    return lines
+    return [*lines, *sorted(writer.kernel_imports)]
 
 
 def _helpers(writer: StatementWriter) -> list[str]:

@@ -14,7 +14,8 @@ from codegen.loops.linear import LinearForm, flat_index
 from codegen.loops.nodes import Buffer, Expression, Literal, Load, Operation, Variable
 from codegen.loops.operations import OPERATIONS, DType
 from codegen.loops.walk import contains_load
-from codegen.render.numba_runtime import FUNCTIONS, INTRINSICS
+from codegen.render.numba_functions import FUNCTIONS
+from codegen.render.numba_runtime import INTRINSICS
 from codegen.render.numba_scalars import (
     Template,
     constructor,

@@ -2,8 +2,8 @@
 
 A template's `{0}`, `{1}`, `{2}` are the operands, `{zero}` and `{one}` literals of the operands'
 dtype, `{type}` is the constructor of the result's. Numba widens integers as it computes, so a
-template marked `narrow` is converted back to the result's dtype; functions of `numba_runtime` keep
-the dtype themselves.
+template marked `narrow` is converted back to the result's dtype; intrinsics of `numba_runtime`
+keep the dtype themselves.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 
+from codegen.loops.operations import EXPONENTIAL, SPECIAL, TRIGONOMETRIC
 from codegen.render.vector_math import FUNCTIONS, LineCollector, Target, emit_inline
 
 OPTIONS = 'error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True'
@@ -50,7 +51,15 @@ INTRINSICS = {
 }
 HELPERS = ("where", "fma", "float_bits", "bits_float", "shift_right")
 CALL = re.compile(r"call double @llvm\.(\w+)\.f64\((.*)\)")
+REGISTER = re.compile(r"%[\w.]+")
 SHORTEST = 12
+# A float32 goes through float64, so functions of the bits of their operands are not among these.
+SMOOTH = frozenset(
+    (
+        f"{EXPONENTIAL} {TRIGONOMETRIC} {' '.join(SPECIAL)} "
+        "cbrt power hypot logaddexp logaddexp2 arctan2 zeta"
+    ).split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,12 @@ def host_target() -> Target:
 def vector_source(operation: str) -> VectorSource | None:
     """The function for a scalar operation; None where there is none without branches."""
     function = FUNCTIONS.get(operation)
-    if function is None:
+    if function is None or operation not in SMOOTH:
         return None
     collector = LineCollector()
     operands = [f"%x{position}" for position in range(function.operand_count)]
     result = emit_inline(collector, operation, "float64", 1, operands, host_target())
-    lines = [line.strip() for line in collector.lines]
+    lines, result = _renamed("\n".join(collector.lines), result)
     if len(lines) < SHORTEST or collector.constants or not all(map(_is_plain, lines)):
         return None
     body = [f"    {_statement(line)}" for line in lines]
@@ -93,6 +102,21 @@ def vector_source(operation: str) -> VectorSource | None:
     text = "\n".join([*head, document, *body, f"    return {_operand(result)}"])
     helpers = tuple(helper for helper in HELPERS if f" {helper}(" in text)
     return VectorSource(name, text, helpers, len(lines))
+
+
+def _renamed(text: str, result: str) -> tuple[list[str], str]:
+    """The lines with registers that are Python names, and the result's name among them."""
+    names: dict[str, str] = {}
+    for line in text.split("\n"):
+        target, separator, _ = line.strip().partition(" = ")
+        if separator:
+            names[target] = f"%v{len(names) + 1}"
+
+    def new_name(match: re.Match[str]) -> str:
+        return names.get(match[0], match[0])
+
+    lines = [REGISTER.sub(new_name, line.strip()) for line in text.split("\n")]
+    return lines, names.get(result, result)
 
 
 def _is_plain(line: str) -> bool:

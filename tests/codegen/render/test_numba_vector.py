@@ -95,6 +95,7 @@ def test_functions_with_branches_stay_calls() -> None:
     assert vector_source("sin") is None
     assert vector_source("sqrt") is None
     assert vector_source("add") is None
+    assert vector_source("nextafter") is None, "a function of the bits, not by way of float64"
 
 
 def test_short_loops_call_the_library() -> None:
