@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codegen.render.vector_math import (  # noqa: F401  # families register what they define
     error_function,
@@ -71,6 +72,31 @@ def _function(name: str, dtype: str, width: int) -> Function:
     return FUNCTIONS[name]
 
 
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A body with marks in the place of what differs from use to use."""
+
+    text: str
+    result: str
+    ends_elsewhere: str | None
+    collector: LineCollector
+
+
+# Marks that occur nowhere in IR: of register and label names, operands, and the block around.
+_NAMES, _OPERAND, _BLOCK = "QQ", "%OO{}OO", "PP"
+
+
+@lru_cache(maxsize=1024)
+def _template(name: str, dtype: str, width: int, target: Target) -> _Template:
+    function = _function(name, dtype, width)
+    builder = LineCollector(_BLOCK, _NAMES)
+    lanes = Lanes(builder, FORMATS[dtype], width, target)
+    operands = [lanes.value(_OPERAND.format(k)) for k in range(function.operand_count)]
+    result = apply(function, lanes, *operands).register
+    end = None if builder.block == _BLOCK else builder.block
+    return _Template("\n".join(builder.lines), result, end, builder)
+
+
 def emit_inline(
     builder: LineCollector,
     name: str,
@@ -88,8 +114,19 @@ def emit_inline(
     function = _function(name, dtype, width)
     if len(operands) != function.operand_count:
         raise ValueError(f"{name} takes {function.operand_count} operands, got {len(operands)}")
-    lanes = Lanes(builder, FORMATS[dtype], width, target)
-    return apply(function, lanes, *(lanes.value(operand) for operand in operands)).register
+    template = _template(name, dtype, width, target)
+    names = builder.fresh()[1:] + "."
+    text = template.text.replace(_NAMES, names)
+    if template.ends_elsewhere is not None:
+        text = text.replace("%" + _BLOCK, "%" + builder.block)
+        builder.block = template.ends_elsewhere.replace(_NAMES, names)
+    for k, operand in enumerate(operands):
+        text = text.replace(_OPERAND.format(k), operand)
+    builder.lines.append(text)
+    builder.constants.update(template.collector.constants)
+    builder.declarations |= template.collector.declarations
+    builder.definitions.update(template.collector.definitions)
+    return template.result.replace(_NAMES, names)
 
 
 def emit(

@@ -9,11 +9,12 @@ from functools import cache, lru_cache
 class LineCollector:
     """Body lines of one function, and the module-level text which they need.
 
-    `lines` is the body. `constants` maps a global's name to its definition, `declarations`
-    holds `declare` lines, and `definitions` maps the name of an out-of-line helper function to
-    its text; all three are to be written once a module. `block` is the label of the block that
-    is being written: some functions branch to a rare slow path and leave another block open than
-    they found, so a caller's phi nodes must name `block` as it is afterwards.
+    `lines` is the body, an item of it one line or several. `constants` maps a global's name to
+    its definition, `declarations` holds `declare` lines, and `definitions` maps the name of an
+    out-of-line helper function to its text; all three are to be written once a module. `block`
+    is the label of the block that is being written: some functions branch to a rare slow path
+    and leave another block open than they found, so a caller's phi nodes must name `block` as it
+    is afterwards.
     """
 
     def __init__(self, block: str = "entry", prefix: str = "v") -> None:

@@ -10,7 +10,7 @@ import mpmath  # type: ignore[import-untyped,unused-ignore]
 from codegen.render.vector_math.fit import compute
 from codegen.render.vector_math.fit_table import TABLE
 
-INVERSE_PI_SCALE = 1248
+INVERSE_PI_SCALE = 1280
 
 
 def module_text() -> str:
@@ -21,16 +21,18 @@ def module_text() -> str:
         "Written by `python -m codegen.render.vector_math.generate`; the method is in fit.py.",
         '"""',
         "",
+        "# fmt: off",
         "COEFFICIENTS: dict[str, tuple[float, ...]] = {",
     ]
     for name, entry in TABLE.items():
-        lines.append(f'    "{name}": (')
-        lines += [f"        {value!r}," for value in compute(entry)]
-        lines.append("    ),")
+        numbers = "".join(f"{value!r}, " for value in compute(entry)).rstrip()
+        pieces = textwrap.wrap(numbers, 96, initial_indent=" " * 8, subsequent_indent=" " * 8)
+        lines += [f'    "{name}": (', *pieces, "    ),"]
     with mpmath.workdps(500):
         bits = int(mpmath.floor(mpmath.ldexp(1 / mpmath.pi, INVERSE_PI_SCALE)))
     lines += [
         "}",
+        "# fmt: on",
         "",
         "# ⌊2^INVERSE_PI_SCALE / π⌋, enough for the largest float64.",
         f"INVERSE_PI_SCALE = {INVERSE_PI_SCALE}",

@@ -64,7 +64,7 @@ def half_exponentials(lanes: Lanes, magnitude: Value) -> tuple[Value, Value]:
 def cosh(lanes: Lanes, x: Value) -> Value:
     """Hyperbolic cosine."""
     growth, decay = half_exponentials(lanes, x.absolute())
-    return growth + decay
+    return lanes.at_least(growth + decay, 1.0)
 
 
 @vector_function("sinh", native_single=True)

@@ -61,6 +61,8 @@ def sine_of_half_turns(lanes: Lanes, turns: HalfTurns) -> Value:
     z = r * r
     tail = lanes.polynomial(z, lanes.coefficients("sin_tail"))
     sine = lanes.fma(z * r, tail, r)
+    # Rounding errors must not leave the domain of arcsin.
+    sine = lanes.at_least(lanes.at_most(sine, 1.0), -1.0)
     sign = turns.parity << (lanes.form.bits - 1)
     return (sine.bits() ^ sign).as_float()
 

@@ -70,3 +70,34 @@ def test_any_bit_pattern_is_within_the_bound(name: str, dtype: str, patterns: li
     found = measure(name, dtype, operands, result)
     assert not found.wrong, f"{name}: wrong special results at {found.wrong}"
     assert found.worst <= LIMIT, f"{name}: {found.worst:.2f} ulp at {found.where}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("sin", -1.0, 1.0),
+        ("cos", -1.0, 1.0),
+        ("tanh", -1.0, 1.0),
+        ("erf", -1.0, 1.0),
+        ("expit", 0.0, 1.0),
+        ("erfc", 0.0, 2.0),
+        ("exp", 0.0, np.inf),
+        ("cosh", 1.0, np.inf),
+        ("expm1", -1.0, np.inf),
+        ("arcsin", -np.pi / 2, np.pi / 2),
+        ("arccos", 0.0, np.pi),
+        ("arctan", -np.pi / 2, np.pi / 2),
+    ],
+)
+def test_results_stay_in_the_range(name: str, low: float, high: float, dtype: str) -> None:
+    generator = np.random.default_rng(24)
+    spread = [generator.normal(0, scale, 40_000) for scale in (1e-9, 1e-3, 0.3, 2.0, 30.0)]
+    turns = generator.integers(-50, 50, 40_000) * (np.pi / 2) + spread[0]
+    points = np.concatenate([*spread, turns, 1 - spread[0] ** 2, spread[0] ** 2 - 1])
+    result = compiled(name, dtype, 4)(points)
+    result = result[~np.isnan(result)]
+    bounds = np.array([low, high], dtype)
+    assert len(result) > 40_000, "few points lie in the domain"
+    assert result.min() >= bounds[0], f"{name} gives {result.min()!r}"
+    assert result.max() <= bounds[1], f"{name} gives {result.max()!r}"
