@@ -49,7 +49,7 @@ def blocks(x: Any) -> Any:
 
 
 def banded(x: Any) -> Any:
-    return np.sum(x[3:] ** 2 * x[:-3] + np.exp(x[1:] * x[:-1]))
+    return np.sum(x[3:] ** 2 * x[:-3]) + np.sum(np.exp(x[1:] * x[:-1]))
 
 
 def written_in_place(x: Any) -> Any:
@@ -122,12 +122,12 @@ JACOBIANS: list[tuple[str, Callable[[Any], Any], int, int]] = [
     ("convolution", lambda x: np.convolve(x, np.array([1.0, 0.0, 2.0])), 40, 3),
     ("views", lambda x: np.pad(x.reshape(4, 5).T[::-1, 1:], 1).ravel(), 15, 1),
     ("writes in place", written_in_place, 40, 2),
-    ("scattered sums", scattered, 30, 6),
-    ("steps of a stencil", stepped, 140, 10),
-    ("scan", scanned, 39, 2),
+    ("scattered sums", scattered, len(set(zip(INDICES, INDICES[::-1], strict=True))), 6),
+    ("steps of a stencil", stepped, 140, 13),
+    ("scan", scanned, 38, 2),
     ("map", lambda x: tracer.map(lambda y: np.sin(y) * y, x), 20, 1),
     ("vmap", lambda x: tracer.vmap(lambda y: y[0] * y)(x.reshape(5, 4)), 35, 2),
-    ("branches", chosen, 40, 2),
+    ("branches", chosen, 20, 2),
     ("order that the run decides", gathered_by_order, 400, 20),
     ("a linear system", solved, 44, 8),
     ("reverse rule of one's own", straight_through, 20, 1),
@@ -316,9 +316,9 @@ def test_compiled() -> None:
 
 def test_errors() -> None:
     x = np.ones(3)
-    with pytest.raises(NonScalarOutputError, match="one matrix.*must return one array"):
+    with pytest.raises(NonScalarOutputError, match=r"one matrix.*must return one array"):
         tracer.jacobian(lambda x: (x, x), sparse=True)(x)
-    with pytest.raises(NonScalarOutputError, match="one scalar.*returns f64\\[3\\]"):
+    with pytest.raises(NonScalarOutputError, match=r"one scalar.*returns f64\[3\]"):
         tracer.hessian(lambda x: x**2, sparse=True)(x)
     with pytest.raises(NonDifferentiableInputError, match="int64"):
         tracer.jacobian(lambda x: x * 1.0, sparse=True)(np.arange(3))
@@ -326,7 +326,7 @@ def test_errors() -> None:
         tracer.jacobian(lambda x: x > 1, sparse=True)(x)
     with pytest.raises(DTypeError, match="holomorphic"):
         tracer.jacobian(lambda z: np.abs(z), sparse=True)(x + 1j)
-    with pytest.raises(UnsupportedFunctionError, match="cannot be traced.*sparse=False"):
+    with pytest.raises(UnsupportedFunctionError, match=r"cannot be traced.*sparse=False"):
         tracer.jit(tracer.jacobian(tridiagonal, sparse=True), backend="numpy")(x)
 
     def outer(scale: Any) -> Any:

@@ -47,6 +47,8 @@ def node_patterns(node: Node, operands: Patterns) -> list[Pattern]:
                 given = [value[()] for value in values if value is not None]
                 result = primitive.evaluate(*given, **node.params)
             return [known(item) for item in (result if primitive.multiple else (result,))]
+        if kind not in MASKED and all(operand.rows is None for operand in operands):
+            return [independent(type_) for type_ in types]
         plain = kind in RULES and not any(_is_tape(node))
         if kind == "elementwise" or plain:
             found = [RULES[kind](node, operands)]
@@ -294,6 +296,8 @@ def _loop(node: Node, operands: Patterns) -> list[Pattern]:
 
 
 STRUCTURED: dict[str, Any] = {"call": _call, "switch": _switch, "loop": _loop}
+# Kinds whose results are known to be 0 in places where their operands are.
+MASKED = frozenset({"elementwise", "view", "gather", "scatter"})
 RULES: dict[str, Any] = {
     "elementwise": _elementwise,
     "view": _view,
