@@ -16,7 +16,7 @@ from tracer.graph.nodes import Graph
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-COMPILED = ("numba",)
+COMPILED = ("llvm", "numba")
 BACKENDS = ("numpy", *COMPILED)
 
 

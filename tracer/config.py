@@ -19,7 +19,7 @@ class Switch:
 SWITCHES = {
     "backend": Switch(
         "TRACER_BACKEND",
-        os.environ.get("TRACER_BACKEND", "numba"),
+        os.environ.get("TRACER_BACKEND", "llvm"),
         "the backend that jit uses where none is named: llvm, numba, cuda or numpy",
         ("llvm", "numba", "cuda", "numpy"),
     ),

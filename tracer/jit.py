@@ -23,7 +23,6 @@ from tracer.trace import Tracer, is_abstract, snapshot, state, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS, ArrayType
 
-
 MOST_ENTRIES = 16
 
 

@@ -43,7 +43,10 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
     """
     plan = plan_workspace(program)
     writer = KernelWriter(machine.target, machine.vector_bytes)
-    for role, group in (("inputs", program.inputs + program.constants), ("outputs", program.outputs)):
+    for role, group in (
+        ("inputs", program.inputs + program.constants),
+        ("outputs", program.outputs),
+    ):
         for number, buffer in enumerate(group):
             require_dtype(buffer.dtype)
             place = writer.write(f"getelementptr ptr, ptr %{role}, i64 {number}")

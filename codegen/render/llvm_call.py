@@ -102,7 +102,8 @@ class LlvmProgram:
 
     Inputs must have exactly the program's dtypes and shapes (TypeError otherwise); those that are
     not contiguous are copied. A failed check raises the program's error. `seconds` is the compile
-    time, `workspace_bytes` the peak workspace of one call, tapes aside. Calls from several threads at once each have workspace of their own.
+    time, `workspace_bytes` the peak workspace of one call, tapes aside. Calls from several threads
+    at once each have workspace of their own.
     """
 
     def __init__(self, program: Program) -> None:
@@ -134,9 +135,7 @@ class LlvmProgram:
             keywords=keywords,
         )
         keep = (self.code, self.constants)
-        return make_entry(
-            spec, self.code.address, slow_path, keep_alive=keep, on_error=self.error
-        )
+        return make_entry(spec, self.code.address, slow_path, keep_alive=keep, on_error=self.error)
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs for these inputs."""

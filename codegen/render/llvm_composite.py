@@ -47,7 +47,9 @@ def _magnitude(value: Expression) -> Expression:
     return _cast(value, UINT64)
 
 
-def _greatest_divisor(prefix: str, a: Expression, b: Expression) -> tuple[list[Statement], Variable]:
+def _greatest_divisor(
+    prefix: str, a: Expression, b: Expression
+) -> tuple[list[Statement], Variable]:
     divisor, rest = Variable(f"{prefix}a", UINT64), Variable(f"{prefix}b", UINT64)
     kept = Variable(f"{prefix}c", UINT64)
     loop = While(

@@ -56,7 +56,12 @@ class Frame:
 
 def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that this renderer cannot compute with."""
-    if dtype.kind not in "biufc" or dtype == np.float16 or dtype.itemsize > 16 or dtype.char in "gG":
+    if (
+        dtype.kind not in "biufc"
+        or dtype == np.float16
+        or dtype.itemsize > 16
+        or dtype.char in "gG"
+    ):
         raise UnsupportedProgramError(f"the llvm backend has no {dtype.name}")
 
 
@@ -192,9 +197,7 @@ class Emitter:
             )
             zeros = f"<{width} x i32> zeroinitializer"
             parts.append(
-                self.hoisted(
-                    value.level, f"shufflevector {vector} {one}, {vector} poison, {zeros}"
-                )
+                self.hoisted(value.level, f"shufflevector {vector} {one}, {vector} poison, {zeros}")
             )
         return replace(value, parts=tuple(parts), width=width)
 

@@ -89,9 +89,7 @@ def arguments_of(
     return tuple(nodes) if same else None
 
 
-def result_node(
-    example: Any, outputs: Sequence[Buffer], build: Callable[..., Any]
-) -> Node:
+def result_node(example: Any, outputs: Sequence[Buffer], build: Callable[..., Any]) -> Node:
     """The tree of a result, whose leaves stand in `example` as their numbers.
 
     `build` makes a result of other than tuples, lists and dicts from all outputs.

@@ -109,7 +109,9 @@ class ExpressionWriter(MemoryWriter):
         for number in range(values[0].width):
             self.composites += 1
             prefix = f"_{name}{self.composites}"
-            names = [Variable(f"{prefix}_{place}", value.dtype) for place, value in enumerate(values)]
+            names = [
+                Variable(f"{prefix}_{place}", value.dtype) for place, value in enumerate(values)
+            ]
             for variable, value in zip(names, values, strict=True):
                 self.scalars[variable.name] = self.lane(value, number)
             statements, result = COMPOSITES[name](prefix, dtype, *names)
@@ -239,7 +241,4 @@ class ExpressionWriter(MemoryWriter):
         lanes = Lanes(self, source, width)
         unsigned = self.converted("fptoui", text, kind, wide)
         small = lanes.compare("olt", text, lanes.number(2.0**63))
-        return self.write(
-            f"select {lanes.mask_type} {small}, {wide} {register}, {wide} {unsigned}"
-        )
-
+        return self.write(f"select {lanes.mask_type} {small}, {wide} {register}, {wide} {unsigned}")

@@ -176,9 +176,7 @@ class LaneWriter(StatementWriter):
         self.assign(key, self.chosen(larger, value, present))
         seen = self.scalars[flag(name, lane.copy)]
         integers = Lanes(self, seen.dtype, lane.width)
-        nan = self.write(
-            f"sext {lanes.mask_type} {lanes.is_nan(value.text)} to {integers.type}"
-        )
+        nan = self.write(f"sext {lanes.mask_type} {lanes.is_nan(value.text)} to {integers.type}")
         both = integers.op("or", seen.text, nan)
         self.assign(flag(name, lane.copy), self.made(seen.dtype, lane.width, both))
 
@@ -251,7 +249,9 @@ def neutral_element(operation: str, dtype: DType) -> float | int | bool:
         one = operation in ("multiply", "logical_and")
         return {"f": float(one), "b": one}.get(dtype.kind, int(one))
     if operation == "bitwise_and":
-        return True if dtype.kind == "b" else (-1 if dtype.kind == "i" else int(np.iinfo(dtype).max))
+        return (
+            True if dtype.kind == "b" else (-1 if dtype.kind == "i" else int(np.iinfo(dtype).max))
+        )
     if operation in ("fmax", "fmin") and dtype.kind == "f":
         return math.nan
     lowest = operation in ("maximum", "fmax")
@@ -261,4 +261,3 @@ def neutral_element(operation: str, dtype: DType) -> float | int | bool:
         return not lowest
     limits = np.iinfo(dtype)
     return int(limits.min if lowest else limits.max)
-

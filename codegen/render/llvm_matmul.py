@@ -1,4 +1,6 @@
-"""Matrix products: BLAS for large ones of floating numbers, loops for all others."""
+"""Kernels: matrix products by BLAS where they are large and of floating numbers, else by loops; and
+Python functions, called back.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import DType
 from codegen.render.llvm_emit import INT64, Emitter, element_type, real_literal, require_dtype
 from codegen.render.llvm_lanes import LaneWriter
+from kernels.callback import NOT_FINISHED
 from kernels.matmul import BLAS_DTYPES
 
 BLAS_FROM = 24**3
@@ -32,7 +35,10 @@ class KernelWriter(LaneWriter):
     products = 0
 
     def call(self, call: Call) -> None:
-        """A matrix product."""
+        """A matrix product, or a Python function."""
+        if call.kernel == "callback":
+            self.call_back(call)
+            return
         if call.kernel != "matmul":
             raise UnsupportedProgramError(f"the llvm backend has no kernel {call.kernel}")
         result, (left, right) = call.results[0], call.operands
@@ -46,6 +52,22 @@ class KernelWriter(LaneWriter):
         else:
             self.products += 1
             self.block(product_loops(f"_matmul{self.products}", result, left, right))
+
+    def call_back(self, call: Call) -> None:
+        """`kernels.callback.call_back` with a table of addresses: status, results, operands."""
+        pointers = []
+        for view in (*call.results, *call.operands):
+            require_dtype(view.buffer.dtype)
+            pointers.append(self.address(view.buffer, self.forms.flat(view.buffer, view.indices)))
+        self.line(f"store i64 {NOT_FINISHED}, ptr {pointers[0]}")
+        table = self.hoisted(0, f"alloca [{len(pointers)} x ptr]")
+        for position, pointer in enumerate(pointers):
+            place = self.write(f"getelementptr ptr, ptr {table}, i64 {position}")
+            self.line(f"store ptr {pointer}, ptr {place}")
+        handle = call.params["handle"]
+        assert isinstance(handle, int), "the program has been checked"
+        self.declare("void @tracer_kernels_call_back(i64, ptr)")
+        self.line(f"call void @tracer_kernels_call_back(i64 {handle:d}, ptr {table})")
 
     def blas(self, result: View, left: View, right: View, sizes: tuple[int, int, int]) -> None:
         """`gemm`, which counts columns first: so the operands change places."""
@@ -90,7 +112,7 @@ def is_flipped(view: View) -> bool:
 def character(emitter: Emitter, letter: str) -> str:
     """A pointer to a letter."""
     name = f"@letter_{letter}"
-    emitter.out.constants[name] = f'{name} = private constant i8 {ord(letter)}'
+    emitter.out.constants[name] = f"{name} = private constant i8 {ord(letter)}"
     return name
 
 
@@ -124,7 +146,9 @@ def product_loops(prefix: str, result: View, left: View, right: View) -> list[St
         result_indices += (column,)
     total = Variable(f"{prefix}_s", dtype)
     zero = {"b": False, "f": 0.0, "c": 0j}.get(dtype.kind, 0)
-    product = Operation("multiply", (element(left, left_indices), element(right, right_indices)), dtype)
+    product = Operation(
+        "multiply", (element(left, left_indices), element(right, right_indices)), dtype
+    )
     summed: tuple[Statement, ...] = (
         Declare(total.name, Literal(zero, dtype)),
         counting(inner, left.shape[-1], (Reduce(total.name, "add", product),), "reduce"),

@@ -78,9 +78,7 @@ class MemoryWriter(Emitter):
                 groups.setdefault(max(value.level, lowest), []).append((value.text, scale))
         for level in sorted(groups):
             offset = self.sum(level, groups[level])
-            pointer = self.hoisted(
-                level, f"getelementptr {element}, ptr {pointer}, i64 {offset}"
-            )
+            pointer = self.hoisted(level, f"getelementptr {element}, ptr {pointer}, i64 {offset}")
         if constant:
             pointer = self.write(f"getelementptr {element}, ptr {pointer}, i64 {constant}")
         return pointer
@@ -354,9 +352,7 @@ class MemoryWriter(Emitter):
         width = lane.width
         numbers = ", ".join(f"i64 {lane.offset + number}" for number in range(width))
         first = self.widened(lane.start, width)
-        return self.made(
-            INT64, width, self.write(f"add <{width} x i64> {first.text}, <{numbers}>")
-        )
+        return self.made(INT64, width, self.write(f"add <{width} x i64> {first.text}, <{numbers}>"))
 
 
 def element_in_memory(dtype: DType) -> str:

@@ -83,9 +83,7 @@ class Lanes:
     def function(self, name: str, *operands: str) -> str:
         """An elementary function, written in place."""
         emitter = self.emitter
-        return emit_inline(
-            emitter.out, name, self.dtype.name, self.width, operands, emitter.target
-        )
+        return emit_inline(emitter.out, name, self.dtype.name, self.width, operands, emitter.target)
 
     def is_nan(self, value: str) -> str:
         """The lanes that are NaN."""

@@ -118,9 +118,7 @@ class StatementWriter(ExpressionWriter):
         sides: list[Callable[[], None]] = [lambda: self.block(then), lambda: self.block(otherwise)]
         self.branches(condition, names, sides)
 
-    def branches(
-        self, condition: str, names: list[str], sides: list[Callable[[], None]]
-    ) -> None:
+    def branches(self, condition: str, names: list[str], sides: list[Callable[[], None]]) -> None:
         """One of two pieces of code, that change the scalars of these names."""
         out = self.out
         labels = [out.fresh_label(stem) for stem in ("then", "else", "after")]

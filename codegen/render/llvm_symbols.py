@@ -1,4 +1,4 @@
-"""The functions of C libraries that rendered code calls, by address.
+"""The functions of C libraries, and of our own, that rendered code calls, by address.
 
 Text names them `@tracer_<library>_<name>`; `resolve` tells LLVM where those are.
 """
@@ -14,10 +14,13 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+from kernels.callback import call_back_address
+
 Symbol = tuple[str, str, str]
 """A name in LLVM text, the library, and the function's name there."""
 
-PATTERN = re.compile(r"@(tracer_(libm|libc|blas|python)_(\w+))\(")
+_KERNELS = {"call_back": call_back_address}
+PATTERN = re.compile(r"@(tracer_(libm|libc|blas|python|kernels)_(\w+))\(")
 
 
 @cache
@@ -42,6 +45,8 @@ def _capsule_address(name: str) -> int:
 def _address(library: str, name: str) -> int:
     if library == "blas":
         return _capsule_address(name)
+    if library == "kernels":
+        return _KERNELS[name]()
     source = ctypes.pythonapi if library == "python" else _library(library)
     return ctypes.cast(getattr(source, name), ctypes.c_void_p).value or 0
 

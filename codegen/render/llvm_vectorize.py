@@ -23,7 +23,7 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.operations import DType
-from codegen.loops.walk import subexpressions
+from codegen.loops.walk import contains_load, subexpressions
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_forms import Forms
 from codegen.render.vector_math import FUNCTIONS
@@ -31,10 +31,12 @@ from codegen.render.vector_math import FUNCTIONS
 UNKNOWN_TRIPS = 32
 HEAVY = 20.0
 WEIGHTS = {"divide": 4.0, "sqrt": 5.0, "reciprocal": 4.0, "floor_divide": 10.0, "remainder": 10.0}
-SIMPLE_FUNCTIONS = frozenset("sqrt floor ceil trunc rint copysign".split())
+SIMPLE_FUNCTIONS = frozenset(("sqrt", "floor", "ceil", "trunc", "rint", "copysign"))
 REDUCTIONS = frozenset(
-    "add multiply maximum minimum fmax fmin logical_and logical_or bitwise_and bitwise_or "
-    "bitwise_xor".split()
+    (
+        *("add", "multiply", "maximum", "minimum", "fmax", "fmin"),
+        *("logical_and", "logical_or", "bitwise_and", "bitwise_or", "bitwise_xor"),
+    )
 )
 MOST_COPIES = 4
 LIGHT = 12.0
@@ -231,9 +233,7 @@ class Vectorizer:
                     survey.itemsize = 8
                 if step != 0:
                     survey.itemsize = max(survey.itemsize, part.dtype.itemsize)
-                for index in part.indices:
-                    if any(isinstance(inner, Load) for inner in subexpressions(index)):
-                        pending.append(index)
+                pending += [index for index in part.indices if contains_load(index)]
                 continue
             if isinstance(part, Operation):
                 pending.extend(part.operands)
@@ -340,4 +340,3 @@ def operations_cost(value: Expression) -> float:
             total += operation_weight(part)
             pending.extend(part.operands)
     return total
-

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from codegen.loops.build import loop
 from codegen.loops.errors import UnsupportedProgramError
 from codegen.loops.nodes import Buffer, Load, Loop, Program, Store
 from codegen.loops.operations import evaluate
@@ -19,7 +20,6 @@ from tests.codegen.render.test_numba_operations import (
     assert_same,
     cases,
     i,
-    loop,
     make_program,
 )
 
