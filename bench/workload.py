@@ -68,6 +68,9 @@ class Workload:
     tolerance: Tolerance
     default_sizes: tuple[str, ...] = ("medium",)
     torch_build: Callable[[ModuleType, Size], Function] | None = None
+    jax_build: Callable[[ModuleType, Size], Function] | None = None
+    """The same function for JAX, where its own loops or updates have to stand in the source. Such a
+    workload cannot run on peers that take NumPy source as it is."""
     handwritten: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
     prologue: "Callable[[Context], None] | None" = None
     measure: "Callable[[Context, str, Size], list[Measurement]] | None" = None

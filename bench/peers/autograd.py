@@ -39,6 +39,9 @@ class Autograd(Subject):
     name = "autograd"
     kind = "peer"
 
+    def has(self, task: Task) -> bool:
+        return task.workload.jax_build is None
+
     def prepare(self, task: Task) -> Prepared:
         function = rebind(task.workload.build, NAMESPACES)(task.size)
         program = task.program.make(DIFFERENTIATION, function)

@@ -37,7 +37,10 @@ class Jax(Subject):
     kind = "peer"
 
     def prepare(self, task: Task) -> Prepared:
-        function = rebind(task.workload.build, NAMESPACES)(task.size)
+        if task.workload.jax_build is not None:
+            function = task.workload.jax_build(jax, task.size)
+        else:
+            function = rebind(task.workload.build, NAMESPACES)(task.size)
         jitted = jax.jit(task.program.make(DIFFERENTIATION, function))
         inputs = jax.block_until_ready(tuple(jax.numpy.asarray(value) for value in task.inputs))
         stopwatch = Stopwatch()

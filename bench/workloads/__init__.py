@@ -15,6 +15,7 @@ NAMES = (
     "rosenbrock",
     "blackscholes",
     "chain",
+    "loops",
     "scaling",
     "eager",
 )
