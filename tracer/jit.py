@@ -7,7 +7,7 @@ import inspect
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -244,6 +244,11 @@ class JittedFunction:
     def lower(self, *args: Any, backend: str | None = None, **kwargs: Any) -> Lowered:
         """`trace(*args).lower(backend)`."""
         return self.trace(*args, **kwargs).lower(backend)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """The result for these arguments; derived classes have it, in machine code or not."""
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """A call by way of Python: any signature, any leaves."""
