@@ -12,6 +12,7 @@ from codegen.lower.elementwise import emit_elementwise
 from codegen.lower.index import emit_gather, emit_scatter
 from codegen.lower.plan import Plan
 from codegen.lower.reduction import emit_arg_reduction, emit_reduction
+from codegen.lower.sequence import emit_sequence
 from codegen.lower.views import PIECEWISE, copy_into, emit_pieces, emit_view, is_index_map
 from tracer.errors import BackendError
 from tracer.graph.nodes import Graph, Node, Variable
@@ -24,6 +25,7 @@ _EMITTERS: dict[str, Emitter] = {
     "contraction": emit_contraction,
     "gather": emit_gather,
     "scatter": emit_scatter,
+    "kernel": emit_sequence,
 }
 
 
