@@ -163,13 +163,18 @@ class ValueTrace(Trace):
         """Evaluate one level below, and write the node down."""
         recorded = []
         values = []
+        concrete = True
         for operand in operands:
             if type(operand) is Tracer:
                 variable = operand.variable
                 if variable.trace is self:
+                    value = variable.value
+                    if type(value) is Tracer:
+                        concrete = False
                     recorded.append(variable)
-                    values.append(variable.value)
+                    values.append(value)
                     continue
+                concrete = False
                 operand = Tracer(variable)
             elif type(operand) is np.ndarray and operand.flags.writeable:
                 operand = operand.copy()  # the caller may overwrite what the adjoint will read
@@ -178,7 +183,10 @@ class ValueTrace(Trace):
         if primitive.multiple:
             return self._record_multiple(primitive, recorded, values, params)
         try:
-            value = bind(primitive, *values, **params)
+            if concrete and state.watch is None:
+                value = primitive.evaluate(*values, **params)
+            else:
+                value = bind(primitive, *values, **params)
         except (TypeError, ValueError):
             types = [type_of(operand) for operand in values]
             infer_types(primitive, types, params, state.source or user_source())
@@ -189,7 +197,9 @@ class ValueTrace(Trace):
             source = user_source()
         if type(value) is Tracer:
             source = value.variable.trace.nodes[-1].source
-        self.nodes.append(Node(primitive, tuple(recorded), params, (result,), source))
+        self.nodes.append(
+            Node(primitive, tuple(recorded), params, (result,), source, None, values)
+        )
         return Tracer(result)
 
     def _record_multiple(
@@ -203,7 +213,9 @@ class ValueTrace(Trace):
             value = bind(primitive, *values, **params)
         results = tuple(Variable(type_of(item), self, item) for item in value)
         source = value[0].variable.trace.nodes[-1].source if is_tracer(value[0]) else state.source
-        self.nodes.append(Node(primitive, tuple(recorded), params, results, source, residuals))
+        self.nodes.append(
+            Node(primitive, tuple(recorded), params, results, source, residuals, values)
+        )
         return tuple(Tracer(result) for result in results)
 
 

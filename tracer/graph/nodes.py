@@ -53,7 +53,7 @@ Operand = (
 class Node:
     """One application of a primitive."""
 
-    __slots__ = ("operands", "params", "primitive", "residuals", "results", "source")
+    __slots__ = ("operands", "params", "primitive", "residuals", "results", "source", "values")
 
     def __init__(
         self,
@@ -63,8 +63,10 @@ class Node:
         results: tuple[Variable, ...],
         source: Source | None,
         residuals: Any = None,
+        values: list[Any] | None = None,
     ) -> None:
         self.residuals = residuals
+        self.values = values  # of the operands, in a trace that has them
         self.primitive = primitive
         self.operands = operands
         self.params = params

@@ -168,13 +168,35 @@ def converted(operand: Any, dtype: DType) -> Any:
 def apply_ufunc(primitive: Primitive, ufunc: np.ufunc) -> Callable[..., Any]:
     """The function that promotes its operands as the ufunc does, and binds the primitive."""
 
+    same: set[tuple[DType | type, ...]] = set()  # dtypes that NumPy's loop takes as they are
+
+    plain = primitive.evaluate is ufunc
+
     def function(*operands: Any) -> Any:
+        traced = 0
+        dtypes: tuple[DType, ...] = ()
+        for operand in operands:
+            if type(operand) is Tracer:
+                traced += 1
+                variable = operand.variable
+                if not variable.weak:
+                    dtypes = (*dtypes, variable.type.dtype)
+        if traced:
+            if dtypes in same:
+                return bind(primitive, *operands)
+        elif plain and state.watch is None:
+            return ufunc(*operands)
+        return convert_and_bind(operands)
+
+    def convert_and_bind(operands: tuple[Any, ...]) -> Any:
         try:
             keys = tuple([promotion_key(operand) for operand in operands])
         except NotAnArrayError:
             operands = tuple([as_operand(operand) for operand in operands])
             keys = tuple([promotion_key(operand) for operand in operands])
         dtypes = resolve_ufunc(ufunc, keys)
+        if all(type(operand) is Tracer for operand in operands) and keys == dtypes[: len(keys)]:
+            same.add(keys)
         operands = tuple(
             [
                 operand if key is dtype and type(operand) is Tracer else converted(operand, dtype)

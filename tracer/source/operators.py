@@ -59,6 +59,8 @@ class Operators(Logic):
         known = self._callees.get(id(function))
         if known is not None:
             return known[1]
+        if type(function) is np.ufunc:
+            return function
         if self._lessons.loops and isinstance(getattr(function, "__self__", None), _RANDOM):
             raise self.host.control_flow_error(
                 f"{function.__name__} would be drawn once for all turns of a traced loop; use"

@@ -90,37 +90,52 @@ def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
     masked: set[Variable] = set()
     try:
         for node in reversed(nodes):
-            state.guarded = not masked.isdisjoint(node.results)
+            results = node.results
+            if len(results) == 1:
+                ct = cotangents.pop(results[0], None)
+                incoming = (ct,)
+                if ct is None:
+                    continue
+            else:
+                incoming = tuple([cotangents.pop(result, None) for result in results])
+                if all(ct is None for ct in incoming):
+                    continue
+            if not node.primitive.differentiable:
+                continue
+            state.guarded = bool(masked) and not masked.isdisjoint(results)
             if state.guarded or node.primitive.name in MASKING:
                 masked.update(operand for operand in node.operands if type(operand) is Variable)
-            _pull_back_node(node, cotangents)
+            _pull_back_node(node, incoming, cotangents)
     finally:
         state.source, state.deriving, state.guarded = before
 
 
-def _pull_back_node(node: Node, cotangents: dict[Variable, Any]) -> None:
-    results = node.results
-    incoming = [cotangents.pop(result, None) for result in results]
-    if all(ct is None for ct in incoming):
-        return
-    primitive = node.primitive
-    if not primitive.differentiable:
-        return
+def _pull_back_node(
+    node: Node, incoming: tuple[Any, ...], cotangents: dict[Variable, Any]
+) -> None:
     operands = node.operands
-    primals = [op.value if type(op) is Variable else op for op in operands]
     active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in operands]
-    if not any(active):
+    if True not in active:
         return
+    primals = node.values
+    if primals is None:
+        primals = [op.value if type(op) is Variable else op for op in operands]
     state.source = node.source
-    outgoing = vjp_of(
-        primitive,
-        incoming,
-        primals,
-        [result.value for result in results],
-        active,
-        node.params,
-        node.residuals,
-    )
+    primitive = node.primitive
+    results = node.results
+    if len(results) == 1 and primitive.vjp_rule is not None and not primitive.multiple:
+        rule = primitive.vjp_rule
+        outgoing = rule(incoming[0], primals, results[0].value, active, **node.params)
+    else:
+        outgoing = vjp_of(
+            primitive,
+            incoming,
+            primals,
+            [result.value for result in results],
+            active,
+            node.params,
+            node.residuals,
+        )
     for operand, wanted, ct in zip(operands, active, outgoing, strict=True):
         if ct is not None and wanted:
             known = cotangents.get(operand)
