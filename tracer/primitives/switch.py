@@ -81,7 +81,8 @@ def _switch_batch(size: int, operands: Any, batched: Any, *, branches: Branches)
     every = (True,) * len(wanted)
     inner = tuple(batch_graph(branch, size, flags, every)[0] for branch in branches)
     index = minimum(maximum(operands[0], INT64.type(0)), INT64.type(len(branches) - 1))
-    rows = [evaluate(graph, operands[1:]) for graph in inner]
+    with np.errstate(all="ignore"):  # lanes run through branches that are not theirs
+        rows = [evaluate(graph, operands[1:]) for graph in inner]
     results = []
     for outputs in zip(*rows, strict=True):
         chosen = outputs[-1]

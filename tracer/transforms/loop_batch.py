@@ -152,7 +152,8 @@ def _run_counted(size: int, start: LoopParts, inner: Graph, shape: LoopShape, fo
     types = [inner.input_types[0], ArrayType(INT64, (size,)), *inner.input_types[1:]]
     body = build_closed(function, types, inner.name)
     operands = replace(start, constants=(start.trips[0], *start.constants), trips=(longest,))
-    return loop(operands.flat(), body, None, longer)
+    with np.errstate(all="ignore"):  # finished lanes run along
+        return loop(operands.flat(), body, None, longer)
 
 
 def _run_tested(
@@ -207,6 +208,7 @@ def _run_tested(
         *start.carry,
         np.zeros(size, np.int64),
     ]
-    outputs = loop(operands, body, graph_test, grown)
+    with np.errstate(all="ignore"):  # finished lanes run along
+        outputs = loop(operands, body, graph_test, grown)
     count = outputs[shape.carry]
     return (*outputs[: shape.carry], *outputs[shape.carry + 1 : -1], count)
