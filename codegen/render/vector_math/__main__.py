@@ -20,7 +20,7 @@ _INTRODUCTION = """\
 Written by `python -m codegen.render.vector_math`; do not edit.
 
 Errors are the greatest found, in units in the last place (ulp) of the exact result, against
-mpmath, over {points} random points an operand and type (half of them random bit patterns) and
+mpmath, over at least {points} random points a type (half of them random bit patterns) and
 some 500 structured ones: zeros, subnormals, infinities, NaN, powers of two, edges of ranges and
 their neighbours. 0.5 is correct rounding. Results at zeros, infinities, NaN, poles and out of range
 were those of NumPy (SciPy for the special functions) everywhere{wrong}.
@@ -33,8 +33,8 @@ were those of NumPy (SciPy for the special functions) everywhere{wrong}.
 - float32 functions marked † are worked out in float64 and rounded once more.
 
 Times are in ns per element, over 1024 elements in the first-level cache, on one core of {cpu}
-({features}), arguments between {low} and {high}; NumPy's are for its own function
-on the same array.
+({features}), arguments between {low} and {high}, other work on the machine not excluded.
+NumPy's are for its own function on the same array.
 
 | function | ulp, float64 | ulp, float32 | ns, float64 ×{w64} | ns, float32 ×{w32} | \
 ns, float64 ×1 | NumPy, float64 |

@@ -145,9 +145,9 @@ def log10(lanes: Lanes, x: Value) -> Value:
 def logaddexp2(lanes: Lanes, x: Value, y: Value) -> Value:
     """log₂(2ˣ + 2ʸ), as the greater plus log₂(1 + 2^−|x − y|)."""
     greater = lanes.select(x > y, x, y)
-    difference = lanes.select(x == y, 0.0, x - y)
     (log2e,) = lanes.coefficients("log2e")
-    return greater + log1p(lanes, exp2(lanes, -difference.absolute())) * log2e
+    rest = log1p(lanes, exp2(lanes, -(x - y).absolute()))
+    return lanes.select(x == y, x + 1.0, lanes.fma(rest, log2e, greater))
 
 
 @vector_function("logaddexp", 2)

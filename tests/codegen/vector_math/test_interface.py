@@ -22,13 +22,13 @@ from codegen.render.vector_math.fit_table import TABLE
 from codegen.render.vector_math.harness import loop_text
 from codegen.render.vector_math.references import REFERENCES
 
-TRIPLE = "x86_64-unknown-linux-gnu"
+X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 
 
-def machine(cpu: str) -> llvm.TargetMachine:
+def machine(cpu: str, triple: str = X86) -> llvm.TargetMachine:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    return llvm.Target.from_triple(TRIPLE).create_target_machine(cpu=cpu, opt=2)
+    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2)
 
 
 def test_every_function_has_a_reference() -> None:
@@ -91,11 +91,16 @@ def test_what_is_unknown_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("cpu", "target", "width"),
-    [("x86-64", GENERIC, 2), ("haswell", FMA, 4), ("skylake-avx512", AVX512, 8)],
+    ("cpu", "triple", "target", "width"),
+    [
+        ("x86-64", X86, GENERIC, 2),
+        ("haswell", X86, FMA, 4),
+        ("skylake-avx512", X86, AVX512, 8),
+        ("cortex-a72", ARM, FMA, 2),
+    ],
 )
-def test_every_function_compiles_for(cpu: str, target: Target, width: int) -> None:
-    compiler = machine(cpu)
+def test_every_function_compiles_for(cpu: str, triple: str, target: Target, width: int) -> None:
+    compiler = machine(cpu, triple)
     for name in FUNCTIONS:
         for dtype, lanes in (("float64", width), ("float32", 2 * width)):
             module = llvm.parse_assembly(loop_text(name, dtype, lanes, target))
