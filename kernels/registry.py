@@ -35,7 +35,9 @@ class Kernel:
     operands, a plain Python function that Numba compiles; it is called with the results, then the
     operands, as arrays whose last dtypes and shapes are those given, then the values of the
     parameters in the order of their names. Its source text becomes part of the rendered program,
-    so it may use `np`, `math` and `numba` only, and what `numba_helpers` lists.
+    so it may use `np`, `math` and `numba` only, what `numba_helpers` lists, and what the lines of
+    `numba_imports` import. Where the number of arrays varies, `numba_call` writes the call of that
+    function instead: from the texts of the results and operands, and the parameters.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Kernel:
     evaluate: Callable[[tuple[Array, ...], Params], tuple[Array, ...]]
     numba_form: Callable[[tuple[ArraySpec, ...], Params], Callable[..., None]]
     numba_helpers: tuple[Callable[..., Any], ...] = ()
+    numba_call: Callable[[tuple[str, ...], Params], str] | None = None
+    numba_imports: tuple[str, ...] = ()
 
 
 @functools.cache

@@ -81,6 +81,10 @@ class NonFiniteError(TracerError, FloatingPointError):
     """A NaN or an infinity arose inside `tracer.debug`."""
 
 
+class CallbackError(TracerError, RuntimeError):
+    """A black-box function failed when compiled code called it; the cause of its own exception."""
+
+
 class BackendError(TracerError, RuntimeError):
     """A backend is unknown, missing, or cannot do what was asked."""
 

@@ -43,6 +43,7 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.operations import evaluate
 from codegen.loops.text import print_statement
+from kernels.callback import take_error
 from kernels.registry import find_kernel
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -66,10 +67,28 @@ def error_class(kind: str) -> type[Exception]:
     return found
 
 
-def make_error(message: ErrorMessage, details: Sequence[int]) -> Exception:
-    """The exception for a failed check: the message filled in, and the user's line."""
+def make_error(message: ErrorMessage, details: Sequence[int]) -> BaseException:
+    """The exception for a failed check: the message filled in, and the user's line.
+
+    For a Python function that was called back it is that function's own exception, at the end of
+    whose chain of causes stands the one which names the user's line.
+    """
     text = message.text.format(*details)
-    return error_class(message.kind)(f"{text} ({message.source})" if message.source else text)
+    error = error_class(message.kind)(f"{text} ({message.source})" if message.source else text)
+    raised = take_error(details[0]) if isinstance(error, tracer.errors.CallbackError) else None
+    if raised is None:
+        return error
+    first = raised
+    while (before := _cause(first)) is not None:
+        first = before
+    if str(first) != str(error):  # else the same exception is raised once more
+        first.__cause__ = error
+    return raised
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What a traceback shows above an exception."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 class _Interpreter:

@@ -20,6 +20,7 @@ from codegen.loops.nodes import (
     Variable,
     While,
 )
+from codegen.lower.callback import emit_callback
 from codegen.lower.context import (
     BOOL,
     INT64,
@@ -493,4 +494,9 @@ class _Stacks:
             context.put(result, own)
 
 
-CONTROL: dict[str, Any] = {"call": emit_call, "switch": emit_switch, "loop": emit_loop}
+CONTROL: dict[str, Any] = {
+    "call": emit_call,
+    "switch": emit_switch,
+    "loop": emit_loop,
+    "callback": emit_callback,
+}

@@ -63,6 +63,7 @@ class Effects:
 
 
 _CHECKS = "the bounds checks so far"
+_CALLBACKS = "the calls of Python functions so far"
 
 
 def effects(statement: Statement) -> Effects:
@@ -148,6 +149,9 @@ def _collect(statement: Statement, result: Effects) -> None:
 
 def _collect_call(statement: Call, result: Effects) -> None:
     result.has_call = True
+    if statement.kernel == "callback":  # these run in the order of the program, and not after a
+        result.reads |= {_CHECKS, _CALLBACKS}  # check that fails
+        result.writes.add(_CALLBACKS)
     for view in statement.operands:
         result.reads.add(base_of(view.buffer))
     for view in statement.results:

@@ -82,7 +82,7 @@ def _make_call(
         got = ", ".join(f"{x.dtype}{list(x.shape)}" for x in inputs)
         return TypeError(f"{program.name} takes ({expected}), not ({got})")
 
-    def failure(code: int, status: Array) -> Exception:
+    def failure(code: int, status: Array) -> BaseException:
         return make_error(program.errors[code - 1], [int(value) for value in status])
 
     namespace.update(allocate=allocate, mismatch=mismatch, failure=failure)

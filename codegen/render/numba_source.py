@@ -11,7 +11,8 @@ import numpy as np
 
 from codegen.loops.errors import ProgramError
 from codegen.loops.interpret import error_class
-from codegen.loops.nodes import Buffer, ErrorMessage, Program
+from codegen.loops.nodes import Buffer, Call, ErrorMessage, Program
+from codegen.loops.walk import statements
 from codegen.render.numba import RenderedKernel, describe, render_kernel
 from codegen.render.numba_expressions import literal_text
 
@@ -41,6 +42,12 @@ CHECKED_CALL = """    status = np.zeros({details}, np.int64)
         kind, text, source = ERRORS[code - 1]
         raise kind(text.format(*status) + f" ({{source}})" * bool(source))"""
 
+CALLS_BACK = (
+    "",
+    "It calls Python functions back, which it knows by number: it runs only in the process that",
+    "made it and while its compiled function is alive. Elsewhere `run` raises RuntimeError.",
+)
+
 DEMO = """
 
 if __name__ == "__main__":
@@ -55,7 +62,8 @@ if __name__ == "__main__":
 def render(program: Program) -> str:
     """The whole program as Python source, which needs NumPy and Numba only.
 
-    `run(*inputs)` returns a list of the outputs. Raises UnsupportedProgramError for what Numba
+    `run(*inputs)` returns a list of the outputs. A program that calls Python functions back runs in
+    this process only, which its docstring says. Raises UnsupportedProgramError for what Numba
     lacks on the CPU.
     """
     rendered = render_kernel(program)
@@ -84,10 +92,18 @@ def _docstring(program: Program, rendered: RenderedKernel) -> str:
         "and returns a list of",
         *outputs,
         f"`kernel` computes it, with {rendered.plan.peak} bytes of workspace.",
+        *(CALLS_BACK if _calls_back(program) else ()),
         '"""',
         "",
     ]
     return "\n".join(lines)
+
+
+def _calls_back(program: Program) -> bool:
+    return any(
+        isinstance(statement, Call) and statement.kernel == "callback"
+        for statement in statements(program.body)
+    )
 
 
 def _summary(program: Program) -> str:

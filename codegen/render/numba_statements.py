@@ -70,6 +70,7 @@ class StatementWriter(ExpressionWriter):
         self.reductions: dict[str, Reduction] = {}
         self.declared: dict[str, DType] = {}
         self.kernel_functions: dict[str, Callable[..., Any]] = {}
+        self.kernel_imports: set[str] = set()
 
     def block(self, body: tuple[Statement, ...]) -> None:
         """The statements of a block, indented; `pass` where there are none."""
@@ -274,16 +275,20 @@ class StatementWriter(ExpressionWriter):
         for spec in specs:
             require_dtype(spec.dtype)
         function = kernel.numba_form(specs, call.params)
-        arguments = [self.view(view) for view in (*call.results, *call.operands)]
-        arguments += [repr(call.params[key]) for key in sorted(call.params)]
-        inlined = inline_call(function, tuple(arguments))
+        arrays = tuple(self.view(view) for view in (*call.results, *call.operands))
+        arguments = (*arrays, *(repr(call.params[key]) for key in sorted(call.params)))
+        inlined = None if kernel.numba_call else inline_call(function, arguments)
         if inlined is not None:
             self.line(inlined)
             return
         for helper in (*kernel.numba_helpers, function):
             self.kernel_functions[helper.__name__] = helper
             self.taken.add(helper.__name__)
-        self.line(f"{function.__name__}({', '.join(arguments)})")
+        self.kernel_imports.update(kernel.numba_imports)
+        if kernel.numba_call:
+            self.line(kernel.numba_call(arrays, call.params))
+        else:
+            self.line(f"{function.__name__}({', '.join(arguments)})")
 
     def view(self, view: View) -> str:
         """The text of a view: the flat array itself where it is just that."""

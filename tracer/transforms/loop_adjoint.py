@@ -91,7 +91,9 @@ def adjoint_loop(body: Graph, shape: LoopShape, active: Flags) -> AdjointLoop:
         *combined.inputs[lead:],
     )
     recomputed = tuple(
-        node for node in known_nodes if not any(result in stored for result in node.results)
+        node
+        for node in known_nodes
+        if _is_cheap(node) and not any(result in stored for result in node.results)
     )
     pulled = remove_dead(
         Graph(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tracer.graph.nodes import Graph, Node, Variable
 from tracer.primitives.loop import LoopShape, loop, loop_p
-from tracer.transforms.simplify import remove_dead
+from tracer.transforms.simplify import is_impure, remove_dead
 
 Flags = Sequence[bool]
 
@@ -79,10 +79,10 @@ def _kept(items: Sequence[Any], flags: Flags) -> tuple[Any, ...]:
 
 
 def _inputs_read(graph: Graph, wanted: Flags) -> list[bool]:
-    """Which inputs the wanted outputs depend on."""
+    """Which inputs the wanted outputs depend on, and black boxes, which are called in any case."""
     needed = {o for o, flag in zip(graph.outputs, wanted, strict=True) if flag}
     for node in reversed(graph.nodes):
-        if any(result in needed for result in node.results):
+        if is_impure(node) or any(result in needed for result in node.results):
             needed.update(operand for operand in node.operands if type(operand) is Variable)
     return [variable in needed for variable in graph.inputs]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracer import config
+from tracer.graph.build import cached_by_graph
 from tracer.graph.nodes import Constant, Graph, Node, Variable
 from tracer.graph.primitive import REGISTRY
 
@@ -27,12 +28,32 @@ def simplify(graph: Graph) -> Graph:
     return result
 
 
+def is_impure(node: Node) -> bool:
+    """Whether a node calls a black box, in a body of its own too: such nodes all stay."""
+    if node.primitive.name in _IMPURE:
+        return True
+    if not node.primitive.multiple:
+        return False
+    bodies = [
+        part
+        for value in node.params.values()
+        for part in (value if isinstance(value, tuple) else (value,))
+        if isinstance(part, Graph)
+    ]
+    return any(_calls_out(body) for body in bodies)
+
+
+@cached_by_graph
+def _calls_out(graph: Graph) -> bool:
+    return any(is_impure(node) for node in graph.nodes)
+
+
 def remove_dead(graph: Graph) -> Graph:
     """The graph without nodes that no output needs."""
     needed = {output for output in graph.outputs if type(output) is Variable}
     kept: list[Node] = []
     for node in reversed(graph.nodes):
-        if node.primitive.name not in _IMPURE and not any(r in needed for r in node.results):
+        if not is_impure(node) and not any(r in needed for r in node.results):
             continue
         if node.primitive.name == "loop":
             from tracer.transforms.prune import prune_loop_node
@@ -128,7 +149,7 @@ def _operand_key(operand: Any) -> Any:
 
 def _key(node: Node, operands: tuple[Any, ...]) -> Any:
     """Equal for nodes that compute the same; None where that cannot be said."""
-    if node.primitive.name in _IMPURE:
+    if is_impure(node):
         return None
     params = tuple(
         (name, id(value) if isinstance(value, Graph) else value)
