@@ -17,6 +17,7 @@ from codegen.loops.nodes import (
     Literal,
     Load,
     Loop,
+    Operation,
     Program,
     Reserve,
     Statement,
@@ -25,13 +26,19 @@ from codegen.loops.nodes import (
     Variable,
     While,
 )
+from codegen.loops.walk import statements
 from codegen.passes.effects import base_of, effects
 from codegen.passes.rewrite import Body, map_own, substitute
 
 
 def forward(program: Program) -> Program:
     """The program with repeated loads and operations removed and invariant ones hoisted."""
-    state = _State()
+    taken = [
+        int(statement.name[1:])
+        for statement in statements(program.body)
+        if isinstance(statement, Let) and statement.name[0] == "f" and statement.name[1:].isdigit()
+    ]
+    state = _State(max(taken, default=0))
     return replace(program, body=state.block(program.body, _Scope(None)))
 
 
@@ -68,11 +75,32 @@ class _Scope:
             self.known.pop(key, None)
         self.dropped.add(base)
 
+    def forget_element(self, buffer: Buffer, indices: tuple[Expression, ...]) -> None:
+        """One element has changed: what is known of others in fixed places still holds."""
+        base = base_of(buffer)
+        if not _fixed(indices):
+            self.forget(base)
+            return
+        kept = []
+        for key in self.loads.pop(base, ()):
+            same_shape = isinstance(key, Load) and key.buffer is buffer and _fixed(key.indices)
+            if same_shape and isinstance(key, Load) and key.indices != indices:
+                kept.append(key)
+            else:
+                self.known.pop(key, None)
+        self.loads[base] = kept
+        self.dropped.add(base)
+
+
+def _fixed(indices: tuple[Expression, ...]) -> bool:
+    return all(isinstance(index, Literal) for index in indices)
+
 
 class _State:
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
         self.names: dict[str, Expression] = {}
         self.mutable: set[str] = set()
+        self.count = count
 
     def change(self, expression: Expression) -> Expression:
         return substitute(expression, self.names)
@@ -98,11 +126,13 @@ class _State:
                 self.mutable.add(name)
                 return [statement]
             case Store(buffer, indices, value):
-                scope.forget(base_of(buffer))
+                scope.forget_element(buffer, indices)
                 if not self._is_mutable(value):
                     scope.learn(Load(buffer, indices), value)
                 return [statement]
-            case Update(buffer, _, _, _) | Reserve(buffer, _):
+            case Update():
+                return self.update(statement, scope)
+            case Reserve(buffer, _):
                 scope.forget(base_of(buffer))
                 return [statement]
             case Call(_, results, _, _):
@@ -115,6 +145,21 @@ class _State:
                 return [self.nested(statement, scope)]
             case _:
                 return [statement]
+
+    def update(self, statement: Update, scope: _Scope) -> list[Statement]:
+        """An element whose value is known is combined in a scalar, and stored."""
+        buffer, indices, value = statement.buffer, statement.indices, statement.value
+        known = scope.find(Load(buffer, indices)) if _fixed(indices) else None
+        if known is None or self._is_mutable(value):
+            scope.forget_element(buffer, indices)
+            return [statement]
+        self.count += 1
+        name = f"f{self.count}"
+        combined = Operation(statement.operation, (known, value), value.dtype)
+        result = Variable(name, value.dtype)
+        scope.forget_element(buffer, indices)
+        scope.learn(Load(buffer, indices), result)
+        return [Let(name, combined), Store(buffer, indices, result)]
 
     def _is_mutable(self, value: Expression) -> bool:
         return isinstance(value, Variable) and value.name in self.mutable
@@ -143,7 +188,7 @@ class _State:
             return If(statement.condition, then, otherwise)
         assert isinstance(statement, While), "the other nested statement is While"
         inner = self.entered(statement, scope)
-        test = self.block(statement.test, inner)
+        test = self.block(statement.test, _Scope(inner))
         condition = self.change(statement.condition)
         return While(test, condition, self.block(statement.body, _Scope(inner)))
 

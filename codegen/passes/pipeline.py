@@ -10,12 +10,14 @@ from codegen.loops.text import print_program
 from codegen.passes.contract import contract, remove_unused
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
+from codegen.passes.unroll import unroll
 from tracer import config
 
 Pass = Callable[[Program], Program]
 
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse", fuse),
+    ("unroll", unroll),
     ("forward", forward),
     ("remove_unused", remove_unused),
     ("contract", contract),
