@@ -17,6 +17,7 @@ NAMES = (
     "chain",
     "loops",
     "scaling",
+    "memory",
     "eager",
 )
 

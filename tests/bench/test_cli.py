@@ -73,7 +73,7 @@ def test_smoke_of_every_workload() -> None:
     result = bench("run", "--all", "--smoke", "--peer", "none")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "test accuracy" in result.stdout
-    for name in ("gmm", "kmeans", "blackscholes", "chain", "scaling", "eager", "logreg"):
+    for name in ("gmm", "kmeans", "blackscholes", "chain", "scaling", "memory", "eager", "logreg"):
         assert f"\n{name} smoke" in result.stdout
 
 

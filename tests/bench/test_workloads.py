@@ -8,6 +8,7 @@ from bench.workload import Workload
 from bench.workloads import NAMES, load_workload
 from bench.workloads.blackscholes import EXPIRY, RATE, SPOT, VOLATILITY
 from bench.workloads.chain import handwritten_source
+from bench.workloads.memory import LAYERS, workspace
 
 GRADIENTS = [name for name in NAMES if "gradient" in load_workload(name).programs]
 STEP = 1e-6
@@ -156,3 +157,16 @@ def test_chain_is_the_same_as_a_loop() -> None:
     inputs = workload.make_inputs(size, np.random.default_rng(8))
     expected = workload.build({**size, "loop": 1})(*inputs)
     np.testing.assert_array_equal(workload.build(size)(*inputs), expected)
+
+
+def test_checkpoints_save_the_workspace_that_they_promise() -> None:
+    """A step's layers in `none`, its carry in `full`, and that of every √n-th step in `sqrt`."""
+    few, many = ({"steps": steps, "width": 8} for steps in (100, 400))
+    grown = {
+        mode: workspace(many, mode, "llvm")[0] - workspace(few, mode, "llvm")[0]
+        for mode in ("none", "full", "sqrt")
+    }
+    carry = 8 * 8  # bytes
+    assert grown["none"] == 300 * carry * (1 + LAYERS)
+    assert grown["full"] == 300 * carry
+    assert 0 < grown["sqrt"] <= (20 - 10) * carry * (2 + LAYERS)
