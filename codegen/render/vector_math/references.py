@@ -94,6 +94,9 @@ def _hurwitz_zeta(s: Real, q: Real) -> Real:
     if s <= 1 or q == 0 or (q < 0 and (q == mpmath.floor(q) or q < -1024 or not whole)):
         raise ValueError("infinite, or no number")
     size = mp.log(abs(q))
+    nearest = abs(q - mpmath.nint(q))
+    if q < 0 and s * mp.log(nearest) < -690:
+        raise ValueError("terms of opposite signs may be infinite")
     if (s - 1) * size > 1000 or s * size < -1000:
         raise ValueError("out of range")
     total = mpmath.mpf(0)

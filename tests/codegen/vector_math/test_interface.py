@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import llvmlite.binding as llvm
 import pytest
 
@@ -15,6 +18,7 @@ from codegen.render.vector_math import (
     emit,
     emit_inline,
 )
+from codegen.render.vector_math.accuracy import LIMIT, measured_names
 from codegen.render.vector_math.builder import splat
 from codegen.render.vector_math.coefficients import COEFFICIENTS
 from codegen.render.vector_math.fit import compute
@@ -134,3 +138,11 @@ def test_coefficients_are_what_the_fit_gives(name: str) -> None:
 
 def test_coefficients_and_fits_have_the_same_names() -> None:
     assert list(COEFFICIENTS) == list(TABLE)
+
+
+def test_the_published_table_is_complete_and_within_the_bound() -> None:
+    page = Path(__file__).parents[3] / "docs" / "accuracy.md"
+    rows = re.findall(r"^\| `(\w+)`[^|]*\| ([^|]+) \| ([^|]+) \|", page.read_text("utf-8"), re.M)
+    assert [name for name, *_ in rows] == measured_names()
+    for name, *errors in rows:
+        assert max(map(float, errors)) <= LIMIT, f"{name} is published with {errors} ulp"
