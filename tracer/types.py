@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "complex64": "c64",
     "complex128": "c128",
 }
+SUPPORTED = frozenset(np.dtype(name) for name in SHORT_NAMES)
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
 FLOAT64 = np.dtype(np.float64)
@@ -84,6 +85,8 @@ def parse_type(text: str) -> ArrayType:
 
 def check_dtype(dtype: DType) -> DType:
     """`dtype` itself, if traced arrays may have it."""
+    if dtype in SUPPORTED:
+        return dtype
     if dtype.name not in SHORT_NAMES or not dtype.isnative:
         names = ", ".join(SHORT_NAMES)
         raise DTypeError(f"dtype {dtype!r} is not supported in traced code; use one of {names}")

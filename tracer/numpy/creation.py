@@ -376,8 +376,19 @@ def _astype(
 
 @method("item")
 def item(self: Any, *args: Any) -> Any:
-    """One element as a Python number; it needs a value."""
-    return self.concrete("item()").item(*args)
+    """One element: of floating dtype a traced number, which keeps its derivative; otherwise a
+    Python number, which needs a value."""
+    if self.dtype.kind not in "fc":
+        return self.concrete("item()").item(*args)
+    index = args[0] if len(args) == 1 and isinstance(args[0], tuple) else args
+    if not index and self.size != 1:
+        raise ValueError(
+            f"{where_text()}can only convert an array of size 1 to a Python scalar"
+        )
+    flat = index if len(index) > 1 else (index or (0,))
+    number = renewed((self if len(index) > 1 else METHODS["reshape"](self, -1))[flat])
+    number.variable.weak = True
+    return number
 
 
 @method("tolist")

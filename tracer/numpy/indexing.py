@@ -28,7 +28,7 @@ from tracer.primitives.cast import cast
 from tracer.primitives.comparison import select
 from tracer.primitives.index import gather
 from tracer.primitives.pointwise import converted
-from tracer.primitives.shape import slice_p, transpose
+from tracer.primitives.shape import slice_p, take_slice, transpose
 from tracer.trace import Tracer, bind
 from tracer.types import BOOL, PYTHON_SCALARS, DType, Shape, is_complex
 
@@ -42,39 +42,53 @@ def getitem(self: Any, index: Any) -> Any:
         place = check_place(index, 0, shape[0])
         one = bind(slice_p, self, start=(place,), stop=(place + 1,), step=(1,))
         return bind(reshape_p, one, shape=())
-    if shape and (kind is int or kind is slice):
-        return _first_axis(self, index, shape)
+    if shape and (kind is int or kind is slice or kind is tuple):
+        plain = _plain(index if kind is tuple else (index,), shape)
+        if plain is not None:
+            return _sliced(self, index, plain)
     if not shape and isinstance(index, (int, slice, list)) and not isinstance(index, bool):
         raise IndexError(f"{where_text()}invalid index to scalar variable.")
     return index_view(self, index)
 
 
-def _first_axis(x: Any, index: Any, shape: Shape) -> Any:
-    """`x[index]` for one int or slice, the commonest indices, without a `Selection`."""
-    rest = shape[1:]
-    zeros, ones = (0,) * len(rest), (1,) * len(rest)
-    if type(index) is int:
-        place = check_place(index, 0, shape[0])
+def _plain(index: Any, shape: Shape) -> tuple[Shape, Shape, Shape, Shape] | None:
+    """Start, stop, step and resulting shape of an index of ints and forward slices; else None."""
+    if len(index) > len(shape):
+        return None
+    start, stop, step, kept = [], [], [], []
+    for axis, part in enumerate(index):
+        extent = shape[axis]
+        if type(part) is int:
+            low = check_place(part, axis, extent)
+            start.append(low)
+            stop.append(low + 1)
+            step.append(1)
+        elif type(part) is slice:
+            low, high, by = part.indices(extent)
+            if by <= 0 or high <= low:
+                return None
+            count = (high - low - 1) // by + 1
+            start.append(low)
+            stop.append(low + (count - 1) * by + 1)
+            step.append(by if count > 1 else 1)
+            kept.append(count)
+        else:
+            return None
+    rest = shape[len(index) :]
+    nothing, ones = (0,) * len(rest), (1,) * len(rest)
+    return (*start, *nothing), (*stop, *rest), (*step, *ones), (*kept, *rest)
 
-        def read(base: Any) -> Any:
-            one = bind(
-                slice_p, base, start=(place, *zeros), stop=(place + 1, *rest), step=(1, *ones)
-            )
-            return bind(reshape_p, one, shape=rest)
 
-    else:
-        start, stop, step = index.indices(shape[0])
-        if step <= 0 or stop <= start:
-            return index_view(x, index)
-        if start == 0 and step == 1 and stop == shape[0]:
-            return x
-        stop = start + (stop - start - 1) // step * step + 1
+def _sliced(x: Any, index: Any, plain: tuple[Shape, Shape, Shape, Shape]) -> Any:
+    """`x[index]` for the commonest indices, without a `Selection`."""
+    start, stop, step, kept = plain
 
-        def read(base: Any) -> Any:
-            return bind(
-                slice_p, base, start=(start, *zeros), stop=(stop, *rest), step=(step, *ones)
-            )
+    def read(base: Any) -> Any:
+        part = take_slice(base, start, stop, step)
+        return part if part.shape == kept else bind(reshape_p, part, shape=kept)
 
+    if not kept:
+        return read(x)  # one element is a value, not a view
     return as_view(x, read, lambda base, part: select_by(index, base.shape).write(base, part))
 
 

@@ -52,8 +52,11 @@ def _fast(primitive: Primitive, ufunc: np.ufunc, general: Binary) -> Binary:
                 theirs = other.variable
                 if theirs.type.dtype is dtype and dtype in plain and not theirs.weak:
                     return bind(primitive, self, other)
-            elif kind is float and dtype.kind == "f" and dtype in plain:
-                return bind(primitive, self, dtype.type(other))
+            elif kind is float:
+                if dtype.kind == "f" and dtype in plain:
+                    return bind(primitive, self, dtype.type(other))
+            elif kind is np.ndarray and other.dtype is dtype and dtype in plain:
+                return bind(primitive, self, other)
             return general(self, other)
         result = general(self, other)
         if _is_weak(other):
@@ -63,11 +66,15 @@ def _fast(primitive: Primitive, ufunc: np.ufunc, general: Binary) -> Binary:
     return operator
 
 
-def _reflected(operator: Binary) -> Binary:
-    """`other ∘ self`; `self` is the traced one, so that `operator` sees its weakness."""
+def _reflected(general: Binary, primitive: Primitive | None = None) -> Binary:
+    """`other ∘ self`, where `self` is the traced one."""
 
     def reflected(self: Any, other: Any) -> Any:
-        result = operator(other, self)
+        if type(other) is float and primitive is not None and not self.variable.weak:
+            dtype = self.variable.type.dtype
+            if dtype.kind == "f":
+                return bind(primitive, dtype.type(other), self)
+        result = general(other, self)
         if self.variable.weak and _is_weak(other):
             result.variable.weak = True
         return result
@@ -78,7 +85,7 @@ def _reflected(operator: Binary) -> Binary:
 def _register(name: str, general: Binary, ufunc: np.ufunc, *, reflected: bool = True) -> None:
     METHODS[f"__{name}__"] = _fast(REGISTRY[ufunc.__name__], ufunc, general)
     if reflected:
-        METHODS[f"__r{name}__"] = _reflected(general)
+        METHODS[f"__r{name}__"] = _reflected(general, REGISTRY[ufunc.__name__])
 
 
 _register("add", arithmetic.add, np.add)

@@ -24,11 +24,12 @@ from tracer.numpy.common import (
     where_text,
 )
 from tracer.primitives import reduce as primitive
-from tracer.primitives.arithmetic import add, maximum, minimum, multiply, square
+from tracer.primitives.arithmetic import add, divide_p, maximum, minimum, multiply, square
 from tracer.primitives.broadcast import broadcast_to, keep_axes, reduce_sum, reshape
 from tracer.primitives.cast import cast, imag_part, real_part
 from tracer.primitives.comparison import not_equal, select
 from tracer.primitives.roots import magnitude
+from tracer.trace import bind
 from tracer.types import BOOL, INT64, DType, Shape, broadcast_shapes, is_complex, is_inexact
 
 UINT64 = np.dtype(np.uint64)
@@ -273,6 +274,12 @@ def mean(
     """The mean over `axis`."""
     x = as_array(a)
     inside, outside = _mean_dtypes(x.dtype, dtype)
+    if where is NO_VALUE:
+        axes = axis_tuple(axis, len(x.shape))
+        total = _finish(x, reduce_sum(cast(x, inside), axes), axes, x.shape, keepdims)
+        count = math.prod([x.shape[place] for place in axes])
+        result = _quotient(total, count)
+        return store(result if inside is outside else cast(result, outside), out)
     shape = _wide(x, where)
     axes = axis_tuple(axis, len(shape))
     total = sum(x, axes, dtype=inside, keepdims=keepdims, where=where)
@@ -280,6 +287,8 @@ def mean(
 
 
 def _quotient(total: Any, count: Any) -> Any:
+    if isinstance(count, int) and is_inexact(total.dtype):
+        return bind(divide_p, total, total.dtype.type(count))
     if isinstance(count, int):
         return total / total.dtype.type(count)
     return total / cast(count, total.dtype)

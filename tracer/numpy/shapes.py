@@ -97,11 +97,10 @@ def flatten(self: Any, order: Any = "C") -> Any:
 
 def transpose_view(x: Any, axes: tuple[int, ...]) -> Any:
     """`x` with its axes in that order, as a view."""
-    back = primitive.inverse_permutation(axes)
     return as_view(
         x,
         lambda base: primitive.transpose(base, axes),
-        lambda base, part: primitive.transpose(part, back),
+        lambda base, part: primitive.transpose(part, primitive.inverse_permutation(axes)),
     )
 
 
@@ -122,6 +121,8 @@ def transpose(a: Any, axes: Any = None) -> Any:
 @method("transpose")
 def transpose_method(self: Any, *axes: Any) -> Any:
     """`x.transpose()`, `x.transpose(axes)` or `x.transpose(*axes)`."""
+    if not axes:
+        return transpose_view(self, tuple(range(len(self.shape)))[::-1])
     if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
         return transpose(self, axes[0])
     return transpose(self, axes or None)

@@ -37,7 +37,11 @@ def _nonempty(name: str) -> Rule:
 
 
 def _reduction(
-    name: str, ufunc: np.ufunc, type_rule: Rule, jvp_rule: Rule | None = None
+    name: str,
+    ufunc: np.ufunc,
+    type_rule: Rule,
+    jvp_rule: Rule | None = None,
+    vjp_rule: Rule | None = None,
 ) -> Primitive:
     def evaluate(x: Any, *, axes: Axes) -> Any:
         return ufunc.reduce(x, axis=axes, **({"dtype": x.dtype} if ufunc is np.multiply else {}))
@@ -50,6 +54,7 @@ def _reduction(
         type_rule,
         evaluate,
         jvp_rule=jvp_rule,
+        vjp_rule=vjp_rule,
         batch_rule=batch_rule,
         lowering=Lowering("reduction", ufunc.__name__),
         differentiable=jvp_rule is not None,
@@ -57,15 +62,22 @@ def _reduction(
     return register(primitive)
 
 
-def _extreme_jvp(primals: Any, tangents: Any, out: Any, *, axes: Axes) -> Any:
-    """Ties share equally; where the result is NaN, the NaNs do."""
-    x, tangent = primals[0], tangents[0]
+def _extreme_weights(x: Any, out: Any, axes: Axes) -> Any:
+    """Each element's share in the extreme: ties share equally; where it is NaN, the NaNs do."""
     kept = keep_axes(x.shape, axes)
     wide = reshape(out, kept)
     chosen = logical_or(equal(x, wide), logical_and(isnan(x), isnan(wide)))
     weights = cast(chosen, x.dtype)
-    count = reduce_sum(weights, axes)
-    return reduce_sum(tangent * (weights / reshape(count, kept)), axes)
+    return weights / reshape(reduce_sum(weights, axes), kept)
+
+
+def _extreme_jvp(primals: Any, tangents: Any, out: Any, *, axes: Axes) -> Any:
+    return reduce_sum(tangents[0] * _extreme_weights(primals[0], out, axes), axes)
+
+
+def _extreme_vjp(ct: Any, primals: Any, out: Any, active: Any, *, axes: Axes) -> list[Any]:
+    x = primals[0]
+    return [reshape(ct, keep_axes(x.shape, axes)) * _extreme_weights(x, out, axes)]
 
 
 def _product_jvp(primals: Any, tangents: Any, out: Any, *, axes: Axes) -> Any:
@@ -105,8 +117,12 @@ def _flattened(x: Any, axes: Axes) -> Any:
 
 
 reduce_prod_p = _reduction("reduce_prod", np.multiply, _reduced, _product_jvp)
-reduce_max_p = _reduction("reduce_max", np.maximum, _nonempty("maximum"), _extreme_jvp)
-reduce_min_p = _reduction("reduce_min", np.minimum, _nonempty("minimum"), _extreme_jvp)
+reduce_max_p = _reduction(
+    "reduce_max", np.maximum, _nonempty("maximum"), _extreme_jvp, _extreme_vjp
+)
+reduce_min_p = _reduction(
+    "reduce_min", np.minimum, _nonempty("minimum"), _extreme_jvp, _extreme_vjp
+)
 reduce_and_p = _reduction("reduce_and", np.logical_and, _reduced)
 reduce_or_p = _reduction("reduce_or", np.logical_or, _reduced)
 
