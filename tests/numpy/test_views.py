@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tracer
 import tracer.numpy as tnp
-from tests.numpy.compare import Case, check_derivatives, check_eager, check_graph
+from tests.numpy.compare import Case, check_derivatives, check_eager, check_graph, results
 from tracer.trace import ValueTrace, opened
 
 A = np.random.default_rng(5).normal(size=(3, 4))
@@ -182,6 +183,38 @@ def test_parts_of_complex_numbers_are_views() -> None:
         warnings.simplefilter("error")
         check_eager(case, tnp)
         check_derivatives(case)
+
+
+def _rows_in_a_loop(x: Any) -> Any:
+    y = x * 1.0
+    for k in range(30):
+        row = y[k % 3]
+        row *= 1.01
+        row[0] = row[1] + y[0, 2]
+    y += 1.0
+    return y
+
+
+def _view_in_a_while_loop(x: Any) -> Any:
+    y = x * 1.0
+    row = y[1]
+    k = 0
+    while k < 4:
+        row += y[0]
+        k = k + 1
+    y[0] = row
+    return y, row
+
+
+@pytest.mark.parametrize("function", [_rows_in_a_loop, _view_in_a_while_loop])
+def test_views_written_in_loops(function: Callable[..., Any]) -> None:
+    expected = results(function(A))
+    compiled = tracer.jit(function, backend="numpy")
+    for found, value in zip(results(compiled(A)), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-14)
+    eager = tracer.vjp(function, A)[0]
+    for found, value in zip(results(eager), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-14)
 
 
 @pytest.mark.parametrize("make", [lambda x: np.broadcast_to(x, (2, 3, 4)), np.diagonal])

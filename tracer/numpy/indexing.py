@@ -97,7 +97,7 @@ def index_view(x: Any, index: Any) -> Any:
     if type(x) is not Tracer and not _has_tracer(index):
         return x[index]
     chosen = select_by(index, x.shape)
-    if chosen.indices or (chosen.result == () and x.shape):
+    if chosen.arrays or (chosen.result == () and x.shape):
         result = chosen.read(x)
         return Tracer(result.variable) if result is x else result
     return as_view(x, chosen.read, lambda base, part: chosen.write(base, part))

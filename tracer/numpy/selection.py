@@ -42,6 +42,7 @@ class Selection:
     axes: list[int] = field(default_factory=list)
     order: tuple[int, ...] = ()
     result: Shape = ()
+    arrays: bool = False  # whether arrays are among the indices: what they select is a copy
     # The places of the index: "new" axis, "slice", "int", "index", in the user's order.
     kinds: list[tuple[str, int]] = field(default_factory=list)
 
@@ -175,7 +176,7 @@ def check_place(place: int, axis: int, extent: int) -> int:
 def _checked(index: Any, axis: int, extent: int) -> Any:
     """An index array, counted from the front and inside where its values are known."""
     if type(index) is Tracer:
-        return index
+        return Tracer(index.variable)  # a view keeps it, whatever becomes of the name
     index = np.asarray(index).astype(np.int64)
     if index.size:
         low, high = int(index.min()), int(index.max())
@@ -268,6 +269,7 @@ def _set_result(chosen: Selection, arrays: bool) -> None:
     places = [place for place, (kind, _) in enumerate(chosen.kinds) if kind == "index"]
     adjacent = not places or places[-1] - places[0] + 1 == len(places)
     index_shape: Shape = ()
+    chosen.arrays = arrays
     if chosen.indices:
         try:
             index_shape = broadcast_shapes(*[index.shape for index in chosen.indices])

@@ -87,5 +87,6 @@ def rebind(target: Tracer, value: Any) -> None:
     target.variable = value.variable
     for reference in root.alias or ():
         view = reference()
-        if view is not None and view is not target:
-            view.variable = view.alias[1](Tracer(changed.variable)).variable
+        if view is None or view is target or view.variable.trace.closed:
+            continue  # gone, up to date, or of a loop's body that has ended
+        view.variable = view.alias[1](Tracer(changed.variable)).variable
