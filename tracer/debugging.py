@@ -12,7 +12,7 @@ from tracer.errors import NonFiniteError
 from tracer.graph.primitive import Primitive
 from tracer.jit import use_native_entries
 from tracer.source_lines import user_source
-from tracer.trace import DERIVATIVE, state
+from tracer.trace import DERIVATIVE, is_tracer, state
 
 
 def _finite(value: Any) -> bool:
@@ -32,13 +32,30 @@ def _describe(value: Any) -> str:
 def watch(primitive: Primitive, operands: Sequence[Any], result: Any) -> None:
     """Raise NonFiniteError if finite operands gave a NaN or an infinity."""
     results = result if primitive.multiple else (result,)
+    if primitive.name not in _MAKERS:
+        _check(primitive, operands, results, derived=state.deriving)
+
+
+def watch_derivative(
+    primitive: Primitive, primals: Sequence[Any], incoming: Sequence[Any], outgoing: Sequence[Any]
+) -> None:
+    """The same of one step of forward or reverse mode, which works on plain arrays when eager."""
+    operands = [value for value in (*primals, *incoming) if value is not None]
+    results = [value for value in outgoing if value is not None]
+    if not any(is_tracer(value) for value in (*operands, *results)):  # else seen one level below
+        _check(primitive, operands, results, derived=True)
+
+
+def _check(
+    primitive: Primitive, operands: Sequence[Any], results: Sequence[Any], *, derived: bool
+) -> None:
     if all(_finite(value) for value in results):
         return
-    if not all(_finite(operand) for operand in operands) or primitive.name in _MAKERS:
+    if not all(_finite(operand) for operand in operands):
         return
     source = state.source or user_source()
     kinds = sorted({kind for value in results for kind in _kinds(value)})
-    derived = state.deriving or (source is not None and source.function.startswith(DERIVATIVE))
+    derived = derived or (source is not None and source.function.startswith(DERIVATIVE))
     phase = "the derivative of this line" if derived else "this line"
     raise NonFiniteError(
         f"{source}: {phase} gave {' and '.join(kinds)}: {primitive.name} of "

@@ -48,12 +48,29 @@ def inside_of_a_while(x: Any) -> Any:
     return while_loop(lambda y: np.sum(y * y) < 30, step, x)
 
 
-FUNCTIONS = [of_a_function, nested, of_pytrees, closing_over, of_a_loop, inside_of_a_while]
+def closing_over_all(x: Any) -> Any:
+    return checkpoint(lambda: np.sin(x) * x)()
+
+
+FUNCTIONS = [
+    closing_over_all,
+    of_a_function,
+    nested,
+    of_pytrees,
+    closing_over,
+    of_a_loop,
+    inside_of_a_while,
+]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS, ids=[f.__name__ for f in FUNCTIONS])
 def test_every_transform(f: Callable[[Any], Any]) -> None:
     check_transforms(f, START)
+
+
+def test_what_it_closes_over_is_recomputed_too() -> None:
+    graph = tracer.make_graph(tracer.grad(lambda x: np.sum(closing_over_all(x))))(START)
+    assert "call" in [node.primitive.name for node in graph.nodes]
 
 
 def test_compiled() -> None:

@@ -312,6 +312,31 @@ def test_high_orders_through_a_while(order: int) -> None:
     assert_near(tracer.jit(f, backend="numpy")(1.3), due * 1.3 ** (10 - order), 1e-13)
 
 
+def scan_of_whiles(x: Any) -> Any:
+    """Tapes of tapes: in each step a loop whose trip count is data."""
+
+    def step(carry: Any, element: Any) -> Any:
+        grown = while_loop(lambda z: z < 4, lambda z: z * x[0] * 2 + element, carry * 0.3)
+        return grown, grown * element
+
+    return scan(step, x[1], np.concatenate([x, x]) ** 2)
+
+
+def test_tapes_of_tapes() -> None:
+    """Eagerly, at second order and in a batch of second derivatives, too."""
+    x = np.array([0.7, 1.2, -0.75])  # where no number of steps changes
+    check_transforms(scan_of_whiles, x)
+
+    def total(x: Any) -> Any:
+        return np.sum(scan_of_whiles(x)[1])
+
+    forward = tracer.jacfwd(tracer.grad(total))(x)
+    assert_near(tracer.jacrev(tracer.grad(total))(x), forward, 1e-12)
+    lanes = np.stack([x, x * 1.01])
+    due = np.stack([tracer.hessian(total)(lane) for lane in lanes])
+    assert_near(tracer.vmap(tracer.hessian(total))(lanes), due, 1e-11)
+
+
 def test_python_numbers_take_the_dtype_of_the_result() -> None:
     single = np.float32(2.0)
     carried = fori_loop(0, 3, lambda i, y: y * single, 1.0)

@@ -197,6 +197,15 @@ def test_closing_over_what_is_differentiated_is_an_error() -> None:
     with pytest.raises(DerivativeError, match="closes over a value that is differentiated"):
         grad(f)(2.0)
 
+    def without_traced_arguments(x: Any) -> Any:
+        inner = custom_vjp(lambda y: y * x)
+        inner.defvjp(lambda y: (y * x, None), lambda res, ct: (ct * 7.0,))
+        return inner(3.0)
+
+    with pytest.raises(DerivativeError, match="closes over a value that is differentiated"):
+        grad(without_traced_arguments)(2.0)
+    assert jit(without_traced_arguments, backend="numpy")(2.0) == 6.0
+
 
 def test_stop_gradient() -> None:
     def f(x: Any) -> Any:

@@ -174,7 +174,9 @@ def test_star_colouring_recovers_every_entry(pattern: Any) -> None:
 def test_known_colour_counts() -> None:
     """A path needs 3 colours for its columns and its stars, a star 2, a complete graph n."""
     n = 500
-    path = sparse.csr_array(sparse.diags_array([1.0, 1.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) != 0)
+    path = sparse.csr_array(
+        sparse.diags_array([1.0, 1.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) != 0
+    )
     assert count_colours(colour_columns(path)) == 3
     assert count_colours(colour_symmetric(path)) == 3
     star = sparse.lil_array((n, n), dtype=bool)

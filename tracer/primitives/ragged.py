@@ -13,6 +13,8 @@ from tracer.types import RAGGED, ArrayType, DType
 class RaggedStack:
     """A stack of tapes of different lengths."""
 
+    is_tape = True  # it stands where arrays do, between the loops that make and take it
+
     def __init__(self, rows: Sequence[Any], type_: ArrayType) -> None:
         self.rows = list(rows)
         self.element = type_

@@ -26,7 +26,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     def recomputed(*args: Any, **kwargs: Any) -> Any:
         leaves, form = tree.flatten((args, kwargs))
         if not any(is_tracer(leaf) for leaf in leaves):
-            return f(*args, **kwargs)
+            result = f(*args, **kwargs)
+            if not any(is_tracer(leaf) for leaf in tree.leaves(result)):
+                return result  # else it closes over traced values, and is recomputed as well
         out_form: list[Any] = []
 
         def flat(*inputs: Any) -> list[Any]:

@@ -44,7 +44,9 @@ class _Custom:
         leaves, form = tree.flatten(args)
         name = getattr(self.function, "__name__", "function")
         if not any(is_tracer(leaf) for leaf in leaves):
-            return self.function(*args)
+            result = self.function(*args)
+            if not any(is_tracer(leaf) for leaf in tree.leaves(result)):
+                return result  # else it closes over traced values, and its rule is asked
         if self.functions is None:
             raise DerivativeError(f"{name} has no rule yet: call its {self.definer} first")
         out_form: list[Any] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracer.debugging import watch_derivative
 from tracer.errors import DerivativeError
 from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
 from tracer.primitives.linear import linear_jvp
-from tracer.trace import at_source
+from tracer.trace import at_source, state
 
 
 def primal(operand: Any) -> Any:
@@ -52,7 +53,10 @@ def push_forward(nodes: Sequence[Node], tangents: dict[Variable, Any]) -> None:
             outgoing = jvp_of(
                 node.primitive, primals, incoming, values if multiple else values[0], node.params
             )
-        rows = zip(node.results, outgoing if multiple else (outgoing,), strict=True)
+            pushed = outgoing if multiple else (outgoing,)
+            if state.watch is not None:
+                watch_derivative(node.primitive, primals, incoming, pushed)
+        rows = zip(node.results, pushed, strict=True)
         tangents.update(
             (result, tangent)
             for result, tangent in rows

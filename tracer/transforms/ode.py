@@ -255,26 +255,24 @@ def _continuous(f: Function, options: Any) -> Function:
     def bwd(residuals: Any, ct: Any) -> Any:
         ys, times, args = residuals
         n = ys.shape[1]
-        zero, unravel = tree.ravel((args, times[0]))
+        zero, unravel = tree.ravel(args)
         zero = zero * 0.0
 
         def augmented(state: Any, time: Any) -> Any:
             y, multiplier = state[:n], state[n : 2 * n]
-            out, pull = vjp(lambda y, t, *a: f(y, t, *a), y, time, *args)
-            ct_y, ct_t, *ct_args = pull(-multiplier)
-            integrals = tree.ravel((tuple(ct_args), ct_t))[0]
-            return concatenate([out, ct_y, integrals], 0)
+            out, pull = vjp(lambda y, *a: f(y, time, *a), y, *args)
+            ct_y, *ct_args = pull(-multiplier)
+            return concatenate([out, ct_y, tree.ravel(tuple(ct_args))[0]], 0)
 
         def segment(carry: Any, row: Any) -> Any:
-            multiplier, integrals, ct_start = carry
+            multiplier, integrals = carry
             y, ct_y, begin, end = row
-            slope = f(y, begin, *args)
-            ct_time = (slope * ct_y).sum()
+            ct_time = (f(y, begin, *args) * ct_y).sum()
             multiplier = multiplier + ct_y
             state = concatenate([y, multiplier, integrals], 0)
             both = concatenate([begin.reshape(1), end.reshape(1)], 0)
             state = _directed(augmented, both, options, state, ())[1]
-            return (state[n : 2 * n], state[2 * n :], ct_start - ct_time), ct_time
+            return (state[n : 2 * n], state[2 * n :]), ct_time
 
         count = ys.shape[0]
         if count == 1:
@@ -285,9 +283,10 @@ def _continuous(f: Function, options: Any) -> Function:
             flip(times[1:], (0,)),
             flip(times[: count - 1], (0,)),
         )
-        begin = (ct[0] * 0.0, zero, times[0] * 0.0)
-        (multiplier, integrals, ct_start), ct_times = scan(segment, begin, rows)
-        ct_args, _ = unravel(integrals)
+        (multiplier, integrals), ct_times = scan(segment, (ct[0] * 0.0, zero), rows)
+        ct_args = unravel(integrals)
+        # to start later is to stand where the solution was before
+        ct_start = -(f(ys[0], times[0], *args) * multiplier).sum()
         ct_t = concatenate([ct_start.reshape(1), flip(ct_times, (0,))], 0)
         return (multiplier + ct[0], ct_t, *ct_args)
 

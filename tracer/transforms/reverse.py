@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracer.debugging import watch_derivative
 from tracer.errors import DerivativeError
 from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
@@ -110,9 +111,7 @@ def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
         state.source, state.deriving, state.guarded = before
 
 
-def _pull_back_node(
-    node: Node, incoming: tuple[Any, ...], cotangents: dict[Variable, Any]
-) -> None:
+def _pull_back_node(node: Node, incoming: tuple[Any, ...], cotangents: dict[Variable, Any]) -> None:
     operands = node.operands
     active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in operands]
     if True not in active:
@@ -136,6 +135,8 @@ def _pull_back_node(
             node.params,
             node.residuals,
         )
+    if state.watch is not None:
+        watch_derivative(primitive, primals, incoming, outgoing)
     for operand, wanted, ct in zip(operands, active, outgoing, strict=True):
         if ct is not None and wanted:
             known = cotangents.get(operand)
