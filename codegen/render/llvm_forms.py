@@ -12,13 +12,27 @@ LINEAR = ("add", "subtract", "multiply", "negative")
 class Forms:
     """The linear forms of the int64 scalars that are visible; a name without one is a term."""
 
-    def __init__(self, other: Forms | None = None) -> None:
-        self.known: dict[str, LinearForm] = {} if other is None else dict(other.known)
-        self.mutable: set[str] = set() if other is None else set(other.mutable)
+    def __init__(self, outer: Forms | None = None) -> None:
+        self.outer = outer
+        self.known: dict[str, LinearForm | None] = {}
+        self.mutable: set[str] = set()
+
+    def find(self, name: str) -> LinearForm | None:
+        """The form of a name, here or in what this one extends."""
+        forms: Forms | None = self
+        while forms is not None:
+            if name in forms.known:
+                return forms.known[name]
+            forms = forms.outer
+        return None
+
+    def is_mutable(self, name: str) -> bool:
+        """Whether a name may change its value."""
+        return name in self.mutable or (self.outer is not None and self.outer.is_mutable(name))
 
     def define(self, name: str, value: Expression) -> None:
         """A new name for a value."""
-        self.known.pop(name, None)
+        self.index(name)
         if value.dtype.name != "int64":
             return
         linear = isinstance(value, Literal | Variable) or (
@@ -33,7 +47,7 @@ class Forms:
 
     def _changes(self, term: Expression) -> bool:
         return any(
-            isinstance(part, Variable) and part.name in self.mutable
+            isinstance(part, Variable) and self.is_mutable(part.name)
             for part in subexpressions(term)
         )
 
@@ -43,16 +57,19 @@ class Forms:
 
     def index(self, name: str) -> None:
         """A name that stands for itself."""
-        self.known.pop(name, None)
+        if self.outer is None:
+            self.known.pop(name, None)
+        else:
+            self.known[name] = None
 
     def linear(self, expression: Expression) -> LinearForm:
         """The form of an int64 expression."""
         match expression:
             case Literal(value):
                 return LinearForm(int(value.real))
-            case Variable(name) if name in self.known:
+            case Variable(name) if (found := self.find(name)) is not None:
                 form = LinearForm()
-                form.add(self.known[name])
+                form.add(found)
                 return form
             case Operation("add" | "subtract" as name, (left, right)):
                 form = self.linear(left)

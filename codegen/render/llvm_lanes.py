@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
 from codegen.loops.linear import merge_loops
-from codegen.loops.nodes import Assign, Loop, Reduce
+from codegen.loops.nodes import Assign, Loop, Reduce, Statement
 from codegen.loops.operations import DType
 from codegen.render.llvm_emit import INT64, Value, literal_value
 from codegen.render.llvm_memory import LaneState
@@ -20,6 +20,10 @@ from codegen.render.llvm_vectorize import Lanes as LanePlan
 from codegen.render.llvm_vectorize import Vectorizer, trip_count
 from codegen.render.vector_math import Target
 
+LONG = 1e9
+"""The estimated cost from which on a loop looks for signals: some tenths of a second."""
+PAUSE = 1e8
+"""The estimated cost between two looks."""
 EXTREMES = {"maximum": "ogt", "minimum": "olt"}
 
 
@@ -44,6 +48,13 @@ class LaneWriter(StatementWriter):
         else:
             self.lane_loop(loop, plan)
 
+    def poll_period(self, body: Iterable[Statement], trips: int | None) -> int:
+        """Looks for signals where a loop may take long, but not its iterations."""
+        cost = 1.0 + sum(self.vectorizer.scalar_cost(part, self.forms) for part in body)
+        if cost > LONG or (trips is not None and cost * trips < LONG):
+            return 0
+        return max(1, int(PAUSE / cost))
+
     def lane_loop(self, loop: Loop, plan: LanePlan) -> None:
         """A loop in lanes."""
         start, stop = self.value(loop.start), self.value(loop.stop)
@@ -54,10 +65,12 @@ class LaneWriter(StatementWriter):
         if trips is None:
             self.unknown_trips(loop, state, stop)
         else:
-            self.known_trips(loop, state, plan.copies, trips)
+            vectors = max(1, trips // (plan.width * plan.copies))
+            poll = 0 if plan.cost < LONG else max(1, int(PAUSE / plan.cost * vectors))
+            self.known_trips(loop, state, plan.copies, trips, poll)
         self.end_reductions(plan)
 
-    def known_trips(self, loop: Loop, state: LaneState, copies: int, trips: int) -> None:
+    def known_trips(self, loop: Loop, state: LaneState, copies: int, trips: int, poll: int) -> None:
         """Several vectors at once in a loop, then the rest, the last with a constant mask."""
         width = state.width
         first = int(state.start.text)
@@ -72,7 +85,7 @@ class LaneWriter(StatementWriter):
                 for copy in range(copies):
                     self.lanes_at(loop, replace(state, start=index, offset=copy * width, copy=copy))
 
-            self.counted(state.start, end, width * copies, names, body)
+            self.counted(state.start, end, width * copies, names, body, poll=poll)
         copy = 0
         while done < trips:
             active = min(width, trips - done)

@@ -28,6 +28,8 @@ from codegen.render.llvm_emit import INT64, Value, literal_value, require_dtype,
 from codegen.render.llvm_expressions import ExpressionWriter
 
 OUT_OF_MEMORY = 1 << 20
+PYTHON_ERROR = -1
+TICKS = "#ticks"
 STATUS_WORDS = 4
 UNROLLED_TRIPS = 4
 UNROLLED_STATEMENTS = 48
@@ -168,7 +170,9 @@ class StatementWriter(ExpressionWriter):
             self.block(loop.body)
 
         start, stop = self.value(loop.start), self.value(loop.stop)
-        self.counted(start, stop, 1, self.changed(loop.body), body, reverse=loop.reverse)
+        poll = self.poll_period(loop.body, None if trips is None else len(trips))
+        names = self.changed(loop.body)
+        self.counted(start, stop, 1, names, body, reverse=loop.reverse, poll=poll)
 
     def counted(
         self,
@@ -179,11 +183,15 @@ class StatementWriter(ExpressionWriter):
         body: Callable[[Value], None],
         *,
         reverse: bool = False,
+        poll: int = 0,
     ) -> None:
         """`for index in range(start, stop, step)`, from the top down where `reverse`.
 
         `names` are the scalars that the body changes. With a step, `stop - start` is a multiple.
+        Every `poll` iterations Python may look for signals; 0 for never.
         """
+        if poll:
+            names, body = self.ticking(names, body, poll)
         if start.is_literal and stop.is_literal:
             if int(start.text) < int(stop.text):
                 self.turning(start, stop, step, names, body, reverse)
@@ -260,9 +268,45 @@ class StatementWriter(ExpressionWriter):
         for name in names:
             self.scalars[name] = replace(self.scalars[name], level=self.depth)
 
+    # Control-C
+
+    def poll_period(self, body: Iterable[Statement], trips: int | None) -> int:
+        """After how many iterations of a loop Python may look for signals; 0 for never."""
+        raise NotImplementedError
+
+    def ticking(
+        self, names: list[str], body: Callable[[Value], None], period: int
+    ) -> tuple[list[str], Callable[[Value], None]]:
+        """A loop's changed scalars and body, with a counter and looks for signals."""
+        ticks = f"{TICKS}{self.depth}"
+        self.scalars[ticks] = literal_value(0, INT64)
+
+        def with_look(index: Value) -> None:
+            body(index)
+            self.tick(ticks, period)
+
+        return [*names, ticks], with_look
+
+    def tick(self, ticks: str, period: int) -> None:
+        """Count an iteration; look for signals after each period."""
+        count = self.write(f"add i64 {self.scalars[ticks].text}, 1")
+        self.assign(ticks, self.made(INT64, 1, count))
+        due = self.write(f"icmp eq i64 {count}, {period}")
+
+        def look() -> None:
+            self.declare("i32 @tracer_python_PyErr_CheckSignals()")
+            answer = self.write("call i32 @tracer_python_PyErr_CheckSignals()")
+            self.fail_if(self.write(f"icmp ne i32 {answer}, 0"), PYTHON_ERROR, [])
+            self.assign(ticks, literal_value(0, INT64))
+
+        self.branches(due, [ticks], [look, lambda: None])
+
     def while_loop(self, loop: While) -> None:
         """Test, leave or run the body, again."""
         names = self.changed((*loop.test, *loop.body))
+        ticks = f"{TICKS}{self.depth}"
+        self.scalars[ticks] = literal_value(0, INT64)
+        names.append(ticks)
         before = self.out.block
         outer = {name: self.scalars[name] for name in names}
         label = self.open_loop()
@@ -274,6 +318,7 @@ class StatementWriter(ExpressionWriter):
         tested = {name: self.scalars[name] for name in names}
         self.out.start_block(inside)
         self.block(loop.body)
+        self.tick(ticks, self.poll_period((*loop.test, *loop.body), None))
         self.line(f"br label %{label}")
         phis = self.phis(names, registers, outer, before, self.out.block)
         self.close_loop([f"br label %{label}"], phis)

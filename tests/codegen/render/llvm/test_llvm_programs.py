@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Any
 
@@ -29,6 +30,7 @@ from codegen.loops.nodes import (
     Update,
     Variable,
     View,
+    While,
 )
 from codegen.loops.nodes import Call as KernelCall
 from codegen.render.llvm import Machine, render_module
@@ -174,7 +176,7 @@ def test_nan_wins_wherever_it_stands(name: str, first: float, dtype: type) -> No
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64, np.int32])
 def test_sums_of_nested_loops(dtype: type) -> None:
     run = compile_llvm(_reduction("add", dtype, 0.0))
-    x = (RNG.normal(size=(40, 25)) * 100).astype(dtype)
+    x: Array = (RNG.normal(size=(40, 25)) * 100).astype(dtype)
     tolerance = 1e-5 if np.dtype(dtype).itemsize in (4, 8) else 1e-12
     np.testing.assert_allclose(run([x])[0], x.sum(dtype=dtype), rtol=tolerance)
 
@@ -403,3 +405,41 @@ def test_what_the_text_never_holds() -> None:
         text = render_module(make(), host_machine()).text
         assert not {"nnan", "ninf", "fast"} & set(text.split())
         assert text == render_module(make(), host_machine()).text
+
+
+class StopError(Exception):
+    """Raised by the signal handler."""
+
+
+def long_program(kind: str) -> Program:
+    """A program that would run for hours."""
+    x, y = buffer("x", (), "input"), buffer("y", (), "output")
+    more = operation("less", scalar("s"), real(np.inf))
+    step = Assign("s", operation("add", operation("multiply", scalar("s"), real(0.5)), Load(x, ())))
+    endless: Statement = While((), more, (step,))
+    if kind == "loop":
+        endless = loop("i", 10**14, step, kind="serial")
+    if kind == "lanes":
+        value = operation("multiply", Operation("cast", (i,), FLOAT), Load(x, ()))
+        endless = loop("i", 10**14, Reduce("s", "add", value), kind="reduce")
+    if kind == "nest":
+        endless = loop("i", 10**7, loop("j", 10**7, step, kind="serial"), kind="serial")
+    return Program(
+        kind, (x,), (y,), (), (), (Declare("s", real(0.0)), endless, Store(y, (), scalar("s")))
+    )
+
+
+@pytest.mark.parametrize("kind", ["while", "loop", "lanes", "nest"])
+def test_signals_stop_a_long_loop(kind: str) -> None:
+    def stop(*_: object) -> None:
+        raise StopError
+
+    run = compile_llvm(long_program(kind))
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(StopError):
+            run([np.array(1.0)])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
