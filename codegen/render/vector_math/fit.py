@@ -26,7 +26,8 @@ class Fit:
     """A polynomial of `degree` for `function` on [low, high], for float64 or float32.
 
     With a `weight` it is the least-squares polynomial of the errors times that weight, over
-    Chebyshev nodes.
+    Chebyshev nodes. With `compensate`, each coefficient is rounded in turn, lowest first, and
+    those above are fitted again to what that leaves.
     """
 
     function: Callable[[Real], Real]
@@ -35,6 +36,7 @@ class Fit:
     degree: int
     bits: int = 64
     weight: Callable[[Real], Real] | None = None
+    compensate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def rounded(value: Real, bits: int) -> float:
 
 def fit(entry: Fit) -> tuple[float, ...]:
     """Coefficients, lowest first."""
+    if entry.compensate:
+        return fit_compensated(entry)
     if entry.weight is not None:
         return fit_weighted(entry)
     with mpmath.workdps(DIGITS):
@@ -117,6 +121,27 @@ def fit_weighted(entry: Fit) -> tuple[float, ...]:
             ]
             monomials[0] += scaled[k]
         return tuple(rounded(value, entry.bits) for value in monomials)
+
+
+def fit_compensated(entry: Fit) -> tuple[float, ...]:
+    """Coefficients, lowest first, each fitted to what the rounded ones before it leave."""
+    found: tuple[float, ...] = ()
+    for power in range(entry.degree + 1):
+
+        def rest(x: Real, known: tuple[float, ...] = found, divisor: int = power) -> Real:
+            value = sum(mpmath.mpf(c) * x**k for k, c in enumerate(known))
+            return (entry.function(x) - value) / x**divisor
+
+        remaining = Fit(
+            rest,
+            entry.low,
+            entry.high,
+            entry.degree - power,
+            entry.bits,
+            lambda x, divisor=power: x**divisor,  # type: ignore[misc]
+        )
+        found = (*found, fit_weighted(remaining)[0])
+    return found
 
 
 def split(entry: Split) -> tuple[float, ...]:
