@@ -256,6 +256,8 @@ class GraphTrace(Trace):
             return self._captured(variable)
         if self.linear:
             return value
+        if getattr(value, "is_tape", False):
+            return self._tape(value)
         if np.ndim(value) == 0:
             return Constant(value)
         return self._regular(value) or self._constant(value)
@@ -289,6 +291,14 @@ class GraphTrace(Trace):
         result = self.new_variable(type_)
         self.nodes.append(Node(REGISTRY[name], operands, params, (result,), state.source))
         return result
+
+    def _tape(self, value: Any) -> Variable:
+        """What an eager loop stored, as a constant of a graph that vmap pulls back through."""
+        known = self.constants.get(id(value))
+        if known is None:
+            known = (self.new_variable(type_of(value)), value, value)
+            self.constants[id(value)] = known
+        return known[0]
 
     def _constant(self, value: np.ndarray) -> Variable:
         known = self.constants.get(id(value))
@@ -350,6 +360,8 @@ def type_of(value: Any) -> ArrayType:
         return ArrayType(check_dtype(value.dtype), value.shape)
     if type(value) in PYTHON_SCALARS:
         return ArrayType(PYTHON_SCALARS[type(value)], ())
+    if getattr(value, "is_tape", False):
+        return ArrayType(value.dtype, value.shape)
     raise NotAnArrayError(f"a {type(value).__name__} ({value!r:.60}) stands where an array was due")
 
 
