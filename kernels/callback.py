@@ -38,6 +38,21 @@ class Callback:
         self.function = function
         self.operands = operands
         self.results = results
+        # ctypes forgets types that nobody holds, and making one takes longer than a call
+        self.table = ctypes.c_int64 * (1 + len(results) + len(operands))
+        self.memory = [
+            ctypes.c_char * (math.prod(spec.shape) * spec.dtype.itemsize)
+            for spec in (*results, *operands)
+        ]
+
+    def arrays_at(self, addresses: int) -> list[Array]:
+        """The results and the operands, where a table of addresses behind the status says."""
+        table = self.table.from_address(addresses)
+        specs = (*self.results, *self.operands)
+        return [
+            _array_at(table[1 + place], spec, memory)
+            for place, (spec, memory) in enumerate(zip(specs, self.memory, strict=True))
+        ]
 
     def call(self, operands: Sequence[Array]) -> list[Array]:
         """The results for these operands; ValueError where they have other types than was said."""
@@ -105,13 +120,12 @@ def _said(specs: Sequence[ArraySpec]) -> str:
     return ", ".join(f"{spec.dtype}{list(spec.shape)}" for spec in specs) or "nothing"
 
 
-def _array_at(address: int, spec: ArraySpec) -> Array:
+def _array_at(address: int, spec: ArraySpec, memory: type[ctypes.Array[ctypes.c_char]]) -> Array:
     """The memory there as an array."""
-    size = math.prod(spec.shape) * spec.dtype.itemsize
-    if size == 0:
+    if 0 in spec.shape:
         return np.empty(spec.shape, spec.dtype)
-    memory = (ctypes.c_char * size).from_address(address)
-    return np.frombuffer(memory, spec.dtype).reshape(spec.shape)
+    bytes_there = memoryview(memory.from_address(address))
+    return np.frombuffer(bytes_there, spec.dtype).reshape(spec.shape)
 
 
 def _read_only_copy(array: Array) -> Array:
@@ -125,9 +139,7 @@ def _run(handle: int, addresses: int) -> None:
     status = ctypes.c_int64.from_address(ctypes.c_int64.from_address(addresses).value)
     try:
         callback = _known(handle)
-        specs = (*callback.results, *callback.operands)
-        table = (ctypes.c_int64 * (1 + len(specs))).from_address(addresses)
-        arrays = [_array_at(table[1 + place], spec) for place, spec in enumerate(specs)]
+        arrays = callback.arrays_at(addresses)
         count = len(callback.results)
         found = callback.call([_read_only_copy(array) for array in arrays[count:]])
         for target, value in zip(arrays[:count], found, strict=True):

@@ -494,9 +494,5 @@ class _Stacks:
             context.put(result, own)
 
 
-CONTROL: dict[str, Any] = {
-    "call": emit_call,
-    "switch": emit_switch,
-    "loop": emit_loop,
-    "callback": emit_callback,
-}
+CONTROL: dict[str, Any] = {"call": emit_call, "switch": emit_switch, "loop": emit_loop}
+CONTROL["callback"] = emit_callback
