@@ -59,11 +59,13 @@ class _Checker:
         self.visible: dict[str, tuple[DType, bool]] = {}
         self.dtype_of_name: dict[str, DType] = {}
         self.buffers: set[Buffer] = set()
-        self.place = ""
+        self.buffer_names: set[str] = set()
+        self.place: Statement | str = ""
 
     def fail(self, reason: str) -> ProgramError:
         """The error for the statement at hand."""
-        return ProgramError(f"in {self.program.name}, at '{self.place}': {reason}")
+        place = self.place if isinstance(self.place, str) else print_statement(self.place)
+        return ProgramError(f"in {self.program.name}, at '{place}': {reason}")
 
     def check(self) -> None:
         """The buffers, then the body."""
@@ -82,7 +84,7 @@ class _Checker:
             raise self.fail("the name is not an identifier")
         if buffer.role != role:
             raise self.fail(f"the buffer's role is '{buffer.role}'")
-        if buffer.name in {other.name for other in self.buffers}:
+        if buffer.name in self.buffer_names:
             raise self.fail("two buffers have this name")
         if buffer.base is not None:
             raise self.fail("buffers of a program have no base")
@@ -98,6 +100,7 @@ class _Checker:
             got = f"{buffer.value.dtype}{list(buffer.value.shape)}"
             raise self.fail(f"the value is {got}, not {buffer.dtype}{list(buffer.shape)}")
         self.buffers.add(buffer)
+        self.buffer_names.add(buffer.name)
 
     def check_block(self, body: tuple[Statement, ...]) -> None:
         """The statements in order; what they define is forgotten at the end."""
@@ -112,7 +115,7 @@ class _Checker:
         """
         if NAME.fullmatch(name) is None:
             raise self.fail(f"'{name}' is not an identifier")
-        if name in self.visible or any(buffer.name == name for buffer in self.buffers):
+        if name in self.visible or name in self.buffer_names:
             raise self.fail(f"'{name}' is already defined here")
         if self.dtype_of_name.setdefault(name, dtype) != dtype:
             raise self.fail(f"'{name}' is {self.dtype_of_name[name]} elsewhere in the program")
@@ -120,7 +123,7 @@ class _Checker:
 
     def check_statement(self, statement: Statement) -> None:
         """Dispatch on the kind of statement."""
-        self.place = print_statement(statement)
+        self.place = statement
         match statement:
             case Let(name, value):
                 self.define(name, self.check_expression(value), mutable=False)
