@@ -161,6 +161,7 @@ class JittedFunction:
             raise TypeError(f"jit takes a function, not a {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
         self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         self.function = function
         self.backend = backends.choose(backend) if backend is not None else None
         self.static_argnums = (
@@ -180,6 +181,10 @@ class JittedFunction:
         if isinstance(self, _native_class(backends.choose(backend)) or ()):
             _NATIVE.add(self)
         self._names = _positional_names(function) if self.static_argnames else ()
+
+    def __reduce__(self) -> str:
+        """Pickled and copied as functions are: by name."""
+        return self.__qualname__
 
     def split(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """The dynamic part of the arguments, and the static one (hashable)."""

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from codegen.loops.nodes import Program
+from codegen.loops.walk import statements
 from codegen.passes.workspace import WorkspacePlan, plan_workspace
 from codegen.render.llvm_emit import require_dtype
 from codegen.render.llvm_matmul import KernelWriter
+from codegen.render.llvm_vectorize import MOST_COPIES
 from codegen.render.vector_math import Target
 
 KERNEL = "kernel"
+LARGE_PROGRAM = 2000
+"""Statements from which on loops are not unrolled into several accumulators: the text would take
+long to compile.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,8 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
     Raises UnsupportedProgramError for dtypes, operations and kernels that this renderer lacks.
     """
     plan = plan_workspace(program)
-    writer = KernelWriter(machine.target, machine.vector_bytes)
+    large = sum(1 for _ in statements(program.body)) > LARGE_PROGRAM
+    writer = KernelWriter(machine.target, machine.vector_bytes, 1 if large else MOST_COPIES)
     for role, group in (
         ("inputs", program.inputs + program.constants),
         ("outputs", program.outputs),

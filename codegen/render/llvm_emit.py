@@ -6,7 +6,8 @@ optimizer sees it: so loop-invariant address arithmetic and broadcasts are put b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -126,6 +127,7 @@ class Emitter:
         self.target = target
         self.out = LineCollector("entry")
         self.frames: list[Frame] = []
+        self.function_uses: Counter[tuple[str, str, int]] = Counter()
 
     @property
     def depth(self) -> int:
@@ -199,7 +201,7 @@ class Emitter:
             parts.append(
                 self.hoisted(value.level, f"shufflevector {vector} {one}, {vector} poison, {zeros}")
             )
-        return replace(value, parts=tuple(parts), width=width)
+        return Value(tuple(parts), value.dtype, width, value.level)
 
     def lane(self, value: Value, number: int) -> Value:
         """One lane of a vector as a scalar."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from codegen.loops.linear import LinearForm
 from codegen.loops.nodes import Buffer, Expression, Literal, Operation, Variable
 from codegen.loops.walk import subexpressions
+from codegen.render.llvm_emit import INT64
 
 LINEAR = ("add", "subtract", "multiply", "negative")
 
@@ -33,7 +34,7 @@ class Forms:
     def define(self, name: str, value: Expression) -> None:
         """A new name for a value."""
         self.index(name)
-        if value.dtype.name != "int64":
+        if value.dtype != INT64:
             return
         linear = isinstance(value, Literal | Variable) or (
             isinstance(value, Operation) and value.name in LINEAR

@@ -30,9 +30,9 @@ EXTREMES = {"maximum": "ogt", "minimum": "olt"}
 class LaneWriter(StatementWriter):
     """Writes loops in lanes where that pays."""
 
-    def __init__(self, target: Target, vector_bytes: int) -> None:
+    def __init__(self, target: Target, vector_bytes: int, most_copies: int) -> None:
         super().__init__(target)
-        self.vectorizer = Vectorizer(vector_bytes)
+        self.vectorizer = Vectorizer(vector_bytes, most_copies)
 
     def loop(self, loop: Loop) -> None:
         """A loop, merged with those inside it where memory is walked in order."""

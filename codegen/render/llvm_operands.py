@@ -13,8 +13,13 @@ from codegen.render.llvm_emit import (
     real_literal,
     vector_type,
 )
-from codegen.render.vector_math import emit_inline
+from codegen.render.vector_math import emit, emit_inline
 from codegen.render.vector_math.builder import splat
+
+MOST_IN_PLACE = 10
+"""How often one elementary function is written in place: more takes long to compile."""
+SHORT = frozenset(("sqrt", "floor", "ceil", "trunc", "rint", "copysign"))
+"""Functions of one instruction or two."""
 
 
 class Lanes:
@@ -81,9 +86,16 @@ class Lanes:
         return self.emitter.write(f"call {self.type} {symbol}({arguments})")
 
     def function(self, name: str, *operands: str) -> str:
-        """An elementary function, written in place."""
-        emitter = self.emitter
-        return emit_inline(emitter.out, name, self.dtype.name, self.width, operands, emitter.target)
+        """An elementary function: written in place the first times, then called."""
+        emitter, dtype = self.emitter, self.dtype.name
+        key = (name, dtype, self.width)
+        emitter.function_uses[key] += 1
+        if name in SHORT or emitter.function_uses[key] <= MOST_IN_PLACE:
+            return emit_inline(emitter.out, name, dtype, self.width, operands, emitter.target)
+        form = emit(name, dtype, self.width, emitter.target, emitter.out)
+        emitter.out.definitions[form.name] = form.definition
+        arguments = ", ".join(f"{self.type} {operand}" for operand in operands)
+        return emitter.write(f"call {self.type} {form.name}({arguments})")
 
     def is_nan(self, value: str) -> str:
         """The lanes that are NaN."""

@@ -26,12 +26,12 @@ from codegen.loops.operations import DType
 from codegen.loops.walk import contains_load, subexpressions
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_forms import Forms
+from codegen.render.llvm_operands import SHORT
 from codegen.render.vector_math import FUNCTIONS
 
 UNKNOWN_TRIPS = 32
 HEAVY = 20.0
 WEIGHTS = {"divide": 4.0, "sqrt": 5.0, "reciprocal": 4.0, "floor_divide": 10.0, "remainder": 10.0}
-SIMPLE_FUNCTIONS = frozenset(("sqrt", "floor", "ceil", "trunc", "rint", "copysign"))
 REDUCTIONS = frozenset(
     (
         *("add", "multiply", "maximum", "minimum", "fmax", "fmin"),
@@ -76,8 +76,9 @@ def trip_count(loop: Loop) -> int | None:
 class Vectorizer:
     """Answers for one program; the costs of loops are kept."""
 
-    def __init__(self, vector_bytes: int) -> None:
+    def __init__(self, vector_bytes: int, most_copies: int = MOST_COPIES) -> None:
         self.vector_bytes = vector_bytes
+        self.most_copies = most_copies
         self.costs: dict[int, float] = {}
         self.kept: list[Loop] = []
 
@@ -142,7 +143,7 @@ class Vectorizer:
         copies = 1
         light = not survey.functions and not survey.loops and cost <= LIGHT
         if survey.reductions and trips is not None and not survey.loops:
-            most = MOST_COPIES if light else 2
+            most = self.most_copies if light else min(self.most_copies, 2)
             copies = max(1, min(most, trips // width))
         tail = 3.0 if count % width else 0.0
         total = cost * vectors + tail + 8.0 * len(survey.reductions)
@@ -318,7 +319,7 @@ class Vectorizer:
 
 def is_function(operation: Operation) -> bool:
     """Whether an operation is an elementary function of many instructions."""
-    return operation.name in FUNCTIONS and operation.name not in SIMPLE_FUNCTIONS
+    return operation.name in FUNCTIONS and operation.name not in SHORT
 
 
 def operation_weight(operation: Operation) -> float:
