@@ -24,6 +24,8 @@ LONG = 1e9
 """The estimated cost from which on a loop looks for signals: some tenths of a second."""
 PAUSE = 1e8
 """The estimated cost between two looks."""
+MOST_STRAIGHT = 8
+"""As many vectors of a light body stand one behind the other instead of in a loop."""
 EXTREMES = {"maximum": "ogt", "minimum": "olt"}
 
 
@@ -65,18 +67,17 @@ class LaneWriter(StatementWriter):
         if trips is None:
             self.unknown_trips(loop, state, stop)
         else:
-            vectors = max(1, trips // (plan.width * plan.copies))
-            poll = 0 if plan.cost < LONG else max(1, int(PAUSE / plan.cost * vectors))
-            self.known_trips(loop, state, plan.copies, trips, poll)
+            self.known_trips(loop, state, plan, trips)
         self.end_reductions(plan)
 
-    def known_trips(self, loop: Loop, state: LaneState, copies: int, trips: int, poll: int) -> None:
+    def known_trips(self, loop: Loop, state: LaneState, plan: LanePlan, trips: int) -> None:
         """Several vectors at once in a loop, then the rest, the last with a constant mask."""
-        width = state.width
+        width, copies = plan.width, plan.copies
         first = int(state.start.text)
         rounds = trips // (width * copies)
+        poll = 0 if plan.cost < LONG else max(1, int(PAUSE / plan.cost * rounds))
         done = 0
-        if rounds > 1:
+        if rounds > 1 and not (plan.light and trips // width <= MOST_STRAIGHT):
             done = rounds * width * copies
             names = self.changed_in_lanes(loop, state, copies)
             end = literal_value(first + done, INT64)

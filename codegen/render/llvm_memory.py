@@ -314,6 +314,9 @@ class MemoryWriter(Emitter):
         if lane.mask is None:
             self.line(f"store {vector} {register}, ptr {pointer}, align {size}")
             return
+        if lane.active is not None and step > 0 and not self.target.avx512:
+            self.store_parts(element, register, pointer, size, lane.active)
+            return
         mask = self.reversed_lanes("i1", lane.mask, width) if step < 0 else lane.mask
         name = f"@llvm.masked.store.v{width}{type_letter(element)}.p0"
         self.declare(f"void {name}({vector}, ptr, i32, <{width} x i1>)")
@@ -321,6 +324,30 @@ class MemoryWriter(Emitter):
             f"call void {name}({vector} {register}, ptr {pointer}, i32 {size}, "
             f"<{width} x i1> {mask})"
         )
+
+    def store_parts(
+        self, element: str, register: str, pointer: str, size: int, active: int
+    ) -> None:
+        """Write the first lanes in pieces: a store with a mask is slow without AVX-512."""
+        lane = self.lane_state
+        assert lane is not None, "lanes are asked for inside a loop over lanes"
+        vector = of_width(element, lane.width)
+        first, length = 0, lane.width
+        while length > 1:
+            length //= 2
+            if not active & length:
+                continue
+            place = self.write(f"getelementptr {element}, ptr {pointer}, i64 {first}")
+            if length == 1:
+                part = self.write(f"extractelement {vector} {register}, i64 {first}")
+            else:
+                numbers = ", ".join(f"i32 {first + number}" for number in range(length))
+                part = self.write(
+                    f"shufflevector {vector} {register}, {vector} poison, "
+                    f"<{length} x i32> <{numbers}>"
+                )
+            self.line(f"store {of_width(element, length)} {part}, ptr {place}, align {size}")
+            first += length
 
     def store_strided(self, buffer: Buffer, form: LinearForm, step: int, value: Value) -> None:
         """Write one element a lane."""

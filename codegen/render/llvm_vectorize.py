@@ -50,6 +50,7 @@ class Lanes:
     copies: int
     reductions: dict[str, tuple[str, DType]]
     cost: float
+    light: bool = False
 
 
 @dataclass(slots=True)
@@ -142,12 +143,13 @@ class Vectorizer:
         vectors = math.ceil(count / width)
         copies = 1
         light = not survey.functions and not survey.loops and cost <= LIGHT
+        light &= self.most_copies > 1
         if survey.reductions and trips is not None and not survey.loops:
             most = self.most_copies if light else min(self.most_copies, 2)
             copies = max(1, min(most, trips // width))
         tail = 3.0 if count % width else 0.0
         total = cost * vectors + tail + 8.0 * len(survey.reductions)
-        return Lanes(width, copies, survey.reductions, total)
+        return Lanes(width, copies, survey.reductions, total, light)
 
     # What may be in lanes
 
