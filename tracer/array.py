@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 STORE_SUBSCRIPT = dis.opmap["STORE_SUBSCR"]
+BINARY_OPERATION = dis.opmap["BINARY_OP"]
 
 
 def _where() -> str:
@@ -120,9 +121,27 @@ class ArrayFace:
     def __bool__(self) -> bool:
         return bool(self.concrete("a Python condition (if, while, and, or, not, assert)"))
 
+    def _refuse_lost_derivative(self, name: str) -> None:
+        """A Python number has no derivative; `"%f" % x`, which only shows it, needs none."""
+        caller = sys._getframe(2)
+        code = caller.f_code.co_code
+        if 0 <= caller.f_lasti < len(code) and code[caller.f_lasti] == BINARY_OPERATION:
+            return
+        from tracer.activity import has_derivative
+
+        if has_derivative(self):
+            raise ConcretizationError(
+                f"{_where()}{name} of a traced array that a derivative is taken of would lose that "
+                "derivative; keep the array, and call functions of NumPy or tracer.numpy; wrap a "
+                "function that needs Python numbers with tracer.primitive, or, where its "
+                f"derivative is not wanted, write {name[:-1]}tracer.stop_gradient(x))"
+            )
+
     def __float__(self) -> float:
         self._refuse_assignment()
-        return float(self.concrete("float()"))
+        value = float(self.concrete("float()"))
+        self._refuse_lost_derivative("float()")
+        return value
 
     def __int__(self) -> int:
         self._refuse_assignment()
@@ -130,7 +149,9 @@ class ArrayFace:
 
     def __complex__(self) -> complex:
         self._refuse_assignment()
-        return complex(self.concrete("complex()"))
+        value = complex(self.concrete("complex()"))
+        self._refuse_lost_derivative("complex()")
+        return value
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.shape != ():

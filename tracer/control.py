@@ -445,6 +445,7 @@ def _scan_length(slices: Sequence[Any], length: int | None) -> int:
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """`f` of each x along the first axis, one after the other; `vmap` does them side by side."""
+    f = follow_source(f)
 
     def body(carry: None, x: Any) -> tuple[None, Any]:
         return None, f(x)

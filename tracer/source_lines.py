@@ -1,5 +1,5 @@
-"""Which line of the user's program is running: the innermost frame outside of this library and
-NumPy.
+"""Which line of the user's program is running: the innermost frame outside of this library, NumPy
+and SciPy.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import sys
 from types import FrameType
 
 import numpy as np
+import scipy
 
 from tracer.graph.nodes import Source
 
 _OWN = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(scipy.__file__)) + os.sep,
 )
 _is_own: dict[str, bool] = {}
 

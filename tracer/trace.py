@@ -22,6 +22,7 @@ import numpy as np
 
 from tracer.array import ArrayFace
 from tracer.errors import (
+    ArrayConversionError,
     ConcretizationError,
     LeakedTracerError,
     NonlinearError,
@@ -34,6 +35,7 @@ from tracer.types import PYTHON_SCALARS, ArrayType, check_dtype
 
 _levels = itertools.count(1)
 DERIVATIVE = "the derivative of "
+_OTHER_RULES = frozenset({np.matrix, np.ma.MaskedArray, type(np.ma.masked)})
 
 
 class _State(threading.local):
@@ -207,10 +209,11 @@ class ValueTrace(Trace):
     ) -> tuple[Tracer, ...]:
         residuals = None
         active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in recorded]
-        if self.reverse and primitive.forward_rule is not None and any(active):
-            value, residuals = primitive.forward_rule(values, active, **params)
-        else:
-            value = bind(primitive, *values, **params)
+        with _below(self):
+            if self.reverse and primitive.forward_rule is not None and any(active):
+                value, residuals = primitive.forward_rule(values, active, **params)
+            else:
+                value = bind(primitive, *values, **params)
         results = tuple(Variable(type_of(item), self, item) for item in value)
         source = value[0].variable.trace.nodes[-1].source if is_tracer(value[0]) else state.source
         self.nodes.append(
@@ -357,6 +360,11 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, (Variable, Constant, Unknown)):
         return value.type
     if isinstance(value, (np.ndarray, np.generic)):
+        if type(value) in _OTHER_RULES:
+            raise NotAnArrayError(
+                f"a {type(value).__name__}, whose operations are not those of ndarray, stands "
+                "where an array was due; convert it with np.asarray, or its filled method"
+            )
         return ArrayType(check_dtype(value.dtype), value.shape)
     if type(value) in PYTHON_SCALARS:
         return ArrayType(PYTHON_SCALARS[type(value)], ())
@@ -413,10 +421,28 @@ def opened(trace: Any) -> Iterator[Any]:
         state.enclosing = trace
     try:
         yield trace
+    except (ValueError, SystemError) as error:
+        # NumPy and other compiled code put an error of their own in front of one that says more:
+        # "setting an array element with a sequence", "returned a result with an exception set".
+        if isinstance(error.__cause__, (ArrayConversionError, ConcretizationError)):
+            raise error.__cause__ from None
+        raise
     finally:
         state.enclosing = around
         state.stack.remove(trace)
         trace.closed = True
+
+
+@contextmanager
+def _below(trace: Trace) -> Iterator[None]:
+    """Arrays that the user's rules and functions make do not belong to `trace` or one above."""
+    stack, enclosing = state.stack, state.enclosing
+    state.stack = [other for other in stack if other.level < trace.level]
+    state.enclosing = next((other for other in reversed(state.stack) if other.enclosing), None)
+    try:
+        yield
+    finally:
+        state.stack, state.enclosing = stack, enclosing
 
 
 @contextmanager

@@ -19,18 +19,28 @@ Structure = optree.PyTreeSpec
 
 
 def _register_dataclass(cls: type) -> None:
-    names = [field.name for field in dataclasses.fields(cls)]
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    names = [field.name for field in fields if not field.metadata.get("static")]
+    static = [field.name for field in fields if field.metadata.get("static")]
+
+    def parts(instance: Any) -> tuple[list[Any], Any, list[str]]:
+        kept = tuple([getattr(instance, name) for name in static])
+        return [getattr(instance, name) for name in names], kept, names
+
+    def whole(kept: Any, children: Any) -> Any:
+        return cls(**dict(zip([*names, *static], [*children, *kept], strict=True)))
+
     optree.register_pytree_node(
         cls,
-        lambda instance: ([getattr(instance, name) for name in names], None, names),
-        lambda _, children: cls(**dict(zip(names, children, strict=True))),
+        parts,
+        whole,
         namespace=NAMESPACE,
     )
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves of a pytree, and its structure. None has no leaves. Dataclasses register
-    themselves.
+    themselves: fields with `metadata={"static": True}` belong to the structure.
     """
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     for leaf in leaves:

@@ -196,6 +196,12 @@ class StandIn:
         names = ("zeros", "ones", "empty", "full", "arange", "array", "asarray", "eye")
         return {getattr(np, name): self.numpy(name) for name in names}
 
+    def take_functions(self) -> tuple[Any, ...]:
+        return ()
+
+    def of_lists(self) -> dict[Any, Any]:
+        return {}
+
     def cond(self, predicate: Any, true: Any, false: Any) -> list[Any]:
         sides = [
             self._run(branch, unused=not taken)

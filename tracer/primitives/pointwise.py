@@ -143,6 +143,7 @@ def as_operand(operand: Any) -> Any:
         type_of(operand)
         return operand
     if isinstance(operand, np.ndarray):
+        type_of(operand)  # a masked array, for one, is refused
         return np.asarray(operand)
     if isinstance(operand, (list, tuple)):
         from tracer.dispatch import FUNCTIONS

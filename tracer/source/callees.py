@@ -41,6 +41,7 @@ _BUILTINS = (
     *("range", "min", "max", "sum", "int", "float", "bool", "complex", "round", "any", "all"),
     *("sorted", "isinstance"),
 )
+_SEQUENCES = (list, tuple)
 _TO_INTEGER = {"floor": "floor", "ceil": "ceil", "trunc": "trunc"}
 _SCALAR_TYPES = (
     np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
@@ -54,6 +55,8 @@ class Callees:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.table: dict[int, tuple[Any, Callable[..., Any]]] = {}
+        for function, ours in host.of_lists().items():
+            self._add(function, self._of_list(function, ours))
         for function, ours in host.substitutes().items():
             self._add(function, ours)
         for name in _BUILTINS:
@@ -72,6 +75,23 @@ class Callees:
 
     def _traced(self, *values: Any) -> bool:
         return any(self.host.is_traced(value) for value in values)
+
+    def _of_list(self, original: Any, ours: Callable[..., Any]) -> Callable[..., Any]:
+        """`np.sum([a, b])`, `np.dot(matrix, [a, b])`: dispatch does not look into lists."""
+        is_traced = self.host.is_traced
+
+        def holds(values: Any) -> bool:
+            return any(
+                holds(value) if type(value) in _SEQUENCES else is_traced(value) for value in values
+            )
+
+        def follow(*args: Any, **kwargs: Any) -> Any:
+            for value in args[:2]:
+                if type(value) in _SEQUENCES and holds(value):
+                    return ours(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        return follow
 
     def _mathematical(self, name: str, numpy_name: str) -> Callable[..., Any]:
         original = getattr(math, name)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tracer import config
+from tracer import config, tree
+from tracer.dispatch import FUNCTIONS
 from tracer.errors import CarryTypeError, ControlFlowError
 from tracer.primitives.cast import cast as cast_array
 from tracer.source.operators import Operators
@@ -88,7 +89,20 @@ class TracerHost:
         import tracer.numpy as tnp
         from tracer.numpy.creation import CREATION
 
-        return {getattr(np, name): getattr(tnp, name) for name in CREATION if hasattr(np, name)}
+        creation = {getattr(np, name): getattr(tnp, name) for name in CREATION if hasattr(np, name)}
+        return {**creation, np.copy: tnp.array}
+
+    def take_functions(self) -> Sequence[Callable[..., Any]]:
+        """`tracer.tree.map`."""
+        return (tree.map,)
+
+    def of_lists(self) -> Mapping[Any, Callable[..., Any]]:
+        """Functions that NumPy gives to our dispatch for arrays, and not for lists of them."""
+        return {
+            function: ours
+            for function, ours in FUNCTIONS.items()
+            if isinstance(function, type(np.sum))
+        }
 
     def cond(
         self, predicate: Any, true: Callable[[], Leaves], false: Callable[[], Leaves]

@@ -38,6 +38,8 @@ class Operators(Logic):
         self._callees = Callees(host).table
         self._folders = library_folders(host)
         self._callees[id(next)] = next, self._next
+        for function in (map, filter, functools.reduce, *host.take_functions()):
+            self._callees[id(function)] = function, self._with_function(function)
         self._counted_forms = {
             id(enumerate): self._enumerate, id(zip): self._zip, id(reversed): self._reversed,
         }  # fmt: skip
@@ -68,6 +70,8 @@ class Operators(Logic):
             )
         kind = type(function)
         if kind in _AS_THEY_ARE:
+            if kind is BuiltinFunctionType and type(function.__self__) is np.ndarray:
+                return self._of_plain(function, function.__self__)
             return function
         if kind is FunctionType:
             return self.convert(function)
@@ -84,6 +88,16 @@ class Operators(Logic):
             converted = self.convert(call)
             return function if converted is call else MethodType(converted, function)
         return function
+
+    def _of_plain(self, method: Any, array: np.ndarray[Any, Any]) -> Any:
+        """A method of a plain array: a copy that is made in a trace can hold traced values."""
+        if method.__name__ == "copy" and array.dtype.kind in "fc":
+            return lambda order="C": self.host.numpy("array")(array)
+        return method
+
+    def _with_function(self, original: Any) -> Callable[..., Any]:
+        """`map(f, items)` and its like, with `f` converted."""
+        return lambda function, *rest, **kwargs: original(self.callee(function), *rest, **kwargs)
 
     def _next(self, iterator: Any, *default: Any) -> Any:
         self._refuse_outer(iterator)

@@ -65,6 +65,12 @@ class Host(Protocol):
     def substitutes(self) -> Mapping[Any, Callable[..., Any]]:
         """NumPy's functions that do not see traced arrays by themselves → those to call instead."""
 
+    def take_functions(self) -> Sequence[Callable[..., Any]]:
+        """Functions that call the function which is their first argument."""
+
+    def of_lists(self) -> Mapping[Any, Callable[..., Any]]:
+        """NumPy's functions that see traced arrays, but not in a list → those to call for one."""
+
     def cond(
         self, predicate: Any, true: Callable[[], Leaves], false: Callable[[], Leaves]
     ) -> Leaves:

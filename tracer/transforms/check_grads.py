@@ -9,6 +9,7 @@ import numpy as np
 
 from tracer import tree
 from tracer.errors import GradientCheckError
+from tracer.source.host import follow_source
 from tracer.trace import type_of
 from tracer.transforms.gradient import check_differentiable, function_name, jvp, vjp
 from tracer.types import is_complex, is_inexact, real_dtype
@@ -40,7 +41,8 @@ def check_grads(
     if unknown:
         raise ValueError(f"modes are 'fwd' and 'rev', not {sorted(unknown)}")
     generator = np.random.default_rng(20)
-    _check(f, tuple(args), order, tuple(modes), (atol, rtol), generator, function_name(f))
+    name = function_name(f)
+    _check(follow_source(f), tuple(args), order, tuple(modes), (atol, rtol), generator, name)
 
 
 def _check(

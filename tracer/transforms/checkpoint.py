@@ -11,6 +11,7 @@ from tracer import config, tree
 from tracer.graph.build import build
 from tracer.primitives.call import call
 from tracer.primitives.shape import concatenate
+from tracer.source.host import follow_source
 from tracer.trace import is_tracer, snapshot, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS
@@ -24,16 +25,17 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def recomputed(*args: Any, **kwargs: Any) -> Any:
+        read = follow_source(f)
         leaves, form = tree.flatten((args, kwargs))
         if not any(is_tracer(leaf) for leaf in leaves):
-            result = f(*args, **kwargs)
+            result = read(*args, **kwargs)
             if not any(is_tracer(leaf) for leaf in tree.leaves(result)):
                 return result  # else it closes over traced values, and is recomputed as well
         out_form: list[Any] = []
 
         def flat(*inputs: Any) -> list[Any]:
             inner_args, inner_kwargs = tree.unflatten(form, inputs)
-            results, structure = tree.flatten(f(*inner_args, **inner_kwargs))
+            results, structure = tree.flatten(read(*inner_args, **inner_kwargs))
             out_form.append(structure)
             return [snapshot(result) for result in results]
 

@@ -18,6 +18,7 @@ from tracer.primitives.custom import (
     custom_vjp_p,
     stop_gradient_p,
 )
+from tracer.source.host import follow_source
 from tracer.trace import bind, is_abstract, is_tracer, snapshot, type_of
 from tracer.types import PYTHON_SCALARS, ArrayType
 
@@ -41,10 +42,11 @@ class _Custom:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any) -> Any:
+        function = follow_source(self.function)
         leaves, form = tree.flatten(args)
         name = getattr(self.function, "__name__", "function")
         if not any(is_tracer(leaf) for leaf in leaves):
-            result = self.function(*args)
+            result = function(*args)
             if not any(is_tracer(leaf) for leaf in tree.leaves(result)):
                 return result  # else it closes over traced values, and its rule is asked
         if self.functions is None:
@@ -52,14 +54,15 @@ class _Custom:
         out_form: list[Any] = []
 
         def flat(*inputs: Any) -> list[Any]:
-            results, structure = tree.flatten(self.function(*tree.unflatten(form, inputs)))
+            results, structure = tree.flatten(function(*tree.unflatten(form, inputs)))
             out_form.append(structure)
             return [snapshot(result) for result in results]
 
         operands = [snapshot(leaf) for leaf in leaves]
         weak = [type(leaf) in PYTHON_SCALARS for leaf in leaves]
         graph, captured = build(flat, [type_of(operand) for operand in operands], name, weak)
-        rules = Rules(name, form, out_form[0], len(operands), self.functions)
+        functions = tuple([follow_source(rule) for rule in self.functions])
+        rules = Rules(name, form, out_form[0], len(operands), functions)
         results = bind(self.kind, *operands, *captured, graph=graph, rules=rules)
         return tree.unflatten(out_form[0], results)
 
@@ -136,9 +139,10 @@ def primitive(
         if not any(is_tracer(leaf) for leaf in leaves):
             return f(*args)
         operands = [snapshot(leaf) for leaf in leaves]
+        own_rules = [rule if rule is None else follow_source(rule) for rule in (vjp, jvp)]
         said = _out_types(f, name, out, args, operands, form)
         types, out_form = said
-        rules = Rules(name, form, out_form, len(operands), (f, vjp, jvp))
+        rules = Rules(name, form, out_form, len(operands), (f, *own_rules))
         return tree.unflatten(out_form, bind(callback_p, *operands, types=types, rules=rules))
 
     return called

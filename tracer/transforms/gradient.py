@@ -65,7 +65,9 @@ def lower_tree(trace: ValueTrace, values: Any) -> Any:
 
 def positions(argnums: ArgNums, count: int) -> tuple[int, ...]:
     """The arguments that `argnums` names, counted from the front."""
-    wanted = (argnums,) if isinstance(argnums, (int, np.integer)) else tuple(argnums)
+    wanted: Any = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    if not all(isinstance(number, (int, np.integer)) for number in wanted):
+        raise TypeError(f"argnums is an int or a tuple of ints, not {argnums!r}")
     result = []
     for number in wanted:
         if not -count <= number < count:
