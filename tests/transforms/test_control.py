@@ -337,6 +337,35 @@ def test_tapes_of_tapes() -> None:
     assert_near(tracer.vmap(tracer.hessian(total))(lanes), due, 1e-11)
 
 
+def while_of_whiles(x: Any) -> Any:
+    def step(state: Any) -> Any:
+        inner = while_loop(lambda z: z < 4, lambda z: z * x, state[0] * 0.3)
+        return inner, state[1] + 1
+
+    return while_loop(lambda state: state[1] < 3, step, (2.0, 0))[0]
+
+
+def scan_of_one_while(x: Any) -> Any:
+    def step(carry: Any, _: Any) -> Any:
+        return while_loop(lambda z: z < 4, lambda z: z * x, carry * 0.3), None
+
+    return scan(step, 2.0, None, 3)[0]
+
+
+def one_while(x: Any) -> Any:
+    return while_loop(lambda y: y < 10, lambda y: y * 1.5 + x * y, x)
+
+
+@pytest.mark.parametrize("f", [one_while, scan_of_one_while, while_of_whiles])
+def test_reverse_of_reverse_of_reverse(f: Callable[[Any], Any]) -> None:
+    """A tape that two adjoints read has two cotangents, and their sum is a loop."""
+    due = tracer.jacfwd(tracer.jacfwd(tracer.jacfwd(f)))(1.5)
+    third = tracer.grad(tracer.grad(tracer.grad(f)))
+    assert_near(third(1.5), due, 1e-13)
+    assert_near(tracer.jit(third, backend="numpy")(1.5), due, 1e-13)
+    assert_near(tracer.jit(third)(1.5), due, 1e-12)
+
+
 def test_python_numbers_take_the_dtype_of_the_result() -> None:
     single = np.float32(2.0)
     carried = fori_loop(0, 3, lambda i, y: y * single, 1.0)

@@ -17,6 +17,7 @@ from tracer.errors import DerivativeError
 from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
 from tracer.trace import GraphTrace, Tracer, state, type_of
+from tracer.types import RAGGED
 
 
 def vjp_of(
@@ -73,7 +74,15 @@ def vjp_by_transposing(
 def accumulate(cotangents: dict[Variable, Any], variable: Variable, ct: Any) -> None:
     """Add `ct` to the cotangent of `variable`."""
     known = cotangents.get(variable)
-    cotangents[variable] = ct if known is None else known + ct
+    cotangents[variable] = ct if known is None else _sum(known, ct)
+
+
+def _sum(known: Any, ct: Any) -> Any:
+    if type(ct) is Tracer and RAGGED in ct.variable.type.shape:
+        from tracer.transforms.tapes import add_tapes
+
+        return add_tapes(known, ct)
+    return known + ct
 
 
 MASKING = frozenset({"select", "maximum", "minimum", "fmax", "fmin"})
@@ -140,4 +149,4 @@ def _pull_back_node(node: Node, incoming: tuple[Any, ...], cotangents: dict[Vari
     for operand, wanted, ct in zip(operands, active, outgoing, strict=True):
         if ct is not None and wanted:
             known = cotangents.get(operand)
-            cotangents[operand] = ct if known is None else known + ct
+            cotangents[operand] = ct if known is None else _sum(known, ct)
