@@ -16,7 +16,7 @@ from codegen.render.llvm_emit import (
 from codegen.render.vector_math import emit, emit_inline
 from codegen.render.vector_math.builder import splat
 
-MOST_IN_PLACE = 10
+MOST_IN_PLACE = 4
 """How often one elementary function is written in place: more takes long to compile."""
 SHORT = frozenset(("sqrt", "floor", "ceil", "trunc", "rint", "copysign"))
 """Functions of one instruction or two."""

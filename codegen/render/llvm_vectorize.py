@@ -40,6 +40,12 @@ REDUCTIONS = frozenset(
 )
 MOST_COPIES = 4
 LIGHT = 12.0
+LONG_BODY = 60.0
+"""The estimated cost of a body from which on its instructions wait for each other more than for
+the processor: four registers at a time then keep it busy. With AVX-512 one is enough, and
+elementary functions have shorter forms for just one.
+"""
+MOST_LANES = 16
 
 
 @dataclass(slots=True)
@@ -135,16 +141,19 @@ class Vectorizer:
         survey.forms.index(loop.index)
         if not self.admissible(loop.body, survey):
             return None
-        width = min(16, self.vector_bytes // survey.itemsize)
+        width = min(MOST_LANES, self.vector_bytes // survey.itemsize)
         if width < 2 or (trips is not None and trips <= width // 4):
             return None
         cost = sum(self.lane_cost(part, survey, width) for part in loop.body) + 2.0
+        if cost > LONG_BODY and self.vector_bytes <= 32 and (trips is None or trips > 8 * width):
+            cost, width = cost * min(4, MOST_LANES / width), min(MOST_LANES, 4 * width)
         count = UNKNOWN_TRIPS if trips is None else trips
         vectors = math.ceil(count / width)
         copies = 1
         light = not survey.functions and not survey.loops and cost <= LIGHT
         light &= self.most_copies > 1
-        if survey.reductions and trips is not None and not survey.loops:
+        wide = width > self.vector_bytes // survey.itemsize
+        if survey.reductions and trips is not None and not survey.loops and not wide:
             most = self.most_copies if light else min(self.most_copies, 2)
             copies = max(1, min(most, trips // width))
         tail = 3.0 if count % width else 0.0
