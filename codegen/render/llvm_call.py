@@ -76,6 +76,8 @@ def code_of(program: Program) -> tuple[bytes, tuple[Symbol, ...]]:
     stored = None if store is None else store.get(key)
     if config.debugging("cache"):
         print(f"{program.name}: {'made anew' if stored is None else 'found on disk'}")
+    if config.debugging("source"):
+        print(render_module(program, host_machine()).text)
     if stored is not None:
         names, _, code = stored.partition(b"\n")
         return code, tuple((s, lib, name) for s, lib, name in json.loads(names))

@@ -42,9 +42,10 @@ MOST_COPIES = 4
 LIGHT = 12.0
 LONG_BODY = 60.0
 """The estimated cost of a body from which on its instructions wait for each other more than for
-the processor: four registers at a time then keep it busy. With AVX-512 one is enough, and
-elementary functions have shorter forms for just one.
+the processor: two registers at a time then keep it busy, from `LONGEST_BODY` on four. With AVX-512
+one is enough, and elementary functions have shorter forms for just one.
 """
+LONGEST_BODY = 150.0
 MOST_LANES = 16
 
 
@@ -146,7 +147,8 @@ class Vectorizer:
             return None
         cost = sum(self.lane_cost(part, survey, width) for part in loop.body) + 2.0
         if cost > LONG_BODY and self.vector_bytes <= 32 and (trips is None or trips > 8 * width):
-            cost, width = cost * min(4, MOST_LANES / width), min(MOST_LANES, 4 * width)
+            factor = min(2 if cost < LONGEST_BODY else 4, MOST_LANES // width)
+            cost, width = cost * factor, width * factor
         count = UNKNOWN_TRIPS if trips is None else trips
         vectors = math.ceil(count / width)
         copies = 1
