@@ -383,6 +383,17 @@ def scan(
         from tracer.transforms.checkpoint import checkpointed_scan
 
         return checkpointed_scan(f, init, xs, count, reverse, checkpoint)
+    return _plain_scan(f, init, slices, slice_form, count, reverse)
+
+
+def _plain_scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    slices: Sequence[Any],
+    slice_form: Any,
+    count: int,
+    reverse: bool,
+) -> tuple[Any, Any]:
     carry = _Carry(init)
     element_types = [ArrayType(type_of(s).dtype, type_of(s).shape[1:]) for s in slices]
     form = tree.structure(

@@ -1,4 +1,6 @@
-"""The `loops` workload for JAX: `lax.scan`, and `lax.fori_loop` with `.at[].set` in place of `=`."""
+"""The `loops` workload for JAX: `lax.scan`, and `lax.fori_loop` with `.at[].set` in place
+of `=`.
+"""
 
 from types import ModuleType
 from typing import Any

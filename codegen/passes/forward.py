@@ -81,7 +81,7 @@ class _Scope:
         if not _fixed(indices):
             self.forget(base)
             return
-        kept = []
+        kept: list[Expression] = []
         for key in self.loads.pop(base, ()):
             same_shape = isinstance(key, Load) and key.buffer is buffer and _fixed(key.indices)
             if same_shape and isinstance(key, Load) and key.indices != indices:

@@ -5,6 +5,7 @@ Only loops that some enclosing loop repeats are worth it; a loop on its own is l
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -51,7 +52,7 @@ class _Writer:
                     continue
             elif isinstance(statement, (If, While)):
                 inside = repeated or isinstance(statement, While)
-                statement = map_blocks(statement, lambda b, r=inside: self.block(b, repeated=r))
+                statement = map_blocks(statement, functools.partial(self.block, repeated=inside))
             result.append(statement)
         return tuple(result)
 
