@@ -87,6 +87,9 @@ WORKLOAD = Workload(
     name="loops",
     description="value and gradient through scan and through in-place Python loops",
     sizes={
+        "small": {"case": SWEEP, "steps": 4, "n": 10},
+        "medium": {"case": SWEEP, "steps": 4, "n": 40},
+        "large": {"case": SWEEP, "steps": 4, "n": 200},
         "ode": {"case": ODE, "steps": 2000, "n": 1},
         "matrices": {"case": MATRICES, "steps": 2000, "n": 3},
         "leaves": {"case": LEAVES, "steps": 500, "n": 64},

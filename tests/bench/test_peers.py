@@ -26,7 +26,8 @@ def test_results_are_the_reference(peer: str, name: str, program: str) -> None:
     subject = load_peer(peer)
     assert subject.name == peer
     if not subject.has(task):
-        assert peer == "numba", "only the version written by hand may be missing"
+        own_loops = task.workload.jax_build is not None
+        assert peer == "numba" or own_loops, "only versions written by hand may be missing"
         return
     prepared = subject.prepare(task)
     reference = [np.asarray(result) for result in reference_outputs(task)]
