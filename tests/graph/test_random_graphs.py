@@ -31,8 +31,8 @@ from tracer.transforms.vmap import batch_graph
 RNG_SEED = 7
 # A graph that fails is shown as it is: to make a smaller one, thousands are evaluated.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-usual = settings(phases=PHASES, max_examples=60)
-few = settings(phases=PHASES, max_examples=30)
+usual = settings(phases=PHASES, max_examples=40)
+few = settings(phases=PHASES, max_examples=15)
 fewest = settings(phases=PHASES, max_examples=5)
 
 

@@ -32,13 +32,13 @@ def check_equal(program: Program, changed: Program, name: str) -> None:
 
 
 @pytest.mark.parametrize("change", [change for _, change in PASSES], ids=[n for n, _ in PASSES])
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(programs())
 def test_one_pass(change: Pass, program: Program) -> None:
     check_equal(program, change(program), "one pass")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(programs())
 def test_all_passes(program: Program) -> None:
     """Compared after each, so that a failure names the pass."""
@@ -48,7 +48,7 @@ def test_all_passes(program: Program) -> None:
         check_equal(program, changed, name)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(programs())
 def test_fuse_forward_contract_twice(program: Program) -> None:
     """In orders that the pipeline does not have."""
@@ -58,7 +58,7 @@ def test_fuse_forward_contract_twice(program: Program) -> None:
     check_equal(program, changed, "another order")
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(programs())
 def test_optimizing_again_changes_no_result(program: Program) -> None:
     once = optimize(program)
