@@ -78,6 +78,8 @@ def digamma(x: float) -> float:
         return x
     if x == 0.0:
         return -math.copysign(math.inf, x)
+    if x < -4503599627370496.0:
+        return math.nan  # so far out every number is a pole
     if x < 0.0:
         fraction = x - math.floor(x + 0.5)
         if fraction == 0.0:
