@@ -6,6 +6,9 @@ compiles both together to native code. `grad(f)` and `jit(f)` work on the NumPy 
 already.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from tracer._clash import refuse_foreign_packages
 
 refuse_foreign_packages()
@@ -63,6 +66,16 @@ from tracer.transforms.vmap import vmap  # noqa: E402
 
 __version__ = "0.1.0"
 
+# Loaded when first asked for, so that `import tracer` stays quick.
+_LATER = ("optim",)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LATER:
+        return import_module(f"tracer.{name}")
+    raise AttributeError(f"module 'tracer' has no attribute {name!r}")
+
+
 __all__ = [
     "Graph",
     "Tracer",
@@ -96,6 +109,7 @@ __all__ = [
     "map",
     "newton",
     "numpy",
+    "optim",
     "odeint",
     "primitive",
     "root",
