@@ -67,7 +67,7 @@ from tracer.transforms.vmap import vmap  # noqa: E402
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import tracer` stays quick.
-_LATER = ("optim",)
+_LATER = ("optim", "plot")
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -110,6 +110,7 @@ __all__ = [
     "newton",
     "numpy",
     "optim",
+    "plot",
     "odeint",
     "primitive",
     "root",

@@ -140,8 +140,8 @@ def lbfgs(
     """The minimum of f: pytree → real scalar by the limited-memory BFGS method.
 
     J. Nocedal, S. Wright, "Numerical Optimization", algorithm 7.4, with `history` pairs. Stops
-    where no entry of the gradient exceeds `tolerance`. Raises DTypeError where x0 has other than real
-    floating leaves.
+    where no entry of the gradient exceeds `tolerance`. Raises DTypeError where x0 has other than
+    real floating leaves.
     """
     if history < 1:
         raise ValueError(f"history must be at least 1, got {history}")
