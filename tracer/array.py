@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracer.dispatch import FUNCTIONS, METHODS
+from tracer.dispatch import FUNCTIONS, METHODS, find
 from tracer.errors import (
     ArrayConversionError,
     ConcretizationError,
@@ -81,7 +81,7 @@ class ArrayFace:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
-            function = FUNCTIONS.get(ufunc)
+            function = FUNCTIONS.get(ufunc) or find(ufunc)
             if function is not None:
                 return function(*inputs)
         handler = METHODS["__ufunc_method__"]

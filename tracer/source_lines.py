@@ -4,20 +4,29 @@ and SciPy.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from types import FrameType
 
 import numpy as np
-import scipy
 
 from tracer.graph.nodes import Source
 
-_OWN = (
-    os.path.dirname(os.path.abspath(__file__)) + os.sep,
-    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
-    os.path.dirname(os.path.abspath(scipy.__file__)) + os.sep,
-)
+
+def _folder(file: str) -> str:
+    return os.path.dirname(os.path.abspath(file)) + os.sep
+
+
+def _scipy_folder() -> str:
+    """Where SciPy lies, without importing it, which takes long."""
+    found = importlib.util.find_spec("scipy")
+    assert found is not None, "SciPy is a dependency"
+    assert found.origin is not None, "SciPy has files"
+    return _folder(found.origin)
+
+
+_OWN = (_folder(__file__), _folder(np.__file__), _scipy_folder())
 _is_own: dict[str, bool] = {}
 
 

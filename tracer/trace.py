@@ -13,6 +13,7 @@ perturbations.
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,6 @@ from tracer.types import PYTHON_SCALARS, ArrayType, check_dtype
 
 _levels = itertools.count(1)
 DERIVATIVE = "the derivative of "
-_OTHER_RULES = frozenset({np.matrix, np.ma.MaskedArray, type(np.ma.masked)})
 
 
 class _State(threading.local):
@@ -355,22 +355,31 @@ def infer_types(
 
 def type_of(value: Any) -> ArrayType:
     """The type of a tracer, variable, constant, array or Python number."""
-    if isinstance(value, Tracer):
-        return value.variable.type
-    if isinstance(value, (Variable, Constant, Unknown)):
-        return value.type
-    if isinstance(value, (np.ndarray, np.generic)):
-        if type(value) in _OTHER_RULES:
+    kind = type(value)
+    if kind is Tracer:
+        return value.variable.type  # type: ignore[no-any-return]
+    if kind is Variable or kind is Constant or kind is Unknown:
+        return value.type  # type: ignore[no-any-return]
+    if kind is np.ndarray or isinstance(value, (np.ndarray, np.generic)):
+        if kind is not np.ndarray and _has_other_rules(kind):
             raise NotAnArrayError(
-                f"a {type(value).__name__}, whose operations are not those of ndarray, stands "
+                f"a {kind.__name__}, whose operations are not those of ndarray, stands "
                 "where an array was due; convert it with np.asarray, or its filled method"
             )
         return ArrayType(check_dtype(value.dtype), value.shape)
-    if type(value) in PYTHON_SCALARS:
-        return ArrayType(PYTHON_SCALARS[type(value)], ())
+    if kind in PYTHON_SCALARS:
+        return ArrayType(PYTHON_SCALARS[kind], ())
     if getattr(value, "is_tape", False):
         return ArrayType(value.dtype, value.shape)
     raise NotAnArrayError(f"a {type(value).__name__} ({value!r:.60}) stands where an array was due")
+
+
+def _has_other_rules(kind: type) -> bool:
+    """Whether operations on it are not ndarray's; `numpy.ma` is not imported to ask."""
+    if kind is np.matrix:
+        return True
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and kind in (masked.MaskedArray, masked.core.MaskedConstant)
 
 
 def snapshot(value: Any) -> Any:

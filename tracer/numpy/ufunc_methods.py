@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tracer.dispatch import FUNCTIONS, method
+from tracer.dispatch import FUNCTIONS, find, method
 from tracer.numpy import cumulative, reductions
 from tracer.numpy.common import (
     NO_VALUE,
@@ -31,7 +31,7 @@ from tracer.types import BOOL, normalize_axis
 
 
 def _function(ufunc: np.ufunc) -> Callable[..., Any]:
-    function = FUNCTIONS.get(ufunc)
+    function = find(ufunc)
     if function is None:
         raise unsupported(
             f"numpy.{ufunc.__name__}",

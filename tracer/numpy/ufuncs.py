@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
-from tracer.dispatch import FUNCTIONS
+from tracer.dispatch import FUNCTIONS, LATE
 from tracer.numpy.common import as_array, as_arrays, cast_to, result_dtype
 from tracer.primitives import arithmetic, comparison, numbers, transcendental
 from tracer.primitives.comparison import select
@@ -26,8 +25,9 @@ _SAME_NAME = (
     "isinf isfinite signbit bitwise_and bitwise_or bitwise_xor invert left_shift right_shift "
     "gcd lcm spacing bitwise_count"
 )
-_SPECIAL = "erf erfc erfinv expit gammaln digamma"
-"""SciPy's universal functions that are primitives."""
+_SPECIAL = {name: name for name in ("erf", "erfc", "erfinv", "expit", "gammaln")}
+_SPECIAL["psi"] = "digamma"
+"""SciPy's universal functions that are primitives, by the names they have themselves."""
 
 
 def _register() -> None:
@@ -36,8 +36,8 @@ def _register() -> None:
             if hasattr(family, name):
                 FUNCTIONS[getattr(np, name)] = getattr(family, name)
                 break
-    for name in _SPECIAL.split():
-        FUNCTIONS[getattr(scipy.special, name)] = getattr(transcendental, name)
+    for name, ours in _SPECIAL.items():
+        LATE[name] = ("scipy.special", getattr(transcendental, ours))
 
 
 _register()

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from tracer.errors import DerivativeError
+from tracer.late import LateUfunc
 from tracer.primitives.arithmetic import sqrt, square
 from tracer.primitives.comparison import equal, less, select
 from tracer.primitives.pointwise import Partial, apply_ufunc, pointwise
@@ -16,6 +16,10 @@ from tracer.primitives.pointwise import Partial, apply_ufunc, pointwise
 
 def _function(name: str, ufunc: np.ufunc, *partials: Partial) -> Any:
     return apply_ufunc(pointwise(name, ufunc, *partials), ufunc)
+
+
+def _of_scipy(name: str) -> Any:
+    return LateUfunc("scipy.special", name)
 
 
 def _constant(x: Any, value: float) -> Any:
@@ -104,34 +108,34 @@ logaddexp2: Any = _function(
 
 _ERF = 2 / math.sqrt(math.pi)
 erf: Any = _function(
-    "erf", scipy.special.erf, lambda t, out, x: t * (_constant(x, _ERF) * exp(-square(x)))
+    "erf", _of_scipy("erf"), lambda t, out, x: t * (_constant(x, _ERF) * exp(-square(x)))
 )
 erfc: Any = _function(
-    "erfc", scipy.special.erfc, lambda t, out, x: -t * (_constant(x, _ERF) * exp(-square(x)))
+    "erfc", _of_scipy("erfc"), lambda t, out, x: -t * (_constant(x, _ERF) * exp(-square(x)))
 )
 erfinv: Any = _function(
     "erfinv",
-    scipy.special.erfinv,
+    _of_scipy("erfinv"),
     lambda t, out, x: t * (_constant(x, 1 / _ERF) * exp(square(out))),
 )
 expit: Any = _function(
-    "expit", scipy.special.expit, lambda t, out, x: t * (out * (_constant(x, 1) - out))
+    "expit", _of_scipy("expit"), lambda t, out, x: t * (out * (_constant(x, 1) - out))
 )
-gammaln: Any = _function("gammaln", scipy.special.gammaln, lambda t, out, x: t * digamma(x))
+gammaln: Any = _function("gammaln", _of_scipy("gammaln"), lambda t, out, x: t * digamma(x))
 
 
 def _in_exponent(t: Any, out: Any, s: Any, q: Any) -> Any:
     raise DerivativeError("zeta has no derivative in its first argument; stop_gradient it")
 
 
-_TWO_REALS = scipy.special.beta  # takes the dtypes that `zeta`, which is no ufunc, takes
+_TWO_REALS = _of_scipy("beta")  # takes the dtypes that `zeta`, which is no ufunc, takes
 zeta: Any = apply_ufunc(
     pointwise(
         "zeta",
         _TWO_REALS,
         _in_exponent,
         lambda t, out, s, q: -t * (s * zeta(s + _constant(s, 1), q)),
-        evaluate=scipy.special.zeta,
+        evaluate=_of_scipy("zeta"),
     ),
     _TWO_REALS,
 )
@@ -147,4 +151,4 @@ def _trigamma(x: Any) -> Any:
     return select(below, square(pi / sine) - folded, folded)
 
 
-digamma: Any = _function("digamma", scipy.special.psi, lambda t, out, x: t * _trigamma(x))
+digamma: Any = _function("digamma", _of_scipy("psi"), lambda t, out, x: t * _trigamma(x))

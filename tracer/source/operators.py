@@ -7,6 +7,7 @@ import builtins
 import contextlib
 import functools
 import random
+import sys
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
@@ -24,7 +25,6 @@ from tracer.source.protocol import Host
 from tracer.source.slots import Undefined
 from tracer.source.values import place
 
-_RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 _AS_THEY_ARE = frozenset({np.ufunc, BuiltinFunctionType, type})
 
 
@@ -63,7 +63,7 @@ class Operators(Logic):
             return known[1]
         if type(function) is np.ufunc:
             return function
-        if self._lessons.loops and isinstance(getattr(function, "__self__", None), _RANDOM):
+        if self._lessons.loops and _draws(getattr(function, "__self__", None)):
             raise self.host.control_flow_error(
                 f"{function.__name__} would be drawn once for all turns of a traced loop; use"
                 " tracer.random with a key that the loop carries"
@@ -310,3 +310,11 @@ class Operators(Logic):
                 outputs, (), self._lessons, reach=(body, stop),
             )  # fmt: skip
             branch.run(self._truth(answer))
+
+
+def _draws(owner: Any) -> bool:
+    """Whether it is a generator of random numbers; `numpy.random` is not imported to ask."""
+    if isinstance(owner, random.Random):
+        return True
+    drawn = sys.modules.get("numpy.random")
+    return drawn is not None and isinstance(owner, (drawn.Generator, drawn.RandomState))
