@@ -25,6 +25,16 @@ class Task:
     program_name: str
     inputs: Inputs
 
+    @property
+    def build(self) -> Callable[[Size], Function]:
+        """What makes the function in plain NumPy: the program's own, or the workload's."""
+        return self.program.build or self.workload.build
+
+    @property
+    def torch_build(self) -> Callable[[Any, Size], Function] | None:
+        """The same for PyTorch."""
+        return self.program.torch_build or self.workload.torch_build
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -85,15 +95,34 @@ def tracer_elementwise_grad(function: Function, argnum: int) -> Function:
     return tracer.grad(total, argnum)
 
 
+def tracer_repeat(count: int, step: Function, state: Any) -> Any:
+    """`step` applied `count` times: a loop of the graph."""
+    return tracer.fori_loop(0, count, lambda _, carry: step(carry), state)
+
+
+def tracer_batched_jacobian(function: Function, argnums: tuple[int, ...]) -> Function:
+    return tracer.vmap(tracer.jacrev(function, argnums))
+
+
 TRACER = Differentiation(
     value_and_grad=lambda function, argnums: tracer.value_and_grad(function, argnums=argnums),
     elementwise_grad=tracer_elementwise_grad,
+    repeat=tracer_repeat,
+    batched_jacobian=tracer_batched_jacobian,
 )
 
 
 def reference_outputs(task: Task) -> tuple[Any, ...]:
-    """The task's results by the NumPy reference, evaluated eagerly."""
-    function = task.program.make(TRACER, task.workload.build(task.size))
+    """The task's results by the NumPy reference, evaluated eagerly; or by the workload's own."""
+    own = task.workload.reference.get(task.program_name)
+    if own is not None:
+        return tuple(own(task.size)(*task.inputs))
+    return traced_outputs(task)
+
+
+def traced_outputs(task: Task) -> tuple[Any, ...]:
+    """The task's results by this library without compiling, each operation by NumPy."""
+    function = task.program.make(TRACER, task.build(task.size))
     return tuple(function(*task.inputs))
 
 
@@ -106,8 +135,13 @@ class TracerSubject(Subject):
         self.backend = backend
         self.name = f"tracer-{backend}"
 
+    def has(self, task: Task) -> bool:
+        """Not without a compiler where the workload says that this would take minutes."""
+        slow = self.backend in (REFERENCE, "eager")
+        return not (slow and task.program_name in task.workload.reference)
+
     def prepare(self, task: Task) -> Prepared:
-        function = task.program.make(TRACER, task.workload.build(task.size))
+        function = task.program.make(TRACER, task.build(task.size))
         inputs = task.inputs
         if self.backend == "eager":
             return eager(lambda: function(*inputs))

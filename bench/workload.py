@@ -26,6 +26,11 @@ class Differentiation:
 
     value_and_grad: Callable[[Function, tuple[int, ...]], Function]
     elementwise_grad: Callable[[Function, int], Function]
+    repeat: Callable[[int, Function, Any], Any]
+    """`repeat(count, step, state)` is `step` applied `count` times, by the library's own loop."""
+    batched_jacobian: Callable[[Function, tuple[int, ...]], Function] | None = None
+    """`batched_jacobian(f, argnums)`: Jacobians of a function of one item, for a batch of items
+    along the first axis of every argument. None where a library has no `vmap`."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,31 @@ class Program:
     """What is computed of a workload's function: `make` combines it with a library's derivatives.
 
     The function that `make` returns takes the workload's inputs and returns a tuple of arrays, one
-    for each name in `outputs`.
+    for each name in `outputs`. A program of gradients says by `argnums` which inputs have the
+    shapes of all outputs but the first, which is a scalar. `build` and `torch_build` replace the
+    workload's where a program starts from another function of the same inputs.
     """
 
     outputs: tuple[str, ...]
     make: Callable[[Differentiation, Function], Function]
+    argnums: tuple[int, ...] = ()
+    needs_batching: bool = False
+    build: Callable[[Mapping[str, int]], Function] | None = None
+    torch_build: Callable[[ModuleType, Mapping[str, int]], Function] | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """The least that a program has to do, whatever its code looks like.
+
+    `flops` counts additions and multiplications, a division or a square root as one, and a function
+    value (exp, sin, …) as `bench.limits.FUNCTION_FLOPS`; `bytes` is what has to be read and written
+    at least once: inputs, results, and what the way back needs of the way there where that is too
+    large to be computed twice.
+    """
+
+    flops: float
+    bytes: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +97,17 @@ class Workload:
     """The same function for JAX, where its own loops or updates have to stand in the source. Such a
     workload cannot run on peers that take NumPy source as it is."""
     handwritten: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
+    cpp: Mapping[str, str] = field(default_factory=dict)
+    """For a program the name of its C++ file in `bench/native/`, gradient written by hand."""
+    cpp_has: Callable[[Size], bool] = lambda size: True
+    """Whether the C++ file is written for a size, where sizes choose between functions."""
+    reference: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
+    """For a program a version written by hand in plain NumPy, derivative included, where the
+    reference backend would take minutes; it then stands in for that. Tests compare the two."""
+    work: Callable[[Size], Work] | None = None
+    """The least work of the program `gradient`, for its share of what the machine can do."""
+    tiny: Size | None = None
+    """The smallest size, at which a call costs little but the call itself; by default `smoke`."""
     prologue: "Callable[[Context], None] | None" = None
     measure: "Callable[[Context, str, Size], list[Measurement]] | None" = None
     """Replaces the usual measurement, for workloads that measure something else than calls."""
@@ -91,7 +127,7 @@ def gradient(names: Mapping[int, str]) -> Program:
         return value_and_gradient
 
     outputs = ("value", *(f"gradient of {name}" for name in names.values()))
-    return Program(outputs, make)
+    return Program(outputs, make, argnums)
 
 
 def value_only(name: str) -> Program:

@@ -1,5 +1,6 @@
 """HIPS autograd: traces and evaluates on every call. The same source, with its own `np`."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import autograd
@@ -10,7 +11,30 @@ from bench.rebind import rebind
 from bench.subjects import Prepared, Subject, Task, eager
 from bench.workload import Differentiation, Function
 
-NAMESPACES = {"np": autograd.numpy, "special": autograd.scipy.special}
+
+def scan(step: Function, init: Any, xs: Any, length: int | None = None) -> tuple[Any, Any]:
+    """A loop in Python, which is all that autograd has; the results of the steps are stacked."""
+    steps = range(len(xs) if length is None else length)
+    carry, found = init, []
+    for k in steps:
+        carry, result = step(carry, None if xs is None else xs[k])
+        found.append(result)
+    stacked = None if not found or found[0] is None else autograd.numpy.stack(found)
+    return carry, stacked
+
+
+def repeat(count: int, step: Function, state: Any) -> Any:
+    """`step` applied `count` times, by a loop in Python."""
+    for _ in range(count):
+        state = step(state)
+    return state
+
+
+NAMESPACES = {
+    "np": autograd.numpy,
+    "special": autograd.scipy.special,
+    "tracer": SimpleNamespace(scan=scan),
+}
 
 
 def value_and_grad(function: Function, argnums: tuple[int, ...]) -> Function:
@@ -32,7 +56,7 @@ def _as_function(function: Any) -> Function:
     return typed
 
 
-DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad)
+DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad, repeat)
 
 
 class Autograd(Subject):
@@ -40,10 +64,10 @@ class Autograd(Subject):
     kind = "peer"
 
     def has(self, task: Task) -> bool:
-        return task.workload.jax_build is None
+        return task.workload.jax_build is None and not task.program.needs_batching
 
     def prepare(self, task: Task) -> Prepared:
-        function = rebind(task.workload.build, NAMESPACES)(task.size)
+        function = rebind(task.build, NAMESPACES)(task.size)
         program = task.program.make(DIFFERENTIATION, function)
         return eager(lambda: program(*task.inputs))
 

@@ -1,5 +1,6 @@
 """JAX: the same source with `jax.numpy`, jitted whole, 64 bits, inputs already on its device."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -13,7 +14,11 @@ from bench.workload import Differentiation, Function
 
 jax.config.update("jax_enable_x64", True)
 
-NAMESPACES = {"np": jax.numpy, "special": jax.scipy.special}
+NAMESPACES = {
+    "np": jax.numpy,
+    "special": jax.scipy.special,
+    "tracer": SimpleNamespace(scan=jax.lax.scan),
+}
 
 
 def value_and_grad(function: Function, argnums: tuple[int, ...]) -> Function:
@@ -29,7 +34,17 @@ def elementwise_grad(function: Function, argnum: int) -> Function:
     return derived
 
 
-DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad)
+def repeat(count: int, step: Function, state: Any) -> Any:
+    """`step` applied `count` times: a loop of XLA."""
+    return jax.lax.fori_loop(0, count, lambda _, carry: step(carry), state)
+
+
+def batched_jacobian(function: Function, argnums: tuple[int, ...]) -> Function:
+    derived: Function = jax.vmap(jax.jacrev(function, argnums))
+    return derived
+
+
+DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad, repeat, batched_jacobian)
 
 
 class Jax(Subject):
@@ -40,7 +55,7 @@ class Jax(Subject):
         if task.workload.jax_build is not None:
             function = task.workload.jax_build(jax, task.size)
         else:
-            function = rebind(task.workload.build, NAMESPACES)(task.size)
+            function = rebind(task.build, NAMESPACES)(task.size)
         jitted = jax.jit(task.program.make(DIFFERENTIATION, function))
         inputs = jax.block_until_ready(tuple(jax.numpy.asarray(value) for value in task.inputs))
         stopwatch = Stopwatch()

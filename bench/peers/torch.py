@@ -35,7 +35,19 @@ def elementwise_grad(function: Function, argnum: int) -> Function:
     return derived
 
 
-DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad)
+def repeat(count: int, step: Function, state: Any) -> Any:
+    """`step` applied `count` times, by a loop in Python."""
+    for _ in range(count):
+        state = step(state)
+    return state
+
+
+def batched_jacobian(function: Function, argnums: tuple[int, ...]) -> Function:
+    derived: Function = torch.func.vmap(torch.func.jacrev(function, argnums))
+    return derived
+
+
+DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad, repeat, batched_jacobian)
 
 
 def to_tensors(inputs: Inputs) -> Inputs:
@@ -52,11 +64,11 @@ class Torch(Subject):
     kind = "peer"
 
     def has(self, task: Task) -> bool:
-        return task.workload.torch_build is not None
+        return task.torch_build is not None
 
     def prepare(self, task: Task) -> Prepared:
-        assert task.workload.torch_build is not None, "asked for a version that there is not"
-        function = task.workload.torch_build(torch, task.size)
+        assert task.torch_build is not None, "asked for a version that there is not"
+        function = task.torch_build(torch, task.size)
         program = task.program.make(DIFFERENTIATION, function)
         inputs = to_tensors(task.inputs)
         return eager(lambda: program(*inputs), to_numpy)

@@ -13,11 +13,11 @@ class TorchCompile(Subject):
     kind = "peer"
 
     def has(self, task: Task) -> bool:
-        return task.workload.torch_build is not None
+        return task.torch_build is not None
 
     def prepare(self, task: Task) -> Prepared:
-        assert task.workload.torch_build is not None, "asked for a version that there is not"
-        function = torch.compile(task.workload.torch_build(torch, task.size), dynamic=False)
+        assert task.torch_build is not None, "asked for a version that there is not"
+        function = torch.compile(task.torch_build(torch, task.size), dynamic=False)
         program = task.program.make(DIFFERENTIATION, function)
         inputs = to_tensors(task.inputs)
         stopwatch = Stopwatch()
