@@ -5,66 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
-import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
-from codegen.cache import emitters_digest, object_store
+from codegen.cache import object_store
 from codegen.dispatch import ArrayLeaf, CallSpec, ListNode, default_error, make_entry
 from codegen.dispatch.abi import KernelCode, Status
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
 from codegen.passes.workspace import plan_workspace
-from codegen.render.llvm import KERNEL, Machine, constant_arrays, render_module
+from codegen.render.llvm import KERNEL, constant_arrays, render_module
+from codegen.render.llvm_machine import host_machine, object_code, processor, target_machine
 from codegen.render.llvm_statements import OUT_OF_MEMORY
 from codegen.render.llvm_symbols import Symbol, resolve, symbols_of
-from codegen.render.vector_math import Target
 from tracer import config
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@cache
-def host_machine() -> Machine:
-    """This machine: its widest vectors and its instruction set."""
-    features = llvm.get_host_cpu_features()
-    vector_bytes = 16
-    if features.get("avx2"):
-        vector_bytes = 32
-    if features.get("avx512f") and features.get("avx512dq"):
-        vector_bytes = 64
-    return Machine(vector_bytes, Target.from_features(features))
-
-
-@cache
-def _host() -> tuple[Any, str, str]:
-    """LLVM's target, the processor's name and its features."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple()
-    return target, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-
-
-def _target_machine() -> Any:
-    target, name, features = _host()
-    return target.create_target_machine(cpu=name, features=features, opt=2)
-
-
-def object_code(text: str) -> bytes:
-    """Machine code of a module for this processor, without any pass of LLVM's optimizer."""
-    code: bytes = _target_machine().emit_object(llvm.parse_assembly(text))
-    return code
-
-
-@cache
-def _processor() -> str:
-    _, name, features = _host()
-    version = f"{llvmlite.__version__} {llvm.llvm_version_info} {llvm.get_process_triple()}"
-    return f"{version} {name} {features} {emitters_digest()}"
 
 
 def code_of(program: Program) -> tuple[bytes, tuple[Symbol, ...]]:
@@ -72,7 +31,7 @@ def code_of(program: Program) -> tuple[bytes, tuple[Symbol, ...]]:
     it is known there.
     """
     store = object_store()
-    key = f"{_processor()}\n{print_program(program)}"
+    key = f"{processor()}\n{print_program(program)}"
     stored = None if store is None else store.get(key)
     if config.debugging("cache"):
         print(f"{program.name}: {'made anew' if stored is None else 'found on disk'}")
@@ -93,7 +52,7 @@ class LoadedCode:
 
     def __init__(self, code: bytes, symbols: tuple[Symbol, ...]) -> None:
         resolve(symbols)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
         self.address: int = self.engine.get_function_address(KERNEL)
