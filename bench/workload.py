@@ -99,8 +99,6 @@ class Workload:
     handwritten: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
     cpp: Mapping[str, str] = field(default_factory=dict)
     """For a program the name of its C++ file in `bench/native/`, gradient written by hand."""
-    cpp_has: Callable[[Size], bool] = lambda size: True
-    """Whether the C++ file is written for a size, where sizes choose between functions."""
     reference: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
     """For a program a version written by hand in plain NumPy, derivative included, where the
     reference backend would take minutes; it then stands in for that. Tests compare the two."""

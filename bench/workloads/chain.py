@@ -134,9 +134,10 @@ WORKLOAD = Workload(
     build=build,
     torch_build=torch_build,
     handwritten={"value": handwritten_value, "gradient": handwritten_gradient},
+    cpp={"gradient": "chain.cpp"},
     programs={
         "value": value_only("value"),
-        "gradient": Program(("value", "gradient of x"), summed_gradient),
+        "gradient": Program(("value", "gradient of x"), summed_gradient, argnums=(0,)),
     },
     tolerance=Tolerance(1e-12, "60 links that each halve the error before; a sum of 10⁶ terms"),
 )

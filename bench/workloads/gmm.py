@@ -107,6 +107,7 @@ WORKLOAD = Workload(
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
+    cpp={"gradient": "gmm.cpp"},
     programs={"gradient": gradient({0: "alphas", 1: "means", 2: "factors"})},
     tolerance=Tolerance(1e-10, "exponents of some hundreds magnify their last bits by as much"),
 )

@@ -49,6 +49,7 @@ WORKLOAD = Workload(
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
+    cpp={"gradient": "logreg.cpp"},
     programs={"gradient": gradient({0: "weights", 1: "bias"})},
     tolerance=Tolerance(1e-11, "matrix products over all images, summed in another order"),
 )

@@ -43,6 +43,7 @@ WORKLOAD = Workload(
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
+    cpp={"gradient": "logsumexp.cpp"},
     programs={"gradient": gradient({0: "x"})},
     tolerance=Tolerance(
         1e-11, "the gradient at the largest element is 1 minus a sum over all in another order"

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from bench.subjects import Task, reference_outputs
+from bench.subjects import Task, TracerSubject, reference_outputs, traced_outputs
 from bench.workload import Workload
-from bench.workloads import NAMES, load_workload
+from bench.workloads import NAMES, bundle, conv, load_workload, nbody, ode
 from bench.workloads.blackscholes import EXPIRY, RATE, SPOT, VOLATILITY
 from bench.workloads.chain import handwritten_source
+from bench.workloads.digits_data import batch
 from bench.workloads.memory import LAYERS, workspace
 
 GRADIENTS = [name for name in NAMES if "gradient" in load_workload(name).programs]
@@ -170,3 +171,100 @@ def test_checkpoints_save_the_workspace_that_they_promise() -> None:
     assert grown["none"] == 300 * carry * (1 + LAYERS)
     assert grown["full"] == 300 * carry
     assert 0 < grown["sqrt"] <= (20 - 10) * carry * (2 + LAYERS)
+
+
+@pytest.mark.parametrize("sweeps", [1, 3])
+def test_the_reference_of_the_stencil_is_that_of_its_loops(sweeps: int) -> None:
+    workload = load_workload("stencil")
+    size = {"n": 6, "sweeps": sweeps}
+    inputs = workload.make_inputs(size, np.random.default_rng(9))
+    task = Task(workload, size, workload.programs["gradient"], "gradient", inputs)
+    by_diagonals = reference_outputs(task)
+    by_hand = workload.handwritten["gradient"](size)(*inputs)
+    for found, expected, third in zip(by_diagonals, traced_outputs(task), by_hand, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(third, expected, rtol=1e-13, atol=1e-15)
+    assert not TracerSubject("numpy").has(task)
+    assert TracerSubject("llvm").has(task)
+
+
+def test_the_ode_converges_with_the_fourth_power_of_its_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workload = load_workload("ode")
+    inputs = workload.make_inputs({"n": 1, "steps": 1}, np.random.default_rng(9))
+
+    def distance(steps: int) -> float:
+        monkeypatch.setattr(ode, "STEP", 0.4 / steps)
+        return float(workload.build({"n": 1, "steps": steps})(*inputs))
+
+    exact = distance(640)
+    first, second = (abs(distance(steps) - exact) for steps in (40, 80))
+    assert 12.0 < first / second < 20.0
+
+
+def test_leapfrog_goes_back_the_way_it_came() -> None:
+    """With its momentum turned round a trajectory ends where it began, to rounding."""
+    workload = load_workload("hmc")
+    task = smoke_task(workload, "trajectory")
+    position, momentum, images, signs = task.inputs
+    there, speed, error = reference_outputs(task)
+    back = Task(workload, task.size, task.program, "trajectory", (there, -speed, images, signs))
+    start, again, _ = reference_outputs(back)
+    np.testing.assert_allclose(start, position, rtol=0.0, atol=1e-13)
+    np.testing.assert_allclose(again, -momentum, rtol=0.0, atol=1e-13)
+    assert 0.0 < abs(error) < 0.05
+
+
+def test_a_simulation_keeps_its_energy() -> None:
+    """The forces of the trajectory are the gradient of the energy: what leapfrog conserves."""
+    workload = load_workload("nbody")
+    size = {"n": 6, "steps": 0}
+    positions, velocities, masses = workload.make_inputs(size, np.random.default_rng(4))
+    task = Task(
+        workload, size, workload.programs["gradient"], "gradient", (positions, velocities, masses)
+    )
+    _, forces, momenta = reference_outputs(task)
+    expected = -forces / masses[:, np.newaxis]
+    np.testing.assert_allclose(nbody.accelerations(positions, masses), expected, rtol=1e-12)
+    np.testing.assert_allclose(momenta, masses[:, np.newaxis] * velocities, rtol=1e-15)
+
+
+def test_blocks_add_up_to_the_gradient() -> None:
+    """Jᵀ r of all observations, their blocks in the rows of their camera and point."""
+    workload = load_workload("bundle")
+    cameras, points, observed, which, what = smoke_task(workload, "gradient").inputs
+    _, by_cameras, by_points = reference_outputs(smoke_task(workload, "gradient"))
+    camera_blocks, point_blocks = reference_outputs(smoke_task(workload, "blocks"))
+    errors = bundle.residual(cameras[which], points[what], observed)
+    cameras_sum, points_sum = np.zeros_like(cameras), np.zeros_like(points)
+    np.add.at(cameras_sum, which, np.einsum("kri,kr->ki", camera_blocks, errors))
+    np.add.at(points_sum, what, np.einsum("kri,kr->ki", point_blocks, errors))
+    np.testing.assert_allclose(cameras_sum, by_cameras, rtol=1e-11)
+    np.testing.assert_allclose(points_sum, by_points, rtol=1e-11)
+
+
+def test_a_turned_point_keeps_its_length_and_its_height_over_the_axis() -> None:
+    rng = np.random.default_rng(5)
+    vectors, points = rng.normal(size=(2, 7, 3))
+    turned = bundle.turned(vectors, points)
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=1), np.linalg.norm(points, axis=1))
+    heights = [np.sum(item * vectors, axis=1) for item in (turned, points)]
+    np.testing.assert_allclose(heights[0], heights[1])
+
+
+def test_the_convolution_is_that_of_its_definition() -> None:
+    rng = np.random.default_rng(6)
+    images, filters = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(3, 3, 3, 4))
+    windows = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(1, 2))
+    expected = np.einsum("nhwcij,ijcd->nhwd", windows, filters)
+    np.testing.assert_allclose(conv.convolve(images, filters.reshape(27, 4)), expected, rtol=1e-12)
+
+
+def test_rows_of_the_lstm_follow_each_other_as_in_the_images() -> None:
+    *_, rows = load_workload("lstm").make_inputs(
+        {"steps": 15, "batch": 2, "hidden": 1}, np.random.default_rng(0)
+    )
+    images, _ = batch(4)
+    np.testing.assert_array_equal(rows[:, 0], images[:2].reshape(16, 8))
+    np.testing.assert_array_equal(rows[:, 1], images[2:].reshape(16, 8))
