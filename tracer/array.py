@@ -186,6 +186,12 @@ class ArrayFace:
         except ConcretizationError:
             return repr(self)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        return METHODS["__dlpack__"](self, **options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
     def __copy__(self) -> Any:
         return METHODS["copy"](self)
 
@@ -274,6 +280,21 @@ class ArrayFace:
     def at(self) -> Any:
         """`x.at[i].set(v)`, `.add`, `.multiply`, `.min`, `.max`: a changed copy."""
         return METHODS["__at__"](self)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes from one element to the next along each axis, in C order."""
+        return tuple(METHODS["__strides__"](self))
+
+    @property
+    def flags(self) -> Any:
+        """What NumPy says of the memory of a new array of this type."""
+        return METHODS["__flags__"](self)
+
+    @property
+    def base(self) -> None:
+        """None: a traced array owns its elements, and views of it are followed by name."""
+        return None
 
     @property
     def device(self) -> str:

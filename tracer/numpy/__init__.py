@@ -13,6 +13,8 @@ import numpy as _np
 
 from tracer import primitives as _primitives
 from tracer.dispatch import METHODS as _METHODS
+from tracer.numpy import attributes as _attributes
+from tracer.numpy import bits as _bits
 from tracer.numpy import calculus as _calculus
 from tracer.numpy import contractions as _contractions
 from tracer.numpy import creation as _creation
@@ -42,6 +44,8 @@ from tracer.numpy.common import PUBLIC as _PUBLIC
 # Importing a family registers its functions.
 _FAMILIES = (
     _primitives,
+    _attributes,
+    _bits,
     _calculus,
     _contractions,
     _creation,

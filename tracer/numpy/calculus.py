@@ -16,7 +16,7 @@ from tracer.numpy.common import (
     cast_to,
 )
 from tracer.numpy.contractions import alike
-from tracer.numpy.cumulative import check_spacing, diff
+from tracer.numpy.cumulative import check_numbers, check_spacing, diff
 from tracer.numpy.elementwise import clip, where
 from tracer.numpy.gathering import take
 from tracer.numpy.indexing import index_view
@@ -24,7 +24,14 @@ from tracer.numpy.reductions import sum as sum_of
 from tracer.numpy.sorting import argsort, searchsorted
 from tracer.primitives.arithmetic import conjugate, remainder
 from tracer.primitives.broadcast import reshape
-from tracer.primitives.comparison import equal, greater, less
+from tracer.primitives.comparison import (
+    equal,
+    greater,
+    isnan,
+    less,
+    logical_and,
+    logical_or,
+)
 from tracer.primitives.convolve import convolve as convolve_full
 from tracer.primitives.shape import concatenate, flip, slice_axis
 from tracer.types import FLOAT64, is_complex, is_inexact, normalize_axis
@@ -99,7 +106,8 @@ def _spacings(varargs: Any, x: Any, axes: tuple[int, ...]) -> list[Any]:
 def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
     """Central differences inside, one-sided ones at the ends."""
     x = as_array(f)
-    axes = axis_tuple(axis, len(x.shape))
+    check_numbers(x)
+    axes = axis_tuple(axis, len(x.shape), strict=True)
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")
     x = x if is_inexact(x.dtype) else cast_to(x, FLOAT64)
@@ -158,10 +166,26 @@ def interp(
         gap = end - begin
         flat = equal(gap, 0)
         slope = (second - first) / where(flat, 1.0, gap)
-        inside = where(equal(places, end), second, first + slope * (places - begin))
+        inside = _on_line((begin, end), (first, second), slope, places)
     result = where(less(places, index_view(nodes, 0)), low, inside)
     result = where(greater(places, index_view(nodes, last)), high, result)
     return where(equal(places, places), result, places)
+
+
+def _on_line(nodes: Any, values: Any, slope: Any, places: Any) -> Any:
+    """The value between two nodes, from the nearer formula that is finite; exact at the nodes."""
+    (begin, end), (first, second) = nodes, values
+    from_first, from_second = first + slope * (places - begin), second + slope * (places - end)
+    result = where(equal(places, end), from_second, from_first)
+    result = where(isnan(result), from_second, result)
+    constant = logical_and(isnan(result), equal(first, second))
+    result = where(logical_or(constant, _lost(places, begin, result)), first, result)
+    return where(_lost(places, end, result), second, result)
+
+
+def _lost(places: Any, node: Any, result: Any) -> Any:
+    """Where a place is a node, and an infinite slope has left no number of its value."""
+    return logical_and(equal(places, node), isnan(result))
 
 
 def _periodic(places: Any, nodes: Any, values: Any, period: Any) -> tuple[Any, Any, Any]:

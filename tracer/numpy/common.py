@@ -16,7 +16,7 @@ from tracer.primitives.cast import cast as cast_array
 from tracer.primitives.pointwise import as_operand as as_operand
 from tracer.primitives.pointwise import promotion_key
 from tracer.source_lines import user_source
-from tracer.trace import Tracer
+from tracer.trace import Tracer, is_abstract
 from tracer.types import PYTHON_SCALARS, DType, check_dtype, normalize_axis
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -156,16 +156,28 @@ def as_real(x: Any, dtype: Any, name: str) -> Any:
     return cast_to(x, dtype)
 
 
-def axis_tuple(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """`axis` of a reduction as axes counted from the front; None is all of them."""
+def axis_tuple(axis: Axis, ndim: int, *, strict: bool = False) -> tuple[int, ...]:
+    """`axis` of a reduction as axes counted from the front; None is all of them.
+
+    Like NumPy's own, reductions of a 0-d array let the axes 0 and -1 pass, unless `strict`.
+    """
     if not given(axis):
         return tuple(range(ndim))
+    if ndim == 0 and not strict and type(axis) is int and axis in (0, -1):
+        return ()
     if isinstance(axis, (tuple, list)):
         axes = tuple([normalize_axis(operator.index(item), ndim) for item in axis])
         if len(set(axes)) != len(axes):
             raise ValueError("duplicate value in 'axis'")
         return axes
     return (normalize_axis(operator.index(cast(int, axis)), ndim),)
+
+
+def known_value(value: Any) -> Any:
+    """The value of an array or tracer where it is known, else None."""
+    if type(value) is not Tracer:
+        return value
+    return None if is_abstract(value) else value.concrete("a check of values")
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:

@@ -116,9 +116,10 @@ def asarray(
     return renewed(result) if copy else result
 
 
-def _same_as_asarray(name: str) -> Callable[..., Any]:
+def _same_as_asarray(name: str, rank: int = 0) -> Callable[..., Any]:
     def function(a: Any, dtype: Any = None, order: Any = None, **options: Any) -> Any:
-        return asarray(a, dtype)
+        result = asarray(a, dtype)
+        return result if len(result.shape) >= rank else reshape(result, (1,) * rank)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = "`a` as an array; inside a trace as a traced one."
@@ -127,8 +128,8 @@ def _same_as_asarray(name: str) -> Callable[..., Any]:
 
 
 asanyarray = _same_as_asarray("asanyarray")
-ascontiguousarray = _same_as_asarray("ascontiguousarray")
-asfortranarray = _same_as_asarray("asfortranarray")
+ascontiguousarray = _same_as_asarray("ascontiguousarray", 1)
+asfortranarray = _same_as_asarray("asfortranarray", 1)
 
 
 @functools.wraps(np.asarray_chkfinite)
@@ -387,15 +388,16 @@ def item(self: Any, *args: Any) -> Any:
         )
     flat = index if len(index) > 1 else (index or (0,))
     number = renewed((self if len(index) > 1 else METHODS["reshape"](self, -1))[flat])
+    number = cast(number, np.dtype(np.complex128) if is_complex(self.dtype) else FLOAT64)
     number.variable.weak = True
     return number
 
 
 @method("tolist")
 def tolist(self: Any) -> Any:
-    """Nested lists of the elements, traced ones."""
+    """Nested lists of the elements: traced numbers, or Python's, as `item` gives them."""
     if not self.shape:
-        return self
+        return item(self)
     return [tolist(row) for row in self]
 
 

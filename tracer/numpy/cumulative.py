@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracer.dispatch import method
-from tracer.errors import ShapeError
+from tracer.errors import DTypeError, ShapeError
 from tracer.numpy.common import (
     NO_VALUE,
     array_function,
@@ -175,6 +175,7 @@ def diff(
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Differences of neighbours of all elements in one row."""
     x, _ = _along(as_array(ary), None)
+    check_numbers(x)
     result = diff(x)
     parts = [result]
     for edge, place in ((to_begin, 0), (to_end, len(parts) + 1)):
@@ -184,6 +185,15 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
                 raise TypeError("dtype of `to_end` must be compatible with input `ary`")
             parts.insert(place, reshape(cast_to(value, x.dtype), (math.prod(value.shape),)))
     return concatenate(parts, 0)
+
+
+def check_numbers(x: Any) -> None:
+    """`DTypeError` for booleans, which NumPy does not subtract."""
+    if x.dtype == BOOL:
+        raise DTypeError(
+            f"{where_text()}numpy boolean subtract, the `-` operator, is not supported; convert "
+            "the booleans, or use bitwise_xor"
+        )
 
 
 def check_spacing(spacing: Any, x: Any, axis: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracer.dispatch import METHODS, method
-from tracer.errors import UnsupportedFunctionError
+from tracer.errors import DTypeError, UnsupportedFunctionError
 from tracer.numpy.common import (
     NO_VALUE,
     array_function,
@@ -17,6 +17,7 @@ from tracer.numpy.common import (
     as_real,
     cast_to,
     given,
+    known_value,
     renewed,
     result_dtype,
     store,
@@ -92,6 +93,8 @@ def clip_method(
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """Rounded to a number of decimals, halves to even."""
     x = as_array(a)
+    if x.dtype == BOOL and decimals:
+        raise DTypeError(f"{where_text()}booleans are not rounded to decimals; convert them")
     if x.dtype.kind not in "fc":
         if decimals < 0 and x.dtype.kind in "iu":
             scale = x.dtype.type(10**-decimals)
@@ -119,8 +122,10 @@ def around(a: Any, decimals: int = 0, out: Any = None) -> Any:
 
 @method("__round__")
 def round_operator(self: Any, ndigits: Any = None) -> Any:
-    """Python's `round`: an integer where no number of digits is given."""
-    if ndigits is None and not self.shape:
+    """Python's `round` of a number: an integer where no number of digits is given."""
+    if self.shape:
+        raise TypeError(f"{where_text()}type numpy.ndarray doesn't define __round__ method")
+    if ndigits is None:
         return cast_to(arithmetic.rint(self), np.int64)
     return round(self, ndigits or 0)
 
@@ -151,7 +156,12 @@ def imag(val: Any) -> Any:
 
 METHODS["__real__"] = real
 METHODS["__imag__"] = imag
-METHODS["conj"] = METHODS["conjugate"] = arithmetic.conjugate
+
+
+@method("conj", "conjugate")
+def conjugate_method(self: Any) -> Any:
+    """`x.conj()`: of real numbers and booleans the array itself."""
+    return arithmetic.conjugate(self) if is_complex(self.dtype) else self
 
 
 @array_function(np.angle)
@@ -324,11 +334,7 @@ def select_first(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     """A function made of pieces, each evaluated everywhere and used where its condition holds."""
     x = as_array(x)
-    conditions = list(condlist) if isinstance(condlist, (list, tuple)) else [condlist]
-    flat = conditions and not isinstance(conditions[0], (list, tuple))
-    if flat and not hasattr(conditions[0], "shape") and x.shape:
-        conditions = [conditions]
-    conditions = [truth(condition) for condition in conditions]
+    conditions = [truth(condition) for condition in _conditions(x, condlist)]
     pieces = list(funclist)
     if len(pieces) not in (len(conditions), len(conditions) + 1):
         raise ValueError(
@@ -343,6 +349,17 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     return broadcast_to(result, x.shape)
 
 
+def _conditions(x: Any, condlist: Any) -> list[Any]:
+    """The conditions of `piecewise`: several, or one that is as long as `x`."""
+    if isinstance(condlist, (list, tuple)):
+        several = len(condlist) > 0 and bool(np.shape(condlist[0]))
+        return list(condlist) if several or not x.shape else [condlist]
+    condition = as_array(condlist)
+    if len(condition.shape) == 0 or (len(condition.shape) == 1 and x.shape):
+        return [condition]
+    return [condition[place] for place in range(condition.shape[0])]
+
+
 def _piece(piece: Any, x: Any, args: Any, kw: Any) -> Any:
     return cast_to(piece(x, *args, **kw) if callable(piece) else piece, x.dtype)
 
@@ -355,6 +372,9 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     dtype = result_dtype(*[array.dtype for array in arrays])
     shape = np.broadcast_shapes(index.shape, *[array.shape for array in arrays])
     index = wrapped_places(index, count, mode)
+    known = known_value(index)
+    if known is not None and np.any((known < 0) | (known >= count)):
+        raise ValueError(f"{where_text()}invalid entry in choice array")
     rows = [broadcast_to(cast_to(array, dtype), (1, *shape)) for array in arrays]
     grid: list[Any] = list(np.indices(shape, sparse=True))
     index = broadcast_to(index, shape)
@@ -386,12 +406,16 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * mat
     from tracer.numpy.shapes import moveaxis
 
     x = moveaxis(as_array(p), axis, -1)
-    x = cast_to(x, result_dtype(x.dtype, np.dtype(np.float64)) if x.dtype.kind in "biu" else None)
     steps = diff(x, axis=-1)
-    half = period / 2
+    dtype = result_dtype(steps, _operand(period))
+    whole = dtype.kind in "iu"
+    half = period // 2 if whole else period / 2
     folded = arithmetic.remainder(steps + half, period) - half
-    folded = where(logical_and(equal(folded, -half), comparison.greater(steps, 0)), half, folded)
-    limit = half if discont is None else discont
+    if not whole or not isinstance(period, int) or period % 2 == 0:
+        up = logical_and(equal(folded, -half), comparison.greater(steps, 0))
+        folded = where(up, half, folded)
+    x = cast_to(x, dtype)
+    limit = period / 2 if discont is None else discont
     correct = where(comparison.less(absolute(steps), limit), 0.0, folded - steps)
     rest = index_view(x, (..., slice(1, None))) + cumsum(correct, axis=-1)
     first = index_view(x, (..., slice(0, 1)))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tracer.errors import UnsupportedFunctionError
 from tracer.numpy.common import any_traced, array_function, as_array, as_arrays, as_dtype, cast_to
 from tracer.numpy.creation import from_items
 from tracer.numpy.indexing import index_view
 from tracer.numpy.joining import stack
-from tracer.numpy.shapes import broadcast_arrays, expand_dims, moveaxis
-from tracer.primitives.broadcast import reshape
+from tracer.numpy.shapes import expand_dims, moveaxis
+from tracer.primitives.broadcast import broadcast_to, reshape
 from tracer.types import broadcast_shapes, normalize_axis
 
 
@@ -55,12 +55,36 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
     return x
 
 
+def _core_ranks(signature: str | None, arrays: list[Any]) -> list[int]:
+    """How many of the last axes of each operand one call takes."""
+    if signature is None:
+        return [0] * len(arrays)
+    groups = re.findall(r"\(([^()]*)\)", signature.partition("->")[0])
+    if "->" not in signature or len(groups) != len(arrays):
+        raise TypeError(f"signature {signature!r} does not fit {len(arrays)} arguments")
+    names = [[name for name in group.split(",") if name.strip()] for group in groups]
+    extents: dict[str, int] = {}
+    for array, core in zip(arrays, names, strict=True):
+        if array.ndim < len(core):
+            raise ValueError(f"{array.ndim}-dimensional argument does not have enough dimensions")
+        for name, extent in zip(core, array.shape[array.ndim - len(core) :], strict=True):
+            if extents.setdefault(name.strip(), extent) != extent:
+                raise ValueError(f"inconsistent size for core dimension {name.strip()!r}")
+    return [len(core) for core in names]
+
+
+def _in_shape(items: list[Any], dtype: Any, shape: tuple[int, ...]) -> Any:
+    """The results of single calls as one array; their own axes come last."""
+    core = as_array(items[0]).shape
+    values = cast_to(from_items(items), dtype or as_array(items[0]).dtype)
+    return reshape(values, (*shape, *core))
+
+
 class vectorize:
     """A function of numbers as a function of arrays; called once for each element.
 
-    Takes what `numpy.vectorize` takes, but for signatures. Under `jit` every element's call is
-    traced:
-    prefer array operations there, or `tracer.vmap`.
+    Takes what `numpy.vectorize` takes. Under `jit` every element's call is traced: prefer array
+    operations there, or `tracer.vmap`.
     """
 
     def __init__(
@@ -80,17 +104,19 @@ class vectorize:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not any_traced(args, kwargs):
             return self.plain(*args, **kwargs)
-        if self.signature is not None:
-            raise UnsupportedFunctionError(
-                "vectorize with a signature is not traced; use tracer.vmap, which batches a "
-                "function "
-                "of arrays"
-            )
         places = [place for place in range(len(args)) if place not in self.excluded]
         names = [name for name in kwargs if name not in self.excluded]
         arrays = as_arrays(*[args[place] for place in places], *[kwargs[name] for name in names])
-        wide = broadcast_arrays(*arrays)
-        shape = broadcast_shapes(*[array.shape for array in arrays]) if arrays else ()
+        cores = _core_ranks(self.signature, arrays)
+        shape = broadcast_shapes(
+            *[array.shape[: array.ndim - core] for array, core in zip(arrays, cores, strict=True)]
+        )
+        if 0 in shape and self.otypes is None:
+            raise ValueError("cannot call `vectorize` on size 0 inputs unless `otypes` is set")
+        wide = [
+            broadcast_to(array, (*shape, *array.shape[array.ndim - core :]))
+            for array, core in zip(arrays, cores, strict=True)
+        ]
         results = []
         for where in np.ndindex(shape):
             chosen = [index_view(array, where) for array in wide]
@@ -108,7 +134,7 @@ class vectorize:
         if self.otypes is not None:
             dtypes = [as_dtype(code) for code in self.otypes]
         arrays = tuple(
-            reshape(cast_to(from_items(list(column)), dtype or as_array(column[0]).dtype), shape)
+            _in_shape(list(column), dtype, shape)
             for column, dtype in zip(columns, dtypes, strict=True)
         )
         return arrays if several else arrays[0]

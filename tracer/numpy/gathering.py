@@ -35,7 +35,7 @@ from tracer.primitives.comparison import less, select
 from tracer.primitives.index import gather, scatter
 from tracer.primitives.ordering import searchsorted
 from tracer.trace import Tracer
-from tracer.types import BOOL, INT64, broadcast_shapes, normalize_axis
+from tracer.types import BOOL, INT64, PYTHON_SCALARS, broadcast_shapes, normalize_axis
 
 
 def checked_places(index: Any, extent: int, axis: int, mode: str = "raise") -> Any:
@@ -160,7 +160,10 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     """`dst` made equal to `src`, where `where` holds, in place."""
     x = _traced_target(dst, "copyto")
     source = as_array(src)
-    if not np.can_cast(source.dtype, x.dtype, casting) and hasattr(src, "dtype"):  # type: ignore[arg-type]
+    kept = np.can_cast(source.dtype, x.dtype, casting)  # type: ignore[arg-type]
+    if type(src) in PYTHON_SCALARS:
+        kept = casting == "unsafe" or np.result_type(src, x.dtype) == x.dtype
+    if not kept:
         raise TypeError(
             f"Cannot cast array data from {source.dtype!r} to {x.dtype!r} according to the rule "
             f"'{casting}'"

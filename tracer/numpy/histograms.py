@@ -156,7 +156,9 @@ def _points(sample: Any) -> Any:
 
         return stack([as_array(column) for column in sample], axis=1)
     x = as_array(sample)
-    return x if x.ndim == 2 else reshape(x, (*x.shape, 1))
+    if x.ndim > 2:
+        raise ValueError(f"too many values to unpack: a sample has 2 axes, not {x.ndim}")
+    return x if x.ndim == 2 else reshape(x, (math.prod(x.shape), 1))
 
 
 @array_function(np.histogram2d)

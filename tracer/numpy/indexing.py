@@ -174,8 +174,6 @@ def _fitted(value: Any, chosen: Selection, index: Any) -> Any:
 @method("__setitem__")
 def setitem(self: Any, index: Any, value: Any) -> None:
     """`self[index] = value`: the array gets a new variable."""
-    if not self.shape and index != () and index is not Ellipsis:
-        raise TypeError(f"{where_text()}'{self.dtype}' object does not support item assignment")
     try:
         new = updated(self, index, value)
     except NotAnArrayError as error:

@@ -16,6 +16,7 @@ from tracer.numpy.common import (
     as_array,
     as_real,
     cast_to,
+    given,
     store,
     unsupported,
 )
@@ -90,7 +91,9 @@ def _extreme(
     x, bad = _replaced(a, value)
     result = getattr(reductions, name)(x, axis, keepdims=keepdims, **rest)
     if bad is not None:
-        options = _options(keepdims=keepdims, where=rest.get("where", NO_VALUE))
+        if given(rest.get("initial")):
+            return store(result, out)
+        options = _options(keepdims=keepdims)
         nothing = reductions.all(bad, axis, **options)
         _warn_of(nothing, "All-NaN slice encountered" if x.shape else "All-NaN axis encountered")
         result = select(nothing, result.dtype.type(np.nan), result)
@@ -261,6 +264,8 @@ def nanmedian(
     keepdims: Any = NO_VALUE,
 ) -> Any:
     """The median of what is not NaN."""
+    if as_array(a).size == 0:
+        return nanmean(a, axis, out=out, keepdims=keepdims)
     in_order, count, nothing, axes = _in_order(a, axis)
     halves = [
         take_along_axis(in_order, reshape(place, (1, *place.shape)), 0)
@@ -287,8 +292,11 @@ def _quantile_function(name: str, top: int) -> Callable[..., Any]:
     ) -> Any:
         if weights is not None:
             raise unsupported(f"numpy.{name}", "with weights", "leave the NaN out first")
-        as_real(a, None, name)
+        x = as_real(a, None, name)
         shares = statistics.shares_of(q, top, a)
+        if x.size == 0:
+            return nanmean(x, axis, out=out, keepdims=keepdims)
+        statistics.check_continuous(x, method)
         return store(_ordered(a, shares, axis, method, keepdims), out)
 
     function.__name__ = function.__qualname__ = name

@@ -14,6 +14,7 @@ from tracer.numpy.common import where_text
 from tracer.numpy.ufuncs import divmod as divide_with_remainder
 from tracer.numpy.views import rebind
 from tracer.primitives import arithmetic, comparison
+from tracer.primitives.broadcast import broadcast_to
 from tracer.primitives.cast import cast
 from tracer.trace import Tracer, bind
 from tracer.types import PYTHON_SCALARS, DType, resolve_ufunc
@@ -130,6 +131,22 @@ def divmod_(self: Any, other: Any) -> Any:
 def rdivmod(self: Any, other: Any) -> Any:
     """Quotient and remainder of `other` by `self`."""
     return divide_with_remainder(other, self)
+
+
+def _with_none(name: str, answer: bool) -> None:
+    """No number is None: NumPy says so for each element."""
+    general = METHODS[name]
+
+    def operator(self: Any, other: Any) -> Any:
+        if other is None:
+            return broadcast_to(np.bool_(answer), self.shape)
+        return general(self, other)
+
+    METHODS[name] = operator
+
+
+_with_none("__eq__", False)
+_with_none("__ne__", True)
 
 
 def _unary(name: str, function: Callable[[Any], Any]) -> None:

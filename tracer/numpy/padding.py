@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tracer.numpy.common import array_function, as_array, cast_to, renewed, unsupported
+from tracer.numpy.common import array_function, as_array, cast_to, renewed
 from tracer.numpy.indexing import take_along
 from tracer.numpy.reductions import max as max_of
 from tracer.numpy.reductions import mean
 from tracer.numpy.reductions import min as min_of
 from tracer.numpy.reductions import sum as sum_of
+from tracer.numpy.shapes import moveaxis
 from tracer.numpy.statistics import median
 from tracer.primitives import shape as primitive
 from tracer.primitives.arithmetic import rint
@@ -137,13 +138,25 @@ def _pad_axis(x: Any, axis: int, width: tuple[int, int], mode: str, kwargs: dict
     return _statistic(x, axis, width, mode, lengths)
 
 
+def _filled_by(
+    function: Callable[..., Any], x: Any, widths: list[tuple[int, int]], kwargs: dict[str, Any]
+) -> Any:
+    """Zeros around, which a function of (row, width, axis, options) writes to, row after row."""
+    padded = renewed(_constant(x, widths, 0))
+    for axis, width in enumerate(widths):
+        rows = moveaxis(padded, axis, -1)
+        for place in np.ndindex(rows.shape[:-1]):
+            function(rows[(*place, Ellipsis)], width, axis, kwargs)
+    return padded
+
+
 @array_function(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """The array made longer on each side of each axis."""
     x = as_array(array)
     widths = _widths(pad_width, x.ndim)
     if callable(mode):
-        raise unsupported("numpy.pad", "with a function as mode", "concatenate the sides")
+        return _filled_by(mode, x, widths, kwargs)
     if mode == "constant":
         return renewed(_constant(x, widths, kwargs.get("constant_values", 0)))
     if mode not in (*_INDEXED, *_STATISTICS, "linear_ramp", "empty"):

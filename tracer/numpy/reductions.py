@@ -30,7 +30,17 @@ from tracer.primitives.cast import cast, imag_part, real_part
 from tracer.primitives.comparison import not_equal, select
 from tracer.primitives.roots import magnitude
 from tracer.trace import bind
-from tracer.types import BOOL, INT64, DType, Shape, broadcast_shapes, is_complex, is_inexact
+from tracer.types import (
+    BOOL,
+    INT64,
+    DType,
+    Shape,
+    broadcast_shapes,
+    is_complex,
+    is_inexact,
+    normalize_axis,
+    real_dtype,
+)
 
 UINT64 = np.dtype(np.uint64)
 FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
@@ -79,6 +89,7 @@ def _fold(
         return _finish(x, reduction(x, axes), axes, x.shape, keepdims)
     shape = _wide(x, where)
     axes = axis_tuple(axis, len(shape))
+    needs_initial = identity is None
     if where is not NO_VALUE and where is not True and identity is None:
         if not given(initial):
             raise ValueError(
@@ -87,7 +98,7 @@ def _fold(
             )
         identity = initial
     source = broadcast_to(_masked(x, where, identity), shape)
-    if identity is None and given(initial) and math.prod(shape[axis] for axis in axes) == 0:
+    if needs_initial and given(initial) and math.prod(shape[axis] for axis in axes) == 0:
         kept = tuple(extent for place, extent in enumerate(shape) if place not in axes)
         result = broadcast_to(cast_to(initial, x.dtype), kept)
     else:
@@ -219,8 +230,8 @@ def _argument(choose: Callable[..., Any], a: Any, axis: Any, out: Any, keepdims:
         x = reshape(x, (math.prod(x.shape),))
         place = 0
     else:
-        (place,) = axis_tuple(axis, x.ndim)
-        kept = keep_axes(x.shape, (place,))
+        place = normalize_axis(axis, x.ndim or 1)
+        kept = keep_axes(x.shape, (place,)) if x.shape else ()
     if not x.shape:
         x = reshape(x, (1,))
     result = choose(x, place)
@@ -275,15 +286,16 @@ def mean(
     x = as_array(a)
     inside, outside = _mean_dtypes(x.dtype, dtype)
     if where is NO_VALUE:
-        axes = axis_tuple(axis, len(x.shape))
+        axes = axis_tuple(axis, len(x.shape), strict=True)
         total = _finish(x, reduce_sum(cast(x, inside), axes), axes, x.shape, keepdims)
         count = math.prod([x.shape[place] for place in axes])
         result = _quotient(total, count)
-        return store(result if inside is outside else cast(result, outside), out)
+        return store(result if inside is outside else cast(result, outside), out, "unsafe")
     shape = _wide(x, where)
-    axes = axis_tuple(axis, len(shape))
+    axes = axis_tuple(axis, len(shape), strict=True)
     total = sum(x, axes, dtype=inside, keepdims=keepdims, where=where)
-    return store(cast(_quotient(total, _count(shape, axes, where, keepdims)), outside), out)
+    result = cast(_quotient(total, _count(shape, axes, where, keepdims)), outside)
+    return store(result, out, "unsafe")
 
 
 def _quotient(total: Any, count: Any) -> Any:
@@ -309,7 +321,8 @@ def var(
     correction: Any = NO_VALUE,
 ) -> Any:
     """The variance over `axis`, with `ddof` (or `correction`) less than n below the fraction."""
-    return store(_variance(a, axis, dtype, (ddof, correction), (keepdims, where, mean)), out)
+    variance = _variance(a, axis, dtype, (ddof, correction), (keepdims, where, mean))
+    return store(variance, out, "unsafe")
 
 
 def _variance(a: Any, axis: Any, dtype: Any, less: Any, options: Any) -> Any:
@@ -320,18 +333,17 @@ def _variance(a: Any, axis: Any, dtype: Any, less: Any, options: Any) -> Any:
     if not is_inexact(inside):
         raise DTypeError(f"{where_text()}the variance needs a floating dtype, not {inside}")
     shape = _wide(x, where)
-    axes = axis_tuple(axis, len(shape))
-    x = cast(x, inside)
+    axes = axis_tuple(axis, len(shape), strict=True)
     if not given(centre):
-        total = sum(x, axes, keepdims=True, where=where)
+        total = sum(x, axes, dtype=inside, keepdims=True, where=where)
         centre = _quotient(total, _count(shape, axes, where, True))
-    deviation = x - cast_to(centre, inside)
-    if is_complex(inside):
+    deviation = x - as_array(centre)
+    if is_complex(deviation.dtype):
         squares = square(real_part(deviation)) + square(imag_part(deviation))
-        outside = np.dtype(outside.type(0).real.dtype)
+        inside, outside = real_dtype(inside), real_dtype(outside)
     else:
         squares = square(deviation)
-    total = sum(squares, axes, keepdims=keepdims, where=where)
+    total = sum(squares, axes, dtype=inside, keepdims=keepdims, where=where)
     count = _count(shape, axes, where, keepdims)
     if isinstance(count, int):
         freedom = total.dtype.type(count - ddof if count > ddof else 0)
@@ -364,4 +376,4 @@ def std(
 ) -> Any:
     """The standard deviation over `axis`; where it is 0, so is its derivative."""
     variance = _variance(a, axis, dtype, (ddof, correction), (keepdims, where, mean))
-    return store(magnitude(variance), out)
+    return store(magnitude(variance), out, "unsafe")

@@ -18,7 +18,7 @@ from tracer.primitives import ordering
 from tracer.primitives.broadcast import reshape
 from tracer.primitives.cast import cast
 from tracer.primitives.shape import flip
-from tracer.types import normalize_axis
+from tracer.types import is_complex, normalize_axis
 
 
 def _along(x: Any, axis: int | None) -> tuple[Any, int]:
@@ -54,7 +54,10 @@ def sort(
 ) -> Any:
     """The elements in order along an axis, NaN last."""
     _check_order(order)
-    x, place = _along(as_array(a), axis)
+    x = as_array(a)
+    if axis is not None and not x.shape:
+        normalize_axis(axis, 0)
+    x, place = _along(x, axis)
     return take_along_axis(x, ordering.argsort(x, place), place)
 
 
@@ -70,8 +73,9 @@ def sort_complex(a: Any) -> Any:
     """The elements, as complex numbers, in order along the last axis."""
     x = as_array(a)
     result = sort(x, -1)
-    wanted = np.complex64 if x.dtype.char in "bhBH" else np.result_type(x.dtype, np.complex64)
-    return cast(result, np.dtype(wanted))
+    if is_complex(x.dtype):
+        return result
+    return cast(result, np.dtype(np.complex64 if x.dtype.char in "bhBH" else np.complex128))
 
 
 @array_function(np.partition)
@@ -143,9 +147,10 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     increasing = np.all(known[1:] >= known[:-1])
     if not increasing and not np.all(known[1:] <= known[:-1]):
         raise ValueError("bins must be monotonically increasing or decreasing")
+    side = "left" if right else "right"
     if increasing:
-        return searchsorted(edges, values, "left" if right else "right")
-    reversed_place = searchsorted(flip(edges, (0,)), values, "right" if right else "left")
+        return searchsorted(edges, values, side)
+    reversed_place = searchsorted(flip(edges, (0,)), values, side)
     return len(known) - reversed_place
 
 

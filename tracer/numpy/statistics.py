@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tracer.errors import ShapeError
+from tracer.errors import DTypeError, ShapeError
 from tracer.numpy.common import (
     NO_VALUE,
     Axis,
@@ -16,6 +16,7 @@ from tracer.numpy.common import (
     as_array,
     axis_tuple,
     cast_to,
+    known_value,
     result_dtype,
     store,
     where_text,
@@ -35,7 +36,7 @@ from tracer.primitives.cast import cast, imag_part, make_complex, real_part
 from tracer.primitives.comparison import equal, greater_equal, isnan, less, select
 from tracer.primitives.roots import magnitude
 from tracer.trace import Tracer, is_abstract
-from tracer.types import FLOAT64, INT64, is_complex, is_inexact
+from tracer.types import BOOL, FLOAT64, INT64, is_complex, is_inexact
 
 
 @array_function(np.average)
@@ -59,6 +60,9 @@ def average(
         dtype = result_dtype(*kinds)
         w = _spread_weights(w, x, axis, axes)
         total = sum_of(w, axes, dtype=dtype, keepdims=keepdims)
+        known = known_value(total)
+        if known is not None and np.any(known == 0):
+            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
         result = sum_of(x * cast(w, result_dtype(w.dtype, dtype)), axes, dtype, keepdims=keepdims)
         result = result / total
     if not returned:
@@ -261,10 +265,10 @@ def _between(first: Any, second: Any, towards: Any) -> Any:
 
 def arranged(x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """The axes of a quantile made one, in front, and the axes."""
-    axes = axis_tuple(axis, x.ndim)
+    axes = axis_tuple(axis, x.ndim, strict=True)
     rest = without_axes(x.shape, axes)
     x = moveaxis(x, axes, tuple(range(len(axes))))
-    return reshape(x, (math.prod(x.shape) // max(math.prod(rest), 1), *rest)), axes
+    return reshape(x, (math.prod(x.shape[: len(axes)]), *rest)), axes
 
 
 def shares_of(q: Any, top: int, x: Any) -> Any:
@@ -279,11 +283,21 @@ def shares_of(q: Any, top: int, x: Any) -> Any:
     return q if top == 1 else q / (dtype.type(100) if dtype.kind == "f" else 100)
 
 
+def check_continuous(x: Any, method: str) -> None:
+    """Booleans have no differences, so that nothing lies between two of them."""
+    if x.dtype == BOOL and method not in _CHOSEN:
+        raise DTypeError(
+            f"{where_text()}numpy boolean subtract, the `-` operator, is not supported: the method "
+            f"{method!r} takes numbers; convert the booleans"
+        )
+
+
 def quantiles(a: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     """The quantiles of all elements over axes; NaN where one is."""
     x = as_array(a)
     shape = x.shape
-    x = x if is_inexact(x.dtype) else cast(x, FLOAT64)
+    check_continuous(x, method)
+    x = x if is_inexact(x.dtype) or method in _CHOSEN else cast(x, FLOAT64)
     flat, axes = arranged(x, axis)
     in_order = sort(flat, 0)
     result = order_statistic(in_order, q, method, flat.shape[0])
@@ -377,4 +391,5 @@ def median(
     if is_inexact(x.dtype):
         bad = isnan(index_view(in_order, -1))
         result = select(bad, result.dtype.type(np.nan), result)
-    return store(reshape(result, keep_axes(x.shape, axes)) if keepdims else result, out)
+    result = reshape(result, keep_axes(x.shape, axes)) if keepdims else result
+    return store(result, out, "unsafe")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tracer.dispatch import FUNCTIONS, find, method
+from tracer.dispatch import FUNCTIONS, method
+from tracer.errors import DTypeError
 from tracer.numpy import cumulative, reductions
 from tracer.numpy.common import (
     NO_VALUE,
@@ -20,25 +22,14 @@ from tracer.numpy.common import (
     given,
     store,
     unsupported,
+    where_text,
 )
-from tracer.numpy.indexing import combined, index_view
-from tracer.numpy.views import rebind
+from tracer.numpy.indexing import index_view
+from tracer.numpy.ufunc_at import at, function_of
 from tracer.primitives.broadcast import broadcast_to, reshape
 from tracer.primitives.comparison import select
 from tracer.primitives.shape import concatenate, move_axis, slice_axis
-from tracer.trace import Tracer
-from tracer.types import BOOL, normalize_axis
-
-
-def _function(ufunc: np.ufunc) -> Callable[..., Any]:
-    function = find(ufunc)
-    if function is None:
-        raise unsupported(
-            f"numpy.{ufunc.__name__}",
-            "as a universal function",
-            "compose it from functions that are, or wrap it with tracer.primitive",
-        )
-    return function
+from tracer.types import BOOL, normalize_axis, resolve_ufunc
 
 
 def call(ufunc: np.ufunc, inputs: Any, kwargs: dict[str, Any]) -> Any:
@@ -49,13 +40,19 @@ def call(ufunc: np.ufunc, inputs: Any, kwargs: dict[str, Any]) -> Any:
     dtype, signature = options.pop("dtype", None), options.pop("signature", None)
     casting = options.pop("casting", "same_kind")
     options.pop("order", None), options.pop("subok", None)
+    if len(inputs) > ufunc.nin:  # NumPy lets outputs stand after the operands
+        if out is not None:
+            raise TypeError("cannot specify 'out' as both a positional and keyword argument")
+        inputs, out = inputs[: ufunc.nin], (*inputs[ufunc.nin :], None, None)[: ufunc.nout]
     if dtype is not None:
         signature = (None,) * ufunc.nin + (as_dtype(dtype),) * ufunc.nout
     if isinstance(signature, tuple):
-        inputs = _converted(ufunc, inputs, signature)
+        inputs = _converted(ufunc, inputs, signature, casting)
+    elif casting != "same_kind":
+        _converted(ufunc, inputs, (None,) * (ufunc.nin + ufunc.nout), casting)
     elif signature is not None:
         raise unsupported(f"numpy.{ufunc.__name__}", "with signature= as text", "use dtype=")
-    result = _function(ufunc)(*inputs, **options)
+    result = function_of(ufunc)(*inputs, **options)
     results = result if isinstance(result, tuple) else (result,)
     targets = out if isinstance(out, tuple) else (out,) * ufunc.nout
     stored = tuple(
@@ -65,14 +62,19 @@ def call(ufunc: np.ufunc, inputs: Any, kwargs: dict[str, Any]) -> Any:
     return stored if isinstance(result, tuple) else stored[0]
 
 
-def _converted(ufunc: np.ufunc, inputs: Any, signature: tuple[Any, ...]) -> list[Any]:
+def _converted(
+    ufunc: np.ufunc, inputs: Any, signature: tuple[Any, ...], casting: Any
+) -> list[Any]:
     """The operands in the dtypes of the loop that `dtype=` or `signature=` asks for."""
     from tracer.primitives.pointwise import as_operand, converted, promotion_key
 
     operands = [as_operand(value) for value in inputs]
     keys = [promotion_key(operand) for operand in operands]
     request = tuple(BOOL if key is bool else key for key in keys) + (None,) * ufunc.nout
-    dtypes = ufunc.resolve_dtypes(request, signature=signature, casting="unsafe")
+    try:
+        dtypes = ufunc.resolve_dtypes(request, signature=signature, casting=casting)
+    except TypeError as error:
+        raise DTypeError(f"{where_text()}{error}") from None
     return [converted(operand, dtype) for operand, dtype in zip(operands, dtypes, strict=False)]
 
 
@@ -121,7 +123,7 @@ def reduce(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
             "mask one has to specify 'initial'"
         )
-    x = cast_to(x, dtype)
+    x = _in_loop(ufunc, x, dtype)
     if where is not True:
         x = select(cast_to(where, BOOL), x, cast_to(_identity(ufunc, initial), x.dtype))
     axes = axis_tuple(axis, x.ndim)
@@ -129,8 +131,21 @@ def reduce(
     rest = tuple(extent for place, extent in enumerate(x.shape) if place not in axes)
     for place in reversed(axes):
         x = move_axis(x, place, 0)
-    x = reshape(x, (int(np.prod([array.shape[place] for place in axes])), *rest))
+    x = reshape(x, (math.prod(x.shape[: len(axes)]), *rest))
     return store(_folded(ufunc, x, initial, kept if keepdims else rest), out)
+
+
+def _in_loop(ufunc: np.ufunc, x: Any, dtype: Any) -> Any:
+    """`x` in the dtype in which the function takes two of its kind and gives a third."""
+    x = cast_to(x, dtype)
+    if ufunc.nin != 2 or ufunc.nout != 1:
+        raise ValueError(f"{where_text()}reduce and accumulate take functions of two operands")
+    if ufunc in _LOGICAL:
+        return reductions.truth(x)
+    return cast_to(x, resolve_ufunc(ufunc, (x.dtype, x.dtype))[2])
+
+
+_LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
 
 
 def _identity(ufunc: np.ufunc, initial: Any) -> Any:
@@ -138,16 +153,16 @@ def _identity(ufunc: np.ufunc, initial: Any) -> Any:
 
 
 def _folded(ufunc: np.ufunc, x: Any, initial: Any, shape: tuple[int, ...]) -> Any:
-    function = _function(ufunc)
+    function = function_of(ufunc)
     rows = [index_view(x, place) for place in range(x.shape[0])]
-    if given(initial):
-        rows.insert(0, cast_to(initial, x.dtype))
+    if given(initial) or ufunc.identity is not None:
+        first = initial if given(initial) else ufunc.identity
+        rest = x.shape[1:]
+        rows.insert(0, broadcast_to(cast_to(first, x.dtype), rest))
     elif not rows:
-        if ufunc.identity is None:
-            raise ValueError(
-                f"zero-size array to reduction operation {ufunc.__name__} which has no identity"
-            )
-        return broadcast_to(cast_to(ufunc.identity, x.dtype), shape)
+        raise ValueError(
+            f"zero-size array to reduction operation {ufunc.__name__} which has no identity"
+        )
     return reshape(functools.reduce(function, rows), shape)
 
 
@@ -156,6 +171,8 @@ def accumulate(
 ) -> Any:
     """What `reduce` would have at each step."""
     x = as_array(array)
+    if not x.shape:
+        raise TypeError(f"{where_text()}cannot accumulate on a scalar")
     if ufunc is np.add:
         return cumulative.cumsum(x, axis, dtype, out)
     if ufunc is np.multiply:
@@ -164,14 +181,14 @@ def accumulate(
         return store(cumulative.running_max(cast_to(x, dtype), axis), out)
     if ufunc is np.minimum:
         return store(cumulative.running_min(cast_to(x, dtype), axis), out)
-    x = cast_to(x, dtype)
+    x = _in_loop(ufunc, x, dtype)
     place = normalize_axis(axis, x.ndim)
     x = move_axis(x, place, 0)
     if x.shape[0] == 0:
         return store(move_axis(x, 0, place), out)
     rows = [index_view(x, 0)]
     for step in range(1, x.shape[0]):
-        rows.append(_function(ufunc)(rows[-1], index_view(x, step)))
+        rows.append(function_of(ufunc)(rows[-1], index_view(x, step)))
     grown = [reshape(row, (1, *row.shape)) for row in rows]
     return store(move_axis(concatenate(grown, 0), 0, place), out)
 
@@ -181,20 +198,6 @@ def outer(ufunc: np.ufunc, first: Any, second: Any, **kwargs: Any) -> Any:
     x, y = as_array(first), as_array(second)
     x = reshape(x, (*x.shape, *(1,) * len(y.shape)))
     return call(ufunc, (x, y), kwargs)
-
-
-def at(ufunc: np.ufunc, array: Any, indices: Any, *operands: Any) -> None:
-    """The function applied in place; an element named twice is changed twice."""
-    if type(array) is not Tracer:
-        raise unsupported(
-            f"numpy.{ufunc.__name__}.at",
-            "on a plain ndarray",
-            "make the array with tracer.numpy.zeros or tracer.numpy.array",
-        )
-    if operands:
-        rebind(array, combined(array, indices, operands[0], _function(ufunc)))
-    else:
-        array[indices] = _function(ufunc)(array[indices])
 
 
 def reduceat(
@@ -207,6 +210,8 @@ def reduceat(
 ) -> Any:
     """`reduce` over the parts that begin at `indices`."""
     x = as_array(array)
+    if not x.shape:
+        raise TypeError(f"{where_text()}cannot reduceat on a scalar")
     place = normalize_axis(axis, x.ndim)
     bounds = [int(bound) for bound in np.asarray(indices)]
     length = x.shape[place]
@@ -247,7 +252,7 @@ class Ufunc:
 
     def __init__(self, ufunc: np.ufunc) -> None:
         self.ufunc = ufunc
-        self.function = _function(ufunc)
+        self.function = function_of(ufunc)
         self.nin, self.nout = ufunc.nin, ufunc.nout
         self.nargs, self.identity, self.signature = ufunc.nargs, ufunc.identity, ufunc.signature
         self.__name__ = self.__qualname__ = ufunc.__name__
@@ -259,7 +264,9 @@ class Ufunc:
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         if not any_traced(inputs, kwargs):
             return self.ufunc(*inputs, **kwargs)
-        return call(self.ufunc, inputs, kwargs) if kwargs else self.function(*inputs)
+        if kwargs or len(inputs) > self.nin:
+            return call(self.ufunc, inputs, kwargs)
+        return self.function(*inputs)
 
     def _method(self, name: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
         if not any_traced(inputs, kwargs):
