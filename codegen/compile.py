@@ -22,13 +22,13 @@ Outputs = list[Any]
 class CompiledGraph:
     """A graph compiled by one backend."""
 
-    def __init__(self, graph: Graph, backend: str) -> None:
+    def __init__(self, graph: Graph, backend: str, parallel: str = "auto") -> None:
         start = time.perf_counter()
         program = lower_graph(graph)
         lowered = time.perf_counter()
         self.program: Program = optimize(program)
         optimized = time.perf_counter()
-        self.native = _native(self.program, backend)
+        self.native = _native(self.program, backend, parallel)
         self.timings = {
             "lower": lowered - start,
             "optimize": optimized - lowered,
@@ -77,7 +77,7 @@ class CompiledGraph:
         return {**program_cost(self.program), "workspace": float(self.native.workspace_bytes)}
 
 
-def _native(program: Program, backend: str) -> Any:
+def _native(program: Program, backend: str, parallel: str) -> Any:
     if backend == "numba":
         from codegen.render.numba_call import compile_numba
 
@@ -85,13 +85,13 @@ def _native(program: Program, backend: str) -> Any:
     if backend == "llvm":
         from codegen.render.llvm_call import compile_llvm
 
-        return compile_llvm(program)
+        return compile_llvm(program, parallel)
     raise BackendError(f"the {backend} backend is not there yet; use 'llvm', 'numba' or 'numpy'")
 
 
-def compile_graph(graph: Graph, backend: str) -> CompiledGraph:
-    """The graph as native code."""
-    return CompiledGraph(graph, backend)
+def compile_graph(graph: Graph, backend: str, parallel: str = "auto") -> CompiledGraph:
+    """The graph as native code; `parallel` as in `codegen.render.llvm_machine.Machine`."""
+    return CompiledGraph(graph, backend, parallel)
 
 
 def render_graph(graph: Graph, backend: str, kind: str) -> str:
@@ -107,7 +107,7 @@ def render_graph(graph: Graph, backend: str, kind: str) -> str:
         return render(program)
     if kind == "llvm_ir" and backend == "llvm":
         from codegen.render.llvm import render_module
-        from codegen.render.llvm_call import host_machine
+        from codegen.render.llvm_machine import host_machine
 
         return render_module(program, host_machine()).text
     raise BackendError(f"the {backend} backend has no {kind}")

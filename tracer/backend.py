@@ -73,6 +73,11 @@ def choose(name: str | None) -> str:
     return chosen
 
 
+def threading(parallel: bool | None) -> str:
+    """Which loops threads share, for what `jit` was told: the configured answer for None."""
+    return config.get("parallel") if parallel is None else "always" if parallel else "never"
+
+
 def function_base(backend: str) -> type | None:
     """The class of functions that native code is entered from without Python, where there is one.
 
@@ -88,13 +93,15 @@ def function_base(backend: str) -> type | None:
 
 
 @cached_by_graph
-def executable(graph: Graph, backend: str) -> Executable:
-    """The graph compiled by that backend; kept with the graph."""
+def executable(graph: Graph, backend: str, parallel: str = "auto") -> Executable:
+    """The graph compiled by that backend; kept with the graph. `parallel` says which loops threads
+    share: "auto", "always" or "never".
+    """
     if backend == "numpy":
         return Reference(graph)
     from codegen.compile import compile_graph
 
-    return compile_graph(graph, backend)
+    return compile_graph(graph, backend, parallel)
 
 
 def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:

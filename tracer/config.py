@@ -38,6 +38,13 @@ SWITCHES = {
         os.environ.get("TRACER_CHECK", ""),
         "1: verify the graph and the loop program after each pass (the tests do)",
     ),
+    "parallel": Switch(
+        "TRACER_PARALLEL",
+        os.environ.get("TRACER_PARALLEL", "auto"),
+        "which loops threads share where jit is not told: auto (where it pays), always or never; "
+        "NUMBA_NUM_THREADS or OMP_NUM_THREADS says how many threads there are",
+        ("auto", "always", "never"),
+    ),
     "unroll": Switch(
         "TRACER_UNROLL",
         os.environ.get("TRACER_UNROLL", "8"),

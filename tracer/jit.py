@@ -83,7 +83,9 @@ class Lowered:
 
     def compile(self) -> Compiled:
         """The machine code."""
-        return Compiled(self.traced, backends.executable(self.traced.graph, self.backend))
+        parallel = backends.threading(self.traced.owner.parallel)
+        made = backends.executable(self.traced.graph, self.backend, parallel)
+        return Compiled(self.traced, made)
 
     def _text(self, kind: str) -> str:
         return backends.render(self.traced.graph, self.backend, kind)
@@ -391,6 +393,8 @@ def jit(
     backend          "llvm", "numba", "cuda" or "numpy" (the reference); else the configured one
     static_argnums, static_argnames
                      arguments that are Python values; each new value is traced anew
+    parallel         True: threads share every loop that they can; False: none; None: those where that
+                     is estimated, and then measured, to be faster (of the llvm backend)
     source           read f's source, so that Python `if`, `while` and `for` on traced values work
     Usable as `@jit` and `@jit(backend=…)`.
     """

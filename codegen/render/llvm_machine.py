@@ -15,10 +15,13 @@ from codegen.render.vector_math import Target
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the code is for: bytes of a vector register, and instruction set extras."""
+    """What the code is for: bytes of a vector register, instruction set extras, and whether loops
+    are shared by threads: "never", "always", or "auto", where that is worth it.
+    """
 
     vector_bytes: int
     target: Target
+    parallel: str = "never"
 
 
 @cache
