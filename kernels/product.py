@@ -12,9 +12,9 @@ from kernels import matmul
 from kernels.registry import Array, ArraySpec, Kernel, Params
 
 DEPTH_BLOCK = 256
-ROW_BLOCK = 192
+ROW_BLOCK = 128
 COLUMN_BLOCK = 1536
-"""The extents of blocks: one of B is at most 3 MB of float64, one of A 384 KB, and a panel of B
+"""The extents of blocks: one of B is at most 3 MB of float64, one of A 256 KB, and a panel of B
 of 12 columns 24 KB, which fit into caches of the third, second and first level.
 """
 TALLEST_TILE = 8

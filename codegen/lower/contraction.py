@@ -11,6 +11,11 @@ from codegen.lower.reduction import identity
 from tracer.graph.nodes import Node, Variable
 
 SMALL_PRODUCT = 4096
+SMALL_TILES = 512
+SHORTEST, SHORT = 4, 16
+"""Multiplications from which on a kernel beats loops, fewer where tiles of rows and columns are
+well filled; and sums that are too short for either (`docs/decisions/011-matrix-products.md`).
+"""
 
 
 class Sides:
@@ -40,7 +45,11 @@ def uses_kernel(node: Node) -> bool:
     if node.results[0].type.dtype.kind not in "fc" or node.results[0].type.dtype.itemsize == 2:
         return False
     rows, columns, depth = (math.prod(part) for part in (sides.rows, sides.columns, sides.depth))
-    return bool(min(rows, columns) > 1 and rows * columns * depth >= SMALL_PRODUCT)
+    work = rows * columns * depth
+    if min(rows, columns) <= 1 or depth < SHORTEST or (columns < SHORTEST and depth < SHORT):
+        return False
+    compact = rows >= SHORTEST and node.results[0].type.dtype.kind == "f"
+    return bool(work >= (SMALL_TILES if compact else SMALL_PRODUCT))
 
 
 def operand_order(sides: Sides, first: bool) -> tuple[tuple[int, ...], list[int], list[int]]:

@@ -7,9 +7,12 @@ from codegen.render.llvm_emit import INT64
 from codegen.render.llvm_lanes import LaneWriter
 from codegen.render.llvm_product_text import tile_for
 
-PACKED_FROM = 96
-"""Rows of A from which on panels of B are copied before use; below, the copy costs more than it
-saves.
+ALWAYS_PACKED_FROM = 96
+PACKED_FROM = 32
+LARGE_OPERAND = 2**14
+A_PACKED_FROM = 256
+"""Panels of B are copied before use from so many rows of A on, for a B of at least `LARGE_OPERAND`
+elements from fewer; A is from so many columns of B on. Below, the copy costs more than it saves.
 """
 
 
@@ -25,8 +28,8 @@ class ProductWriter(LaneWriter):
         a_row, a_step = self.steps(left)
         b_step, b_column = self.steps(right)
         c_row, _ = self.steps(result)
-        packing_a = left.axes == (1, 0)
-        packing_b = right.axes == (1, 0) or rows >= PACKED_FROM
+        packing_a = left.axes == (1, 0) or columns >= A_PACKED_FROM
+        packing_b = right.axes == (1, 0) or reads_often(rows, left.shape[1] * columns)
         sizes = [self.extent(extent) for extent in (rows, columns, left.shape[1])]
         arguments = (
             *(f"ptr {self.start(left)}", f"i64 {a_row}", f"i64 {a_step}"),
@@ -53,3 +56,8 @@ class ProductWriter(LaneWriter):
     def extent(self, extent: int) -> str:
         """An extent as an i64: a literal, or a register where the size is known at run time."""
         return self.value(Literal(extent, INT64)).text
+
+
+def reads_often(rows: int, elements: int) -> bool:
+    """Whether B is read so often that a copy in panels pays."""
+    return rows >= ALWAYS_PACKED_FROM or (rows >= PACKED_FROM and elements >= LARGE_OPERAND)
