@@ -4,6 +4,9 @@ A `Program` has buffers and a body. Statements are loops, scalar definitions, st
 kernel calls, checks, `If` and `While`; expressions are scalar. Buffers are dense, C-ordered and do
 not overlap. Scalar operations carry NumPy's names and NumPy's meaning
 (`codegen.loops.operations`).
+
+No node is ever changed: passes make new ones. Python is not told so, since checking it at each of
+the many nodes of a program would take longer than most passes.
 """
 
 from __future__ import annotations
@@ -14,15 +17,34 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Literal:
-    """A constant scalar; `value` is a Python bool, int, float or complex."""
+    """A constant scalar; `value` is a Python bool, int, float or complex.
+
+    Literals are equal if they are the same number: 0.0 and -0.0 are not.
+    """
 
     value: bool | int | float | complex
     dtype: np.dtype
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(other) is not Literal or self.dtype != other.dtype:
+            return False
+        one, two = self.value, other.value
+        if isinstance(one, (float, complex)):
+            return bool(one == two and one != 0) or repr(one) == repr(two)
+        return one is two or bool(one == two)
 
-@dataclass(frozen=True, slots=True)
+    def __hash__(self) -> int:
+        value = self.value
+        if isinstance(value, (float, complex)) and value != value:
+            return hash(self.dtype)
+        return hash((value, self.dtype))
+
+
+@dataclass(slots=True, unsafe_hash=True)
 class Variable:
     """A scalar name: a loop index (int64), a `Let`, or a mutable `Declare`."""
 
@@ -30,7 +52,7 @@ class Variable:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Operation:
     """A scalar operation by NumPy's name. `select` is (condition, if_true, if_false) and
     evaluates lazily: a `Load` in the branch not taken is never executed. `cast` converts to
@@ -42,7 +64,7 @@ class Operation:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Load:
     """One element of a buffer; as many int64 indices as the buffer has dimensions, always in
     range.
@@ -59,7 +81,7 @@ class Load:
 Expression = Literal | Variable | Operation | Load
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Buffer:
     """A dense C-ordered array. `role`: input, output, constant (with `value`), or workspace
     (uninitialised). With a `base` it is that buffer's memory seen in another shape of the same
@@ -92,7 +114,7 @@ class Buffer:
         return count
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class View:
     """The part `buffer[indices]` (leading indices fixed), read with its remaining axes permuted
     by `axes`.
@@ -108,7 +130,7 @@ class View:
         return rest if self.axes is None else tuple(rest[axis] for axis in self.axes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Let:
     """Define an immutable scalar for the rest of the enclosing block."""
 
@@ -116,7 +138,7 @@ class Let:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Declare:
     """Define a mutable scalar with its first value; `Assign` and `Reduce` change it."""
 
@@ -124,7 +146,7 @@ class Declare:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Assign:
     """Give a declared scalar a new value."""
 
@@ -132,7 +154,7 @@ class Assign:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Reduce:
     """`name = operation(name, value)` with an associative operation (add, multiply, maximum,
     minimum, logical_and, logical_or, bitwise_*): a renderer may use several accumulators in the
@@ -144,7 +166,7 @@ class Reduce:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Store:
     """`buffer[indices] = value`."""
 
@@ -153,7 +175,7 @@ class Store:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Update:
     """`buffer[indices] = operation(buffer[indices], value)`: a scatter or an accumulation in
     memory.
@@ -165,7 +187,7 @@ class Update:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Loop:
     """`for index in range(start, stop)`; `reverse` runs from the top down. `kind` is "parallel"
     where the iterations are independent of each other, "reduce" where they meet only in
@@ -180,7 +202,7 @@ class Loop:
     reverse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class If:
     """Run `then` or `otherwise`."""
 
@@ -189,7 +211,7 @@ class If:
     otherwise: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class While:
     """Run `test`, stop if `condition` is false, run `body`, and again. `Let`s of `test` are
     seen by `condition`.
@@ -200,7 +222,7 @@ class While:
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Call:
     """A call of a kernel from `kernels/` by name: `results` are written, `operands` read, no
     overlap.
@@ -212,7 +234,7 @@ class Call:
     params: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Reserve:
     """Make the first axis of a tape at least `extent` long; what it holds stays.
 
@@ -223,7 +245,7 @@ class Reserve:
     extent: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Check:
     """Leave the program with error number `code` (an index into `Program.errors`) unless
     `condition` holds. `details` are int64 scalars that the message's `{0}`, `{1}` … show.
@@ -239,7 +261,7 @@ Statement = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ErrorMessage:
     """What a failed `Check` raises: the built-in exception's name, its text, and the user's
     line.
@@ -250,7 +272,7 @@ class ErrorMessage:
     source: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Program:
     """One native function: buffers in the order inputs, outputs, constants, workspace; and a
     body.

@@ -1,6 +1,4 @@
-"""Workspace that is not needed: buffers nobody reads, and dimensions of which one index lives at a
-time.
-"""
+"""Workspace that is not needed: dimensions of buffers of which one index lives at a time."""
 
 from __future__ import annotations
 
@@ -10,10 +8,7 @@ from dataclasses import replace
 from codegen.loops.nodes import (
     Buffer,
     Call,
-    Declare,
     Expression,
-    If,
-    Let,
     Load,
     Loop,
     Operation,
@@ -28,74 +23,6 @@ from codegen.loops.walk import blocks as _blocks
 from codegen.loops.walk import own_expressions, subexpressions
 from codegen.passes.effects import base_of
 from codegen.passes.rewrite import Body, map_blocks, map_own
-
-
-def remove_unused(program: Program) -> Program:
-    """The program without scalars and workspace that nothing reads."""
-    outside = {id(buffer) for buffer in program.workspace}
-    while True:
-        read, names = _uses(program.body)
-        body = _without(program.body, read, names, outside)
-        if body == program.body:
-            break
-        program = replace(program, body=body)
-    alive = {base_of(buffer) for buffer, _, _ in accesses(program.body, ())}
-    workspace = tuple(buffer for buffer in program.workspace if buffer in alive)
-    constants = tuple(buffer for buffer in program.constants if buffer in alive)
-    return replace(program, workspace=workspace, constants=constants)
-
-
-def _uses(body: Body) -> tuple[set[Buffer], set[str]]:
-    read: set[Buffer] = set()
-    names: set[str] = set()
-    pending = list(body)
-    while pending:
-        statement = pending.pop()
-        for expression in own_expressions(statement):
-            for part in subexpressions(expression):
-                if isinstance(part, Variable):
-                    names.add(part.name)
-                elif isinstance(part, Load):
-                    read.add(base_of(part.buffer))
-        if isinstance(statement, Call):
-            read.update(base_of(view.buffer) for view in statement.operands)
-        for block in _blocks(statement):
-            pending.extend(block)
-    return read, names
-
-
-def _without(body: Body, read: set[Buffer], names: set[str], workspace: set[int]) -> Body:
-    result = []
-    for statement in body:
-        if isinstance(statement, Let) and statement.name not in names:
-            continue
-        if isinstance(statement, Declare) and statement.name not in names:
-            used = _assigned(statement.name, body)
-            if not used:
-                continue
-        if isinstance(statement, (Store, Update, Reserve)):
-            base = base_of(statement.buffer)
-            if id(base) in workspace and base not in read:
-                continue
-        changed = map_blocks(statement, lambda b: _without(b, read, names, workspace))
-        if isinstance(changed, Loop) and not changed.body:
-            continue
-        if isinstance(changed, If) and not changed.then and not changed.otherwise:
-            continue
-        result.append(changed)
-    return tuple(result)
-
-
-def _assigned(name: str, body: Body) -> bool:
-    pending = list(body)
-    while pending:
-        statement = pending.pop()
-        if getattr(statement, "name", None) == name and not isinstance(statement, (Let, Declare)):
-            return True
-        for block in _blocks(statement):
-            pending.extend(block)
-    return False
-
 
 Loops = tuple[Loop, ...]
 

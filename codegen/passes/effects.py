@@ -14,6 +14,7 @@ from codegen.loops.nodes import (
     Expression,
     If,
     Let,
+    Literal,
     Load,
     Loop,
     Operation,
@@ -25,6 +26,7 @@ from codegen.loops.nodes import (
     Variable,
     While,
 )
+from codegen.loops.walk import blocks
 
 Indices = tuple[Expression, ...]
 
@@ -34,13 +36,18 @@ def base_of(buffer: Buffer) -> Buffer:
     return buffer.base or buffer
 
 
+Common = tuple[Buffer | None, tuple[str | None, ...]]
+"""Of all accesses of one memory: the buffer, None where there are several, and for each dimension
+the scalar that stands there in every access, None where there is no such scalar."""
+
+
 @dataclass(slots=True)
 class Effects:
-    """Names and memory that a statement reads and writes, and each access with its indices."""
+    """Names and memory that a statement reads and writes, and what its accesses have in common."""
 
     reads: set[Any] = field(default_factory=set)
     writes: set[Any] = field(default_factory=set)
-    accesses: dict[Buffer, list[tuple[Buffer, Indices]]] = field(default_factory=dict)
+    accesses: dict[Buffer, Common] = field(default_factory=dict)
     has_call: bool = False
     has_check: bool = False
 
@@ -57,9 +64,33 @@ class Effects:
         self.reads |= other.reads
         self.writes |= other.writes
         for base, found in other.accesses.items():
-            self.accesses.setdefault(base, []).extend(found)
+            self.access(base, found)
         self.has_call |= other.has_call
         self.has_check |= other.has_check
+
+    def access(self, base: Buffer, found: Common) -> None:
+        """Note one more access."""
+        known = self.accesses.get(base)
+        if known is None:
+            self.accesses[base] = found
+        elif known is not found and known != found:
+            self.accesses[base] = _in_common(known, found)
+
+    def renamed(self, name: str, other: str) -> Effects:
+        """The effects with another name for a loop's index."""
+        changed = {
+            base: (buffer, tuple([other if part == name else part for part in parts]))
+            if name in parts
+            else (buffer, parts)
+            for base, (buffer, parts) in self.accesses.items()
+        }
+        return Effects(self.reads, self.writes, changed, self.has_call, self.has_check)
+
+
+def _in_common(one: Common, two: Common) -> Common:
+    if one[0] is not two[0]:
+        return None, ()
+    return one[0], tuple([a if a == b else None for a, b in zip(one[1], two[1], strict=True)])
 
 
 _CHECKS = "the bounds checks so far"
@@ -74,9 +105,18 @@ def effects(statement: Statement) -> Effects:
 
 
 def _access(result: Effects, buffer: Buffer, indices: Indices) -> None:
-    result.accesses.setdefault(base_of(buffer), []).append((buffer, indices))
-    if any(_depends_on_data(index) for index in indices):
-        result.reads.add(_CHECKS)
+    names: list[str | None] = []
+    for index in indices:
+        if type(index) is Variable:
+            names.append(index.name)
+            if not (index.name[0] == "i" and index.name[1:].isdigit()):
+                result.reads.add(_CHECKS)
+        else:
+            names.append(None)
+            if type(index) is not Literal and _depends_on_data(index):
+                result.reads.add(_CHECKS)
+    names += [None] * (len(buffer.shape) - len(names))
+    result.access(buffer.base or buffer, (buffer, tuple(names)))
 
 
 def _depends_on_data(index: Expression) -> bool:
@@ -89,17 +129,21 @@ def _depends_on_data(index: Expression) -> bool:
 
 
 def _expression(result: Effects, expression: Expression) -> None:
-    pending = [expression]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, Variable):
-            result.reads.add(part.name)
-        elif isinstance(part, Operation):
-            pending.extend(part.operands)
-        elif isinstance(part, Load):
-            result.reads.add(base_of(part.buffer))
-            _access(result, part.buffer, part.indices)
-            pending.extend(part.indices)
+    kind = type(expression)
+    if kind is Variable:
+        result.reads.add(expression.name)  # type: ignore[union-attr]
+    elif kind is Operation:
+        for part in expression.operands:  # type: ignore[union-attr]
+            if type(part) is Variable:
+                result.reads.add(part.name)
+            elif type(part) is not Literal:
+                _expression(result, part)
+    elif kind is Load:
+        buffer, indices = expression.buffer, expression.indices  # type: ignore[union-attr]
+        result.reads.add(buffer.base or buffer)
+        _access(result, buffer, indices)
+        for index in indices:
+            _expression(result, index)
 
 
 def _collect(statement: Statement, result: Effects) -> None:
@@ -162,12 +206,19 @@ def _collect_call(statement: Call, result: Effects) -> None:
             _expression(result, index)
 
 
-def mentions(expression: Expression, name: str) -> bool:
-    """Whether the expression reads that scalar."""
-    if isinstance(expression, Variable):
-        return expression.name == name
-    if isinstance(expression, Operation):
-        return any(mentions(operand, name) for operand in expression.operands)
-    if isinstance(expression, Load):
-        return any(mentions(index, name) for index in expression.indices)
-    return False
+def written_in(body: tuple[Statement, ...]) -> set[Any]:
+    """Names and memory that a block writes, blocks inside included."""
+    found: set[Any] = set()
+    pending = [body]
+    while pending:
+        for statement in pending.pop():
+            match statement:
+                case Let() | Assign() | Reduce() | Declare():
+                    found.add(statement.name)
+                case Store(buffer=buffer) | Update(buffer=buffer) | Reserve(buffer=buffer):
+                    found.add(buffer.base or buffer)
+                case Call(results=results):
+                    found.update(base_of(view.buffer) for view in results)
+                case _:
+                    pending.extend(blocks(statement))
+    return found

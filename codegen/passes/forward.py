@@ -27,7 +27,7 @@ from codegen.loops.nodes import (
     While,
 )
 from codegen.loops.walk import statements
-from codegen.passes.effects import base_of, effects
+from codegen.passes.effects import base_of, written_in
 from codegen.passes.rewrite import Body, map_own, substitute
 
 
@@ -103,32 +103,64 @@ class _State:
         self.count = count
 
     def change(self, expression: Expression) -> Expression:
-        return substitute(expression, self.names)
+        """The expression with removed names replaced; itself where it has none."""
+        kind = type(expression)
+        if kind is Variable:
+            return self.names.get(expression.name, expression)  # type: ignore[union-attr]
+        if kind is Literal:
+            return expression
+        parts = expression.operands if kind is Operation else expression.indices  # type: ignore[union-attr]
+        names = self.names
+        for part in parts:
+            if type(part) is Variable:
+                if part.name in names:
+                    break
+            elif type(part) is not Literal:
+                break
+        else:
+            return expression
+        return substitute(expression, names)
 
     def block(self, body: Body, scope: _Scope) -> Body:
         result: list[Statement] = []
         for statement in body:
-            result.extend(self.statement(map_own(statement, self.change), scope))
+            kind = type(statement)
+            if kind is Let:
+                kept = self.let(statement, scope)  # type: ignore[arg-type]
+                if kept is not None:
+                    result.append(kept)
+            elif kind is Store:
+                result.append(self.store(statement, scope))  # type: ignore[arg-type]
+            else:
+                result.extend(self.statement(map_own(statement, self.change), scope))
         return tuple(result)
+
+    def let(self, statement: Let, scope: _Scope) -> Let | None:
+        """A definition, if nothing known has its value."""
+        value = self.change(statement.value)
+        known = scope.find(value)
+        same = value if known is None else known
+        if isinstance(same, (Literal, Variable)) and not self._is_mutable(same):
+            self.names[statement.name] = same
+            return None
+        if not self.mutable or not self._reads_mutable(value):
+            scope.learn(value, Variable(statement.name, value.dtype))
+        return statement if value is statement.value else Let(statement.name, value)
+
+    def store(self, statement: Store, scope: _Scope) -> Store:
+        """A store, and what its element holds from here on."""
+        buffer, value = statement.buffer, self.change(statement.value)
+        indices = statement.indices
+        changed = tuple([self.change(index) for index in indices])
+        scope.forget_element(buffer, changed)
+        if not self._is_mutable(value):
+            scope.learn(Load(buffer, changed), value)
+        return Store(buffer, changed, value)
 
     def statement(self, statement: Statement, scope: _Scope) -> list[Statement]:
         match statement:
-            case Let(name, value):
-                known = scope.find(value)
-                same = known if known is not None else value
-                if isinstance(same, (Literal, Variable)) and not self._is_mutable(same):
-                    self.names[name] = same
-                    return []
-                if not self._reads_mutable(value):
-                    scope.learn(value, Variable(name, value.dtype))
-                return [statement]
-            case Declare(name, value):
+            case Declare(name, _):
                 self.mutable.add(name)
-                return [statement]
-            case Store(buffer, indices, value):
-                scope.forget_element(buffer, indices)
-                if not self._is_mutable(value):
-                    scope.learn(Load(buffer, indices), value)
                 return [statement]
             case Update():
                 return self.update(statement, scope)
@@ -169,13 +201,18 @@ class _State:
             return value.name in self.mutable
         if isinstance(value, Literal):
             return False
-        parts = value.indices if isinstance(value, Load) else value.operands
-        return any(self._reads_mutable(part) for part in parts)
+        for part in value.indices if isinstance(value, Load) else value.operands:
+            if type(part) is Variable:
+                if part.name in self.mutable:
+                    return True
+            elif type(part) is not Literal and self._reads_mutable(part):
+                return True
+        return False
 
     def entered(self, statement: Statement, scope: _Scope) -> _Scope:
         """The scope inside a statement, where what it writes is not known."""
         inner = _Scope(scope)
-        for written in effects(statement).writes:
+        for written in written_in((statement,)):
             if isinstance(written, Buffer):
                 scope.forget(written)
         return inner
@@ -205,20 +242,18 @@ class _State:
 
 def _invariant(loop: Loop, mutable: set[str]) -> tuple[list[Statement], Body]:
     """The Lets of a loop's body that every iteration computes alike, and the rest."""
-    found = effects(loop)
+    found = written_in(loop.body)
     runs = (
         isinstance(loop.stop, Literal)
         and isinstance(loop.start, Literal)
         and loop.stop.value.real > loop.start.value.real
     )
     varying: set[str] = {loop.index}
-    varying.update(name for name in found.writes if isinstance(name, str))
+    varying.update(name for name in found if isinstance(name, str))
     hoisted: list[Statement] = []
     kept: list[Statement] = []
     for statement in loop.body:
-        if isinstance(statement, Let) and _is_invariant(
-            statement.value, varying, found.writes, runs
-        ):
+        if isinstance(statement, Let) and _is_invariant(statement.value, varying, found, runs):
             hoisted.append(statement)
             varying.discard(statement.name)
         else:
@@ -234,5 +269,13 @@ def _is_invariant(value: Expression, varying: set[str], written: set[Any], runs:
     if isinstance(value, Load):
         if not runs or base_of(value.buffer) in written:
             return False
-        return all(_is_invariant(index, varying, written, runs) for index in value.indices)
-    return all(_is_invariant(operand, varying, written, runs) for operand in value.operands)
+        parts = value.indices
+    else:
+        parts = value.operands
+    for part in parts:
+        if type(part) is Variable:
+            if part.name in varying:
+                return False
+        elif type(part) is not Literal and not _is_invariant(part, varying, written, runs):
+            return False
+    return True

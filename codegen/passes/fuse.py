@@ -1,21 +1,26 @@
 """Fusion: neighbouring loops of one extent become one loop, from the outermost level inwards.
 
 Two loops may run as one if whatever one writes and the other touches lies, in every access of
-both, at the place
-of the loop index: iteration k then depends on iteration k only. A loop moves up past statements
-which it does not
-depend on, and what it depends on moves up before it where that does not depend on the earlier loop.
+both, at the place of the loop index: iteration k then depends on iteration k only. A loop moves up
+past statements which it does not depend on, and what it depends on moves up before it where that
+does not depend on the earlier loop.
+
+A loop that has grown to `MOST_STATEMENTS` takes no more: the time that machine code takes to make
+grows faster than a block, and what one loop leaves in memory for the next costs little there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from codegen.loops.nodes import Buffer, Expression, Loop, Program, Statement, Variable
-from codegen.passes.effects import Effects, Indices, effects
-from codegen.passes.rewrite import Body, map_blocks, rename, substitute
+from codegen.loops.nodes import Expression, Loop, Program, Statement, Variable
+from codegen.loops.walk import blocks
+from codegen.passes.effects import Effects, effects
+from codegen.passes.rewrite import Body, map_blocks, rename
 
 LOOK_BACK = 24
+MOST_STATEMENTS = 2000
 
 
 def fuse(program: Program) -> Program:
@@ -23,71 +28,116 @@ def fuse(program: Program) -> Program:
     return replace(program, body=fuse_block(program.body))
 
 
+class _Entry:
+    """A statement of the block being written; for loops, the body as a list that grows."""
+
+    __slots__ = ("_facts", "body", "size", "statement")
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self._facts: Effects | None = None
+        self.body: list[Statement] | None = None
+        self.size = _size(statement.body) if isinstance(statement, Loop) else 1
+
+    @property
+    def facts(self) -> Effects:
+        """What the statement reads and writes; found when it is first asked for."""
+        if self._facts is None:
+            self._facts = effects(self.statement)
+        return self._facts
+
+    def take(self, loop: Loop, other: _Entry) -> None:
+        """Run another loop's body in each iteration of this one."""
+        own = self.statement
+        assert isinstance(own, Loop), "only loops are merged"
+        index: dict[str, Expression] = {loop.index: Variable(own.index, loop.stop.dtype)}
+        if self.body is None:
+            self.body = list(own.body)
+        self.body.extend(rename(loop.body, index))
+        kind = max(own.kind, loop.kind, key=_KINDS.__getitem__)
+        if kind != own.kind:
+            self.statement = replace(own, kind=kind)
+        self.facts.include(other.facts.renamed(loop.index, own.index))
+        self.size += other.size
+
+    def finished(self) -> Statement:
+        """The statement with all that it took."""
+        if self.body is None:
+            return self.statement
+        assert isinstance(self.statement, Loop), "only loops are merged"
+        return replace(self.statement, body=tuple(self.body))
+
+
+_KINDS = {"parallel": 0, "reduce": 1, "serial": 2}
+
+
+def _size(body: Iterable[Statement]) -> int:
+    """How many statements a block has, blocks inside included."""
+    return sum(1 + sum(_size(block) for block in blocks(part)) for part in body)
+
+
 def fuse_block(body: Body) -> Body:
     """The block with its loops fused, inside of them too."""
-    statements: list[Statement] = []
-    facts: list[Effects] = []
+    nested = [statement for statement in body if blocks(statement)]
+    if not nested:
+        return body
+    if len(nested) == 1 or sum(1 for part in nested if isinstance(part, Loop)) < 2:
+        return tuple([map_blocks(statement, fuse_block) for statement in body])
+    entries: list[_Entry] = []
     for statement in body:
-        found = effects(statement)
-        if not (isinstance(statement, Loop) and _merge_back(statements, facts, statement, found)):
-            statements.append(statement)
-            facts.append(found)
-    return tuple([map_blocks(statement, fuse_block) for statement in statements])
+        entry = _Entry(statement)
+        if not (isinstance(statement, Loop) and _merge_back(entries, entry, statement)):
+            entries.append(entry)
+    return tuple([map_blocks(entry.finished(), fuse_block) for entry in entries])
 
 
-def _merge_back(
-    statements: list[Statement], facts: list[Effects], loop: Loop, found: Effects
-) -> bool:
+def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
     """Fuse `loop` into an earlier loop of the block, if one takes it."""
+    first = max(0, len(entries) - LOOK_BACK)
+    if not any(_takes(entries[place], entry, loop) for place in range(first, len(entries))):
+        return False
+    found = entry.facts
     if found.has_call or found.has_check:
         return False
     needed: list[int] = []
-    wanted = Effects()
-    wanted.include(found)
-    for position in range(len(statements) - 1, max(-1, len(statements) - 1 - LOOK_BACK), -1):
-        earlier, earlier_facts = statements[position], facts[position]
+    wanted = found
+    for position in range(len(entries) - 1, first - 1, -1):
+        earlier = entries[position]
+        facts = earlier.facts
         if (
-            isinstance(earlier, Loop)
-            and not earlier_facts.has_call
-            and not earlier_facts.has_check
-            and _same_range(earlier, loop)
-            and not any(earlier_facts.conflicts(facts[p]) for p in needed)
-            and _pointwise(earlier, earlier_facts, loop, found)
+            _takes(earlier, entry, loop)
+            and not facts.has_call
+            and not facts.has_check
+            and not any(facts.conflicts(entries[p].facts) for p in needed)
+            and isinstance(earlier.statement, Loop)
+            and _pointwise(earlier.statement, facts, loop, found)
         ):
-            _merge(statements, facts, position, needed, loop, found)
+            earlier.take(loop, entry)
+            if needed:
+                moved = [entries[p] for p in reversed(needed)]
+                for p in needed:
+                    del entries[p]
+                entries[position:position] = moved
             return True
-        if earlier_facts.conflicts(wanted):
-            needed.insert(0, position)
-            wanted.include(earlier_facts)
+        if facts.conflicts(wanted):
+            if not needed:
+                wanted = Effects()
+                wanted.include(found)
+            needed.append(position)
+            wanted.include(facts)
     return False
 
 
-def _same_range(first: Loop, second: Loop) -> bool:
+def _takes(earlier: _Entry, entry: _Entry, loop: Loop) -> bool:
+    """Whether an earlier statement is a loop over the same range, and has space."""
+    first = earlier.statement
     return (
-        first.start == second.start
-        and first.stop == second.stop
-        and first.reverse == second.reverse
+        isinstance(first, Loop)
+        and first.stop == loop.stop
+        and first.start == loop.start
+        and first.reverse == loop.reverse
+        and earlier.size + entry.size <= MOST_STATEMENTS
     )
-
-
-def _place(accesses: list[tuple[Buffer, Indices]], index: str) -> tuple[Buffer, set[int]] | None:
-    """The one buffer that is accessed, and the dimensions that hold just the loop index each
-    time.
-    """
-    buffer = accesses[0][0]
-    places: set[int] | None = None
-    for other, indices in accesses:
-        if other is not buffer:
-            return None
-        here = {
-            place
-            for place, part in enumerate(indices)
-            if isinstance(part, Variable) and part.name == index
-        }
-        places = here if places is None else places & here
-        if not places:
-            return None
-    return buffer, places or set()
 
 
 def _pointwise(first: Loop, one: Effects, second: Loop, two: Effects) -> bool:
@@ -95,50 +145,15 @@ def _pointwise(first: Loop, one: Effects, second: Loop, two: Effects) -> bool:
     for base in one.accesses.keys() & two.accesses.keys():
         if base not in one.writes and base not in two.writes:
             continue
-        before = _place(one.accesses[base], first.index)
-        after = _place(two.accesses[base], second.index)
-        if before is None or after is None or before[0] is not after[0]:
+        buffer, before = one.accesses[base]
+        other, after = two.accesses[base]
+        if buffer is None or buffer is not other:
             return False
-        if not before[1] & after[1]:
+        rows = zip(before, after, strict=True)
+        if not any(a == first.index and b == second.index for a, b in rows):
             return False
-    names = {name for name in two.reads | two.writes if isinstance(name, str)}
+    names = {name for name in two.reads if isinstance(name, str)}
     written = {name for name in two.writes if isinstance(name, str)}
-    return names.isdisjoint(one.writes) and written.isdisjoint(one.reads)
-
-
-def _reindexed(found: Effects, name: str, index: Variable) -> Effects:
-    """The effects of a loop whose index has got another name."""
-    names: dict[str, Expression] = {name: index}
-    changed = {
-        base: [(buffer, tuple([substitute(i, names) for i in indices])) for buffer, indices in rows]
-        for base, rows in found.accesses.items()
-    }
-    return Effects(found.reads, found.writes, changed, found.has_call, found.has_check)
-
-
-_KINDS = {"parallel": 0, "reduce": 1, "serial": 2}
-
-
-def _merge(
-    statements: list[Statement],
-    facts: list[Effects],
-    position: int,
-    needed: list[int],
-    loop: Loop,
-    found: Effects,
-) -> None:
-    earlier = statements[position]
-    assert isinstance(earlier, Loop), "only loops are merged"
-    index = Variable(earlier.index, loop.stop.dtype)
-    body = (*earlier.body, *rename(loop.body, {loop.index: index}))
-    kind = max(earlier.kind, loop.kind, key=_KINDS.__getitem__)
-    merged = replace(earlier, body=body, kind=kind)
-    renamed = facts[position]
-    renamed.include(_reindexed(found, loop.index, index))
-    moved = [(statements[p], facts[p]) for p in needed]
-    for p in reversed(needed):
-        del statements[p], facts[p]
-    statements[position], facts[position] = merged, renamed
-    for offset, (statement, fact) in enumerate(moved):
-        statements.insert(position + offset, statement)
-        facts.insert(position + offset, fact)
+    if not names.isdisjoint(one.writes) or not written.isdisjoint(one.writes):
+        return False
+    return written.isdisjoint(one.reads)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from codegen.loops.check import check_program
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
-from codegen.passes.contract import contract, remove_unused
+from codegen.passes.contract import contract
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
 from codegen.passes.unroll import unroll
+from codegen.passes.unused import remove_unused
 from tracer import config
 
 Pass = Callable[[Program], Program]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import cache, lru_cache
 
@@ -53,9 +54,17 @@ class LineCollector:
         return "\n".join(parts) + "\n" if parts else ""
 
 
-@lru_cache(maxsize=4096)
 def float_literal(value: float) -> str:
     """The exact LLVM literal of a float; a float32 is written as the double of equal value."""
+    # -0.0 equals 0.0: a memory of values would give one of them for the other
+    return _float_bits(value) if value else _BITS_OF_ZERO[math.copysign(1.0, value) < 0]
+
+
+_BITS_OF_ZERO = ("0x0000000000000000", "0x8000000000000000")
+
+
+@lru_cache(maxsize=4096)
+def _float_bits(value: float) -> str:
     return "0x" + struct.pack(">d", value).hex().upper()
 
 

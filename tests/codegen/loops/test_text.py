@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codegen.loops.build import cast, integer, literal, operation
-from codegen.loops.nodes import Load, Program, Store
+from codegen.loops.nodes import Literal, Load, Program, Store
 from codegen.loops.text import print_expression, print_program, print_statement
 from tests.codegen import programs
 from tests.codegen.programs import buffer, constant, i, j, real
@@ -105,3 +105,17 @@ def test_constants_tell_programs_apart() -> None:
     assert _with_constant(large) == _with_constant(large.copy())
     assert _with_constant(large) != _with_constant(other)
     assert _with_constant(np.array([0.0])) != _with_constant(np.array([-0.0]))
+
+
+def test_literals_are_equal_if_they_are_the_same_number() -> None:
+    def of(value: complex) -> Literal:
+        return Literal(value, np.dtype(type(value)))
+
+    nan = float("nan")
+    assert of(1.5) == of(1.5)
+    assert of(0.0) != of(-0.0)
+    assert of(complex(0.0, -0.0)) != of(0j)
+    assert of(nan) == of(-nan)
+    assert hash(of(nan)) == hash(of(float("nan")))
+    assert of(1) != of(1.0)
+    assert of(1) != of(True)

@@ -1,0 +1,170 @@
+"""What nobody reads: scalars, stores into workspace, loops that are empty without them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from codegen.loops.nodes import (
+    Assign,
+    Call,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Program,
+    Reduce,
+    Reserve,
+    Statement,
+    Store,
+    Update,
+    Variable,
+)
+from codegen.loops.walk import blocks, own_expressions
+from codegen.passes.effects import base_of
+from codegen.passes.rewrite import Body, map_blocks
+
+
+def remove_unused(program: Program) -> Program:
+    """The program without scalars and workspace that nothing reads."""
+    outside = {id(buffer) for buffer in program.workspace}
+    body = program.body
+    while True:
+        uses = _Uses(outside)
+        uses.collect(body)
+        sweeper = _Sweeper(uses.live(), outside)
+        body = sweeper.block(body)
+        if not sweeper.emptied:  # what bounds of loops and conditions read may be unused now
+            break
+    alive = _Buffers()
+    alive.collect(body)
+    workspace = tuple(buffer for buffer in program.workspace if buffer in alive.found)
+    constants = tuple(buffer for buffer in program.constants if buffer in alive.found)
+    return replace(program, body=body, workspace=workspace, constants=constants)
+
+
+def _parts(expression: Expression, found: list[Any]) -> None:
+    """Add the names and the memory that an expression reads."""
+    kind = type(expression)
+    if kind is Variable:
+        found.append(expression.name)  # type: ignore[union-attr]
+    elif kind is Operation:
+        for part in expression.operands:  # type: ignore[union-attr]
+            if type(part) is Variable:
+                found.append(part.name)
+            elif type(part) is not Literal:
+                _parts(part, found)
+    elif kind is Load:
+        found.append(expression.buffer.base or expression.buffer)  # type: ignore[union-attr]
+        for part in expression.indices:  # type: ignore[union-attr]
+            if type(part) is not Literal:
+                _parts(part, found)
+
+
+class _Uses:
+    """What each scalar and each workspace buffer is made from, and what is needed in any case."""
+
+    def __init__(self, workspace: set[int]) -> None:
+        self.workspace = workspace
+        self.makers: dict[Any, list[Any]] = {}
+        self.roots: list[Any] = []
+
+    def collect(self, body: Body) -> None:
+        """Go through a block, and the blocks inside."""
+        pending = [body]
+        makers, roots = self.makers, self.roots
+        while pending:
+            for statement in pending.pop():
+                kind = type(statement)
+                if kind is Let or kind is Assign or kind is Reduce or kind is Declare:
+                    known = makers.setdefault(statement.name, [])  # type: ignore[union-attr]
+                    _parts(statement.value, known)  # type: ignore[union-attr]
+                    if kind is Assign or kind is Reduce:
+                        roots.append(statement.name)  # type: ignore[union-attr]
+                    continue
+                target = roots
+                if kind is Store or kind is Update or kind is Reserve:
+                    base = base_of(statement.buffer)  # type: ignore[union-attr]
+                    if id(base) in self.workspace:
+                        target = makers.setdefault(base, [])
+                for expression in own_expressions(statement):
+                    _parts(expression, target)
+                if kind is Call:
+                    roots.extend(base_of(view.buffer) for view in statement.operands)  # type: ignore[union-attr]
+                else:
+                    pending.extend(blocks(statement))
+
+    def live(self) -> set[Any]:
+        """All that is needed for the roots."""
+        found: set[Any] = set()
+        pending = self.roots
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending.extend(self.makers.get(name, ()))
+        return found
+
+
+class _Sweeper:
+    def __init__(self, live: set[Any], workspace: set[int]) -> None:
+        self.live = live
+        self.workspace = workspace
+        self.emptied = False
+
+    def block(self, body: Body) -> Body:
+        """The block without what is not live."""
+        live, result = self.live, []
+        for statement in body:
+            kind = type(statement)
+            if kind is Let or kind is Declare:
+                if statement.name in live:  # type: ignore[union-attr]
+                    result.append(statement)
+                continue
+            if kind is Store or kind is Update or kind is Reserve:
+                base = base_of(statement.buffer)  # type: ignore[union-attr]
+                if base in live or id(base) not in self.workspace:
+                    result.append(statement)
+                continue
+            kept: Statement = statement
+            if blocks(statement):
+                kept = map_blocks(statement, self.block)
+                loop = isinstance(kept, Loop) and not kept.body
+                if loop or (isinstance(kept, If) and not kept.then and not kept.otherwise):
+                    self.emptied = True
+                    continue
+            result.append(kept)
+        return body if len(result) == len(body) and not _changed(body, result) else tuple(result)
+
+
+def _changed(body: Body, result: list[Statement]) -> bool:
+    return any(a is not b for a, b in zip(body, result, strict=True))
+
+
+class _Buffers:
+    """The memory that is read or written."""
+
+    def __init__(self) -> None:
+        self.found: set[Any] = set()
+
+    def collect(self, body: Body) -> None:
+        """Go through a block, and the blocks inside."""
+        pending = [body]
+        parts: list[Any] = []
+        while pending:
+            for statement in pending.pop():
+                if isinstance(statement, (Store, Update, Reserve)):
+                    parts.append(base_of(statement.buffer))
+                for expression in own_expressions(statement):
+                    _parts(expression, parts)
+                if isinstance(statement, Call):
+                    views = (*statement.results, *statement.operands)
+                    parts.extend(base_of(view.buffer) for view in views)
+                else:
+                    pending.extend(blocks(statement))
+            self.found.update(parts)
+            parts.clear()
