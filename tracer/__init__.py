@@ -7,7 +7,7 @@ already.
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 from tracer._clash import refuse_foreign_packages
 
@@ -67,12 +67,17 @@ from tracer.transforms.vmap import vmap  # noqa: E402
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import tracer` stays quick.
-_LATER = ("optim", "plot")
+_LATER = ("optim", "plot", "view")
 
 
-def __getattr__(name: str) -> ModuleType:
+_VIEWS = ("draw",)
+
+
+def __getattr__(name: str) -> Any:
     if name in _LATER:
         return import_module(f"tracer.{name}")
+    if name in _VIEWS:
+        return getattr(import_module("tracer.view"), name)
     raise AttributeError(f"module 'tracer' has no attribute {name!r}")
 
 
@@ -90,6 +95,7 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "debug",
+    "draw",
     "elementwise_grad",
     "errors",
     "fixed_point",
@@ -119,6 +125,7 @@ __all__ = [
     "switch",
     "tree",
     "value_and_grad",
+    "view",
     "vjp",
     "vmap",
     "while_loop",

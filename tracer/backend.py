@@ -73,8 +73,8 @@ def choose(name: str | None) -> str:
     return chosen
 
 
-def threading(parallel: bool | None) -> str:
-    """Which loops threads share, for what `jit` was told: the configured answer for None."""
+def _threading(parallel: bool | None) -> str:
+    """Which loops threads share: "auto", "always" or "never"."""
     return config.get("parallel") if parallel is None else "always" if parallel else "never"
 
 
@@ -92,11 +92,14 @@ def function_base(backend: str) -> type | None:
     return function_class()
 
 
+def executable(graph: Graph, backend: str, parallel: bool | None = None) -> Executable:
+    """The graph compiled by that backend; kept with the graph. `parallel` as for `jit`."""
+    made: Executable = _executable(graph, backend, _threading(parallel))
+    return made
+
+
 @cached_by_graph
-def executable(graph: Graph, backend: str, parallel: str = "auto") -> Executable:
-    """The graph compiled by that backend; kept with the graph. `parallel` says which loops threads
-    share: "auto", "always" or "never".
-    """
+def _executable(graph: Graph, backend: str, parallel: str) -> Executable:
     if backend == "numpy":
         return Reference(graph)
     from codegen.compile import compile_graph
@@ -106,8 +109,7 @@ def executable(graph: Graph, backend: str, parallel: str = "auto") -> Executable
 
 def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:
     """The outputs of the graph for plain arrays."""
-    compiled: Executable = executable(graph, backend)
-    return compiled.run(inputs)
+    return executable(graph, backend).run(inputs)
 
 
 def render(graph: Graph, backend: str, kind: str) -> str:
@@ -117,3 +119,10 @@ def render(graph: Graph, backend: str, kind: str) -> str:
     from codegen.compile import render_graph
 
     return render_graph(graph, backend, kind)
+
+
+def kernels_of(graph: Graph) -> list[list[int]]:
+    """For each compiled kernel, in the order in which they run, the positions of its nodes."""
+    from codegen.lower.groups import kernel_groups
+
+    return kernel_groups(graph)

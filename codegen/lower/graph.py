@@ -39,13 +39,18 @@ def emit_inline(context: Context, node: Node, indices: Indices) -> Expression:
 
 def lower_graph(graph: Graph) -> Program:
     """The loop program of a graph: its inputs and outputs are buffers in the same order."""
+    return lower_with_places(graph)[0]
+
+
+def lower_with_places(graph: Graph) -> tuple[Program, dict[Variable, Place]]:
+    """The loop program, and where it keeps each value of the graph."""
     context = Context()
     context.emit_inline = emit_inline
     for variable in graph.inputs:
         context.put(variable, Stored(context.new_buffer(variable.type, "input")))
     targets = [context.new_buffer(output.type, "output") for output in graph.outputs]
     lower_body(context, graph, [Stored(target) for target in targets])
-    return Program(
+    program = Program(
         _identifier(graph.name),
         tuple(context.inputs),
         tuple(context.outputs),
@@ -54,6 +59,7 @@ def lower_graph(graph: Graph) -> Program:
         (*context.prologue, *context.block.statements),
         tuple(context.errors),
     )
+    return program, context.places
 
 
 def _identifier(name: str) -> str:

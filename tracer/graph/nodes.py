@@ -96,6 +96,18 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nodes)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What Jupyter shows: the graph drawn."""
+        from tracer.view.picture import draw
+
+        return draw(self)._repr_mimebundle_(include, exclude)
+
+    def _repr_html_(self) -> str:
+        """The graph drawn, for notebooks that show HTML only."""
+        from tracer.view.picture import draw
+
+        return draw(self).own_svg()
+
     @cached_property
     def input_types(self) -> tuple[ArrayType, ...]:
         """The types of the inputs."""

@@ -9,7 +9,7 @@ as a linear program in the tangents, which is then transposed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracer.debugging import watch_derivative
@@ -91,9 +91,13 @@ a derivative may be infinite or NaN, and must not be multiplied: 0 · ∞ would 
 that `where` did not take. Behind them, elementwise rules leave zero cotangents zero."""
 
 
-def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
+def pull_back(
+    nodes: Sequence[Node],
+    cotangents: dict[Variable, Any],
+    after: Callable[[Node], None] | None = None,
+) -> None:
     """Add to `cotangents`, which holds those of the results, the cotangents of all inputs of
-    `nodes`.
+    `nodes`. `after` is called with each node that has been pulled back through.
     """
     before = state.source, state.deriving, state.guarded
     state.deriving = True
@@ -116,6 +120,8 @@ def pull_back(nodes: Sequence[Node], cotangents: dict[Variable, Any]) -> None:
             if state.guarded or node.primitive.name in MASKING:
                 masked.update(operand for operand in node.operands if type(operand) is Variable)
             _pull_back_node(node, incoming, cotangents)
+            if after is not None:
+                after(node)
     finally:
         state.source, state.deriving, state.guarded = before
 
