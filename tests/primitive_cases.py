@@ -6,7 +6,12 @@ A new primitive needs one row, in the family that it belongs to, and no other te
 
 from __future__ import annotations
 
-from tests.primitives import rows_arrays, rows_control, rows_elementwise
+from tests.primitives import rows_arrays, rows_control, rows_elementwise, rows_special
 from tests.primitives.row import Row
 
-ROWS: dict[str, Row] = {**rows_elementwise.ROWS, **rows_arrays.ROWS, **rows_control.ROWS}
+ROWS: dict[str, Row] = {
+    **rows_elementwise.ROWS,
+    **rows_arrays.ROWS,
+    **rows_control.ROWS,
+    **rows_special.ROWS,
+}

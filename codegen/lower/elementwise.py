@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from codegen.loops.nodes import Expression, Literal, Operation
-from codegen.lower.context import ZERO, Context, Indices
+from codegen.lower.context import ZERO, Context, Indices, Scalar
 from tracer.graph.nodes import Node
+from tracer.primitives.programs import graph_of
+from tracer.types import FLOAT64
 
 
 def broadcast_indices(shape: tuple[int, ...], indices: Indices) -> Indices:
@@ -72,7 +74,25 @@ def _part_dtype(dtype: Any) -> Any:
     return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
 
 
+def _program(context: Context, node: Node, operands: list[Expression]) -> Expression:
+    """A scalar function with branches and loops, written out for this element in float64."""
+    from codegen.lower.graph import lower_body
+
+    graph = graph_of(node.primitive, node.params)
+    with context.inner_graph():
+        for variable, operand in zip(graph.inputs, operands, strict=True):
+            context.put(variable, Scalar(_converted(context, operand, FLOAT64)))
+        (place,) = lower_body(context, graph, [None])
+        assert isinstance(place, Scalar), "the result of a program is a scalar"
+        return _converted(context, place.expression, node.results[0].type.dtype)
+
+
+def _converted(context: Context, value: Expression, dtype: Any) -> Expression:
+    return value if value.dtype == dtype else context.let(Operation("cast", (value,), dtype))
+
+
 _SPECIAL: dict[str, Any] = {
+    "program": _program,
     "stop_gradient": lambda context, node, operands: operands[0],
     "integer_power": _integer_power,
     "cast": _cast,
@@ -90,6 +110,8 @@ _EXPENSIVE = frozenset(
 def operation_cost(node: Node) -> int:
     """Roughly how many additions one element costs."""
     name = node.primitive.name
+    if node.primitive.lowering is not None and node.primitive.lowering.operation == "program":
+        return 64
     if name in _EXPENSIVE:
         return 16
     return 4 if name in ("divide", "sqrt", "reciprocal") else 1

@@ -19,6 +19,7 @@ from tracer.primitives import (
     running,
     shape,
     solve,
+    special,
     switch,
     transcendental,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "running",
     "shape",
     "solve",
+    "special",
     "switch",
     "transcendental",
 ]

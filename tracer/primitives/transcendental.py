@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tracer.errors import DerivativeError
 from tracer.late import LateUfunc
 from tracer.primitives.arithmetic import sqrt, square
 from tracer.primitives.comparison import equal, less, select
@@ -125,7 +124,10 @@ gammaln: Any = _function("gammaln", _of_scipy("gammaln"), lambda t, out, x: t * 
 
 
 def _in_exponent(t: Any, out: Any, s: Any, q: Any) -> Any:
-    raise DerivativeError("zeta has no derivative in its first argument; stop_gradient it")
+    """−Σ log(q + k)·(q + k)⁻ˢ, for s > 1 and q > 0."""
+    from tracer.primitives.programs import derivative
+
+    return t * derivative("zeta", (1, 0), s, q)
 
 
 _TWO_REALS = _of_scipy("beta")  # takes the dtypes that `zeta`, which is no ufunc, takes
@@ -139,7 +141,7 @@ zeta: Any = apply_ufunc(
     ),
     _TWO_REALS,
 )
-zeta.__doc__ = "Hurwitz's ζ(s, q), the sum of (q + k)**−s; it has no derivative in s."
+zeta.__doc__ = "Hurwitz's ζ(s, q), the sum of (q + k)**−s."
 
 
 def _trigamma(x: Any) -> Any:
