@@ -18,6 +18,7 @@ from codegen.loops.nodes import (
     Update,
     Variable,
 )
+from codegen.loops.sizes import Size
 from codegen.loops.walk import own_expressions, statements
 
 
@@ -47,7 +48,7 @@ Substitution = Mapping[str, Expression]
 def linear_form(expression: Expression, substitution: Substitution) -> LinearForm:
     """The form of an int64 expression, after putting expressions in the place of variables."""
     match expression:
-        case Literal(value) if isinstance(value, int):
+        case Literal(value) if isinstance(value, int | Size):
             return LinearForm(value)
         case Variable(name) if name in substitution:
             return linear_form(substitution[name], {})
@@ -77,18 +78,25 @@ def flat_index(
 ) -> LinearForm:
     """The position of an element, or of a part with leading indices fixed, in C order."""
     form = LinearForm()
-    stride = buffer.size
-    for extent, index in zip(buffer.shape, indices, strict=False):
-        stride = stride // extent if extent else 0
+    for stride, index in zip(strides(buffer), indices, strict=False):
         form.add(linear_form(index, substitution), stride)
     return form
+
+
+def strides(buffer: Buffer) -> list[int]:
+    """How many elements apart neighbours along each axis lie."""
+    found = [1] * len(buffer.shape)
+    for axis in range(len(found) - 1, 0, -1):
+        found[axis - 1] = found[axis] * buffer.shape[axis]
+    return found
 
 
 def constant_trip(loop: Loop) -> int | None:
     """How often a loop runs that counts between literals; None for any other."""
     start, stop = loop.start, loop.stop
     if isinstance(start, Literal) and isinstance(stop, Literal):
-        return max(0, int(stop.value.real) - int(start.value.real))
+        first, last = start.value.real, stop.value.real
+        return last - first if last > first else 0  # type: ignore[return-value]
     return None
 
 

@@ -7,31 +7,27 @@ The text names no address of a process: functions from outside are `@tracer_<lib
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.loops.nodes import Program
+from codegen.loops.nodes import Buffer, Program
+from codegen.loops.sizes import Size
 from codegen.loops.walk import statements
+from codegen.passes.parallel import buffer_uses
+from codegen.passes.sizes import SizedProgram
 from codegen.passes.workspace import WorkspacePlan, plan_workspace
 from codegen.render.llvm_emit import require_dtype
-from codegen.render.llvm_matmul import KernelWriter
+from codegen.render.llvm_machine import Machine
+from codegen.render.llvm_parallel import ParallelWriter
 from codegen.render.llvm_vectorize import MOST_COPIES
-from codegen.render.vector_math import Target
 
 KERNEL = "kernel"
 LARGE_PROGRAM = 2000
 """Statements from which on loops are not unrolled into several accumulators: the text would take
 long to compile.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What the code is for: bytes of a vector register, and instruction set extras."""
-
-    vector_bytes: int
-    target: Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,34 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
     Raises UnsupportedProgramError for dtypes, operations and kernels that this renderer lacks.
     """
     plan = plan_workspace(program)
+    return RenderedModule(_module_text(program, machine, plan.offsets, None), plan)
+
+
+def render_sized(sized: SizedProgram, machine: Machine) -> str:
+    """The module that serves all programs of one outline.
+
+    Behind the constants the inputs hold a pointer to the table: the numbers, each as its bits, then
+    the slots of the recipe, which `sized.sizes` has afterwards.
+    """
+    return _module_text(sized.program, machine, sized.offsets, sized)
+
+
+def _module_text(
+    program: Program,
+    machine: Machine,
+    offsets: Mapping[Buffer, int | Size],
+    sized: SizedProgram | None,
+) -> str:
     large = sum(1 for _ in statements(program.body)) > LARGE_PROGRAM
-    writer = KernelWriter(machine.target, machine.vector_bytes, 1 if large else MOST_COPIES)
+    copies = 1 if large else MOST_COPIES
+    writer = ParallelWriter(machine.target, machine.vector_bytes, copies, machine.parallel)
+    writer.uses = buffer_uses(program.body)
+    if sized is not None:
+        sized.sizes.spell = writer.size
+        writer.numbers = len(sized.numbers)
+        last = len(program.inputs) + len(program.constants)
+        place = writer.write(f"getelementptr ptr, ptr %inputs, i64 {last}")
+        writer.table = writer.write(f"load ptr, ptr {place}")
     for role, group in (
         ("inputs", program.inputs + program.constants),
         ("outputs", program.outputs),
@@ -58,7 +80,7 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
             require_dtype(buffer.dtype)
             place = writer.write(f"getelementptr ptr, ptr %{role}, i64 {number}")
             writer.bases[buffer] = writer.write(f"load ptr, ptr {place}")
-    for buffer, offset in plan.offsets.items():
+    for buffer, offset in offsets.items():
         require_dtype(buffer.dtype)
         writer.bases[buffer] = writer.write(f"getelementptr i8, ptr %workspace, i64 {offset}")
     for buffer in program.workspace:
@@ -70,12 +92,11 @@ def render_module(program: Program, machine: Machine) -> RenderedModule:
     writer.block(program.body)
     writer.leave_function(0)
     lines = "\n".join(writer.out.lines)
-    text = (
+    return (
         f"{writer.out.module_text()}\n"
         f"define i32 @{KERNEL}(ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, "
         f"ptr noalias %status) nounwind {{\nentry:\n{lines}\n}}\n"
     )
-    return RenderedModule(text, plan)
 
 
 def constant_arrays(program: Program) -> list[np.ndarray]:

@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from codegen.cache import object_store
 from codegen.dispatch import ArrayLeaf, CallSpec, ListNode, default_error, make_entry
 from codegen.dispatch.abi import KernelCode, Status
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
-from codegen.loops.text import print_program
+from codegen.passes.products import use_products
 from codegen.passes.workspace import plan_workspace
-from codegen.render.llvm import KERNEL, constant_arrays, render_module
-from codegen.render.llvm_machine import host_machine, object_code, processor, target_machine
+from codegen.render.llvm import constant_arrays
+from codegen.render.llvm_code import code_for
+from codegen.render.llvm_machine import host_machine
 from codegen.render.llvm_statements import OUT_OF_MEMORY
-from codegen.render.llvm_symbols import Symbol, resolve, symbols_of
-from tracer import config
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def code_of(program: Program) -> tuple[bytes, tuple[Symbol, ...]]:
-    """A program's machine code and the functions from outside that it calls, from the disk where
-    it is known there.
-    """
-    store = object_store()
-    key = f"{processor()}\n{print_program(program)}"
-    stored = None if store is None else store.get(key)
-    if config.debugging("cache"):
-        print(f"{program.name}: {'made anew' if stored is None else 'found on disk'}")
-    if config.debugging("source"):
-        print(render_module(program, host_machine()).text)
-    if stored is not None:
-        names, _, code = stored.partition(b"\n")
-        return code, tuple((s, lib, name) for s, lib, name in json.loads(names))
-    text = render_module(program, host_machine()).text
-    code, symbols = object_code(text), symbols_of(text)
-    if store is not None:
-        store.put(key, json.dumps(symbols).encode() + b"\n" + code)
-    return code, symbols
-
-
-class LoadedCode:
-    """Object code in memory; `address` is its kernel's, valid as long as this lives."""
-
-    def __init__(self, code: bytes, symbols: tuple[Symbol, ...]) -> None:
-        resolve(symbols)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
-        self.address: int = self.engine.get_function_address(KERNEL)
 
 
 class LlvmProgram:
@@ -63,22 +28,30 @@ class LlvmProgram:
 
     Inputs must have exactly the program's dtypes and shapes (TypeError otherwise); those that are
     not contiguous are copied. A failed check raises the program's error. `seconds` is the compile
-    time, `workspace_bytes` the peak workspace of one call, tapes aside. Calls from several threads
+    time, `workspace_bytes` the peak workspace of one call, tapes aside. `origin` says where the
+    machine code came from, and `reason` why there was none that served. Calls from several threads
     at once each have workspace of their own.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, parallel: str = "auto") -> None:
         start = time.perf_counter()
         self.program = program
-        self.code = LoadedCode(*code_of(program))
-        self.constants = constant_arrays(program)
-        self.workspace_bytes = plan_workspace(program).peak
+        plan = plan_workspace(program)
+        found = code_for(program, plan, parallel)
+        self.code, self.origin, self.reason = found.code, found.origin, found.reason
+        self.constants = [*constant_arrays(program), found.table]
+        self.workspace_bytes = plan.peak
+        self.seconds = time.perf_counter() - start
+
+    @functools.cached_property
+    def entry(self) -> Callable[..., Any]:
+        """A native entry for the list of inputs."""
+        program = self.program
         leaves = tuple(
             ArrayLeaf(buffer.dtype, buffer.shape, writeable=False) for buffer in program.inputs
         )
         results = tuple(ArrayLeaf(buffer.dtype, buffer.shape) for buffer in program.outputs)
-        self.entry = self.make_entry(leaves, ListNode(results), self._other_arrays)
-        self.seconds = time.perf_counter() - start
+        return self.make_entry(leaves, ListNode(results), self._other_arrays)
 
     def make_entry(
         self,
@@ -125,9 +98,10 @@ class LlvmProgram:
         return outputs
 
 
-def compile_llvm(program: Program) -> LlvmProgram:
-    """The program as a callable; nothing is compiled at its first call.
+def compile_llvm(program: Program, parallel: str = "auto") -> LlvmProgram:
+    """The program as a callable; nothing is compiled at its first call. `parallel` says which loops
+    threads share: "auto", "always" or "never".
 
     Raises UnsupportedProgramError for what the renderer lacks.
     """
-    return LlvmProgram(program)
+    return LlvmProgram(use_products(program, host_machine().vector_bytes), parallel)

@@ -15,6 +15,7 @@ import numpy as np
 
 from codegen.loops.errors import UnsupportedProgramError
 from codegen.loops.operations import DType
+from codegen.loops.sizes import Number, Size, is_size
 from codegen.render.vector_math import LineCollector, Target
 from codegen.render.vector_math.builder import float_literal, splat
 
@@ -107,7 +108,7 @@ def real_literal(value: float | int | bool, dtype: DType) -> str:
     if dtype.kind == "b":
         return "true" if value else "false"
     if dtype.kind in "iu":
-        return str(int(value))
+        return str(value) if is_size(value) else str(int(value))
     return float_literal(float(dtype.type(value)))
 
 
@@ -128,6 +129,13 @@ class Emitter:
         self.out = LineCollector("entry")
         self.frames: list[Frame] = []
         self.function_uses: Counter[tuple[str, str, int]] = Counter()
+        self.table = ""
+        self.numbers = 0
+
+    @property
+    def in_rest(self) -> bool:
+        """Whether code is written for what is left of a loop: it runs once, and may be slow."""
+        return False
 
     @property
     def depth(self) -> int:
@@ -162,6 +170,26 @@ class Emitter:
             frame.preheader.append(f"  {register} = {instruction}")
             frame.known[instruction] = register
         return frame.known[instruction]
+
+    # Words that are read at run time
+
+    def number(self, number: Number, dtype: DType) -> Value:
+        """A floating-point constant from the table."""
+        return Value((self._from_table(number.slot, element_type(dtype)),), dtype)
+
+    def size(self, slot: int) -> str:
+        """The register that holds a size, whose entry stands behind the numbers."""
+        return self._from_table(self.numbers + slot, "i64")
+
+    def entry_place(self, value: Size) -> str:
+        """A pointer to a size in the table."""
+        entry = self.numbers + value.sizes.slot(value.place, value.offset)
+        return self.hoisted(0, f"getelementptr i64, ptr {self.table}, i64 {entry}")
+
+    def _from_table(self, entry: int, kind: str) -> str:
+        self.out.constants["!0"] = "!0 = !{}"
+        place = self.hoisted(0, f"getelementptr i64, ptr {self.table}, i64 {entry}")
+        return self.hoisted(0, f"load {kind}, ptr {place}, align 8, !invariant.load !0")
 
     # Loops
 

@@ -7,6 +7,7 @@ import numpy as np
 from codegen.loops.errors import UnsupportedProgramError
 from codegen.loops.nodes import Expression, Literal, Load, Operation, Statement, Variable
 from codegen.loops.operations import DType
+from codegen.loops.sizes import is_number
 from codegen.loops.walk import contains_load
 from codegen.render.llvm_complex import COMPLEX, TESTS
 from codegen.render.llvm_composite import COMPOSITES
@@ -45,6 +46,8 @@ class ExpressionWriter(MemoryWriter):
         match expression:
             case Literal(value, dtype):
                 require_dtype(dtype)
+                if is_number(value):
+                    return self.number(value, dtype)
                 return literal_value(value, dtype)
             case Variable(name):
                 lane = self.lane_state

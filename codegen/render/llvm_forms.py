@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from codegen.loops.linear import LinearForm
+from codegen.loops.linear import LinearForm, strides
 from codegen.loops.nodes import Buffer, Expression, Literal, Operation, Variable
+from codegen.loops.sizes import whole
 from codegen.loops.walk import subexpressions
 from codegen.render.llvm_emit import INT64
 
@@ -67,7 +68,7 @@ class Forms:
         """The form of an int64 expression."""
         match expression:
             case Literal(value):
-                return LinearForm(int(value.real))
+                return LinearForm(whole(value))
             case Variable(name) if (found := self.find(name)) is not None:
                 form = LinearForm()
                 form.add(found)
@@ -94,8 +95,6 @@ class Forms:
     def flat(self, buffer: Buffer, indices: tuple[Expression, ...]) -> LinearForm:
         """The position of an element, or of a part with leading indices fixed, in C order."""
         form = LinearForm()
-        stride = buffer.size
-        for extent, index in zip(buffer.shape, indices, strict=False):
-            stride = stride // extent if extent else 0
+        for stride, index in zip(strides(buffer), indices, strict=False):
             form.add(self.linear(index), stride)
         return form

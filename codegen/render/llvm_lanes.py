@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ import numpy as np
 from codegen.loops.linear import merge_loops
 from codegen.loops.nodes import Assign, Loop, Reduce, Statement
 from codegen.loops.operations import DType
+from codegen.loops.sizes import Size, is_size, whole
 from codegen.render.llvm_emit import INT64, Value, literal_value
 from codegen.render.llvm_memory import LaneState
 from codegen.render.llvm_operands import Lanes
@@ -53,7 +54,7 @@ class LaneWriter(StatementWriter):
     def poll_period(self, body: Iterable[Statement], trips: int | None) -> int:
         """Looks for signals where a loop may take long, but not its iterations."""
         cost = 1.0 + sum(self.vectorizer.scalar_cost(part, self.forms) for part in body)
-        if cost > LONG or (trips is not None and cost * trips < LONG):
+        if cost > LONG or (trips is not None and trips < LONG / cost):
             return 0
         return max(1, int(PAUSE / cost))
 
@@ -66,6 +67,8 @@ class LaneWriter(StatementWriter):
         trips = trip_count(loop)
         if trips is None:
             self.unknown_trips(loop, state, stop)
+        elif is_size(trips):
+            plan = self.sized_trips(loop, state, plan, trips, stop)
         else:
             self.known_trips(loop, state, plan, trips)
         self.end_reductions(plan)
@@ -126,6 +129,56 @@ class LaneWriter(StatementWriter):
             self.lanes_at(loop, replace(state, start=middle, mask=mask))
 
         self.branches(some, names, [rest, lambda: None])
+
+    def sized_trips(
+        self, loop: Loop, state: LaneState, plan: LanePlan, trips: Size, stop: Value
+    ) -> LanePlan:
+        """As many vectors at once as are whole in a loop, then the rest under a mask: code for any
+        number of iterations that is not small. Gives the plan whose reductions are open.
+        """
+        width, copies = plan.width, plan.copies
+        first = whole(loop.start.value)  # type: ignore[union-attr]
+        together = trips // (width * copies) * (width * copies)
+        middle = self.integer(first + together)
+        period = self.poll_period(loop.body, trips)  # type: ignore[arg-type]
+        poll = max(1, period // (width * copies)) if period else 0
+
+        def body(index: Value) -> None:
+            for copy in range(copies):
+                self.lanes_at(loop, replace(state, start=index, offset=copy * width, copy=copy))
+
+        names = self.changed_in_lanes(loop, state, copies)
+        runs = bool(together)
+        self.counted(state.start, middle, width * copies, names, body, poll=poll, runs=runs)
+        several = copies > 1
+        if plan.narrow < width:  # the rest one register at a time: less code, and as fast
+            self.end_reductions(plan)
+            plan = replace(plan, width=plan.narrow, copies=1)
+            self.begin_reductions(plan)
+            state, width, several = replace(state, width=plan.width), plan.width, True
+
+        def rest(index: Value) -> None:
+            left = self.made(INT64, 1, self.write(f"sub i64 {stop.text}, {index.text}"))
+            numbers = ", ".join(f"i64 {number}" for number in range(width))
+            limit = self.widened(left, width)
+            mask = self.write(f"icmp slt <{width} x i64> <{numbers}>, {limit.text}")
+            self.lanes_at(loop, replace(state, start=index, mask=mask, left=left.text))
+
+        names = self.changed_in_lanes(loop, state, 1)
+        if several:
+            self.stepping(middle, stop, width, names, rest)
+        else:
+            some = self.write(f"icmp slt i64 {middle.text}, {stop.text}")
+            self.branches(some, names, [lambda: rest(middle), lambda: None])
+        return plan
+
+    def stepping(
+        self, start: Value, stop: Value, step: int, names: list[str], body: Callable[[Value], None]
+    ) -> None:
+        """`for index in range(start, stop, step)`, where `stop - start` is any number."""
+        some = self.write(f"icmp slt i64 {start.text}, {stop.text}")
+        turn = lambda: self.turning(start, stop, step, names, body, reverse=False)  # noqa: E731
+        self.branches(some, names, [turn, lambda: None])
 
     def lanes_at(self, loop: Loop, state: LaneState) -> None:
         """The body for one vector of iterations."""

@@ -20,8 +20,9 @@ from codegen.loops.nodes import (
     View,
 )
 from codegen.loops.operations import DType
+from codegen.loops.sizes import Size, is_size
 from codegen.render.llvm_emit import INT64, Emitter, element_type, real_literal, require_dtype
-from codegen.render.llvm_lanes import LaneWriter
+from codegen.render.llvm_product import ProductWriter
 from kernels.callback import NOT_FINISHED
 from kernels.matmul import BLAS_DTYPES
 
@@ -29,7 +30,7 @@ BLAS_FROM = 24**3
 PREFIX = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
-class KernelWriter(LaneWriter):
+class KernelWriter(ProductWriter):
     """Writes calls of kernels."""
 
     products = 0
@@ -38,6 +39,9 @@ class KernelWriter(LaneWriter):
         """A matrix product, or a Python function."""
         if call.kernel == "callback":
             self.call_back(call)
+            return
+        if call.kernel == "product":
+            self.product(call)
             return
         if call.kernel != "matmul":
             raise UnsupportedProgramError(f"the llvm backend has no kernel {call.kernel}")
@@ -92,16 +96,23 @@ class KernelWriter(LaneWriter):
         one, zero = constant(self, dtype, 1), constant(self, dtype, 0)
         arguments = [
             *(character(self, "T" if flag else "N") for flag in flags),
-            *(constant(self, None, size) for size in (m, n, depth)),
+            *(self.int_pointer(size) for size in (m, n, depth)),
             one,
-            *(pointers[first], constant(self, None, lengths[first])),
-            *(pointers[second], constant(self, None, lengths[second])),
+            *(pointers[first], self.int_pointer(lengths[first])),
+            *(pointers[second], self.int_pointer(lengths[second])),
             zero,
-            *(pointers[2], constant(self, None, lengths[2])),
+            *(pointers[2], self.int_pointer(lengths[2])),
         ]
         symbol = f"@tracer_blas_{PREFIX[dtype.str[1:]]}gemm"
         self.declare(f"void {symbol}({', '.join(['ptr'] * 13)})")
         self.line(f"call void {symbol}({', '.join(f'ptr {text}' for text in arguments)})")
+
+
+    def int_pointer(self, value: int | Size) -> str:
+        """A pointer to an int32: the table's entry is one of twice its length, lower half first."""
+        if is_size(value):
+            return self.entry_place(value)
+        return constant(self, None, int(value))
 
 
 def is_flipped(view: View) -> bool:

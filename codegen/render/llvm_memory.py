@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codegen.loops.linear import LinearForm
 from codegen.loops.nodes import Buffer, Expression, Variable
 from codegen.loops.operations import DType
+from codegen.loops.sizes import Size, is_size
 from codegen.render.llvm_emit import (
     BOOL,
     INT64,
     Emitter,
     Value,
     element_type,
+    literal_value,
     memory_type,
     of_width,
     part_dtype,
@@ -26,7 +29,8 @@ class LaneState:
     """The loop whose iterations are lanes: its index, how many at once, and which of them count.
 
     `start` is the first lane's index without `offset`. `mask` is None where all lanes count, and
-    `active` is how many do, where that is known.
+    `active` is how many do, where that is known. `left` is a register that says how many count, or
+    more than there are lanes.
     """
 
     index: str
@@ -36,6 +40,7 @@ class LaneState:
     copy: int = 0
     mask: str | None = None
     active: int | None = None
+    left: str | None = None
     reductions: dict[str, tuple[str, DType]] = field(default_factory=dict)
 
 
@@ -49,6 +54,11 @@ class MemoryWriter(Emitter):
         self.tapes: dict[Buffer, str] = {}
         self.lane_state: LaneState | None = None
         self.guard: str | None = None
+
+    @property
+    def in_rest(self) -> bool:
+        """Whether the lanes that count are not known to be all."""
+        return self.lane_state is not None and self.lane_state.left is not None
 
     def value(self, expression: Expression) -> Value:
         """The value of an expression; the expression writer's."""
@@ -67,7 +77,7 @@ class MemoryWriter(Emitter):
         """A pointer to an element; each part of the sum is added where it is known."""
         element = element_in_memory(buffer.dtype)
         pointer, lowest = self.base(buffer)
-        constant = form.constant
+        constant: int | Size = form.constant
         groups: dict[int, list[tuple[str, int]]] = {}
         for term, scale in form.terms.items():
             value = self.scalar_term(term)
@@ -76,6 +86,9 @@ class MemoryWriter(Emitter):
                 constant += scale * int(value.text)
             else:
                 groups.setdefault(max(value.level, lowest), []).append((value.text, scale))
+        if is_size(constant):
+            start, constant = constant.split()
+            groups.setdefault(lowest, []).append((str(start), 1))
         for level in sorted(groups):
             offset = self.sum(level, groups[level])
             pointer = self.hoisted(level, f"getelementptr {element}, ptr {pointer}, i64 {offset}")
@@ -95,6 +108,10 @@ class MemoryWriter(Emitter):
         lane = self.lane_state
         here = lane is not None and isinstance(term, Variable) and term.name == lane.index
         return lane.offset if lane is not None and here else 0
+
+    def integer(self, value: int) -> Value:
+        """An int64, which may be a size."""
+        return literal_value(value, INT64)
 
     def sum(self, level: int, terms: list[tuple[str, int]]) -> str:
         """Σ scale × register."""
@@ -253,7 +270,8 @@ class MemoryWriter(Emitter):
                 continue
             part = value.text
             if scale != 1:
-                part = self.write(f"mul {vector} {part}, splat (i64 {scale})")
+                factor = self.widened(self.integer(scale), width).text
+                part = self.write(f"mul {vector} {part}, {factor}")
             total = self.write(f"add {vector} {total}, {part}") if total else part
         pointer = self.address(buffer, rest)
         element = element_in_memory(buffer.dtype)
@@ -317,6 +335,9 @@ class MemoryWriter(Emitter):
         if lane.active is not None and step > 0 and not self.target.avx512:
             self.store_parts(element, register, pointer, size, lane.active)
             return
+        if lane.left is not None and step > 0 and not self.target.avx512:
+            self.store_left(element, register, pointer, size, lane.left)
+            return
         mask = self.reversed_lanes("i1", lane.mask, width) if step < 0 else lane.mask
         name = f"@llvm.masked.store.v{width}{type_letter(element)}.p0"
         self.declare(f"void {name}({vector}, ptr, i32, <{width} x i1>)")
@@ -349,6 +370,50 @@ class MemoryWriter(Emitter):
             self.line(f"store {of_width(element, length)} {part}, ptr {place}, align {size}")
             first += length
 
+    def store_left(self, element: str, register: str, pointer: str, size: int, left: str) -> None:
+        """Write as many of the first lanes as are left, in pieces: powers of two, where `left` has
+        that bit.
+        """
+        lane = self.lane_state
+        assert lane is not None, "lanes are asked for inside a loop over lanes"
+        width = lane.width
+        everything = self.write(f"icmp sge i64 {left}, {width}")
+
+        def whole() -> None:
+            vector = of_width(element, width)
+            self.line(f"store {vector} {register}, ptr {pointer}, align {size}")
+
+        self.branches(
+            everything,
+            [],
+            [whole, lambda: self.store_pieces(element, register, pointer, size, left)],
+        )
+
+    def store_pieces(
+        self, element: str, register: str, pointer: str, size: int, left: str
+    ) -> None:
+        """The halves, quarters, … of a vector, where `left` says so."""
+        lane = self.lane_state
+        assert lane is not None, "lanes are asked for inside a loop over lanes"
+        length, rest, place = lane.width, register, pointer
+        while length > 1:
+            vector, length = of_width(element, length), length // 2
+            halves = [self.write(half_of(vector, rest, length, upper)) for upper in (0, 1)]
+            bit = self.write(f"and i64 {left}, {length}")
+            has = self.write(f"icmp ne i64 {bit}, 0")
+            part = of_width(element, length)
+
+            def put(half: str = halves[0], part: str = part, place: str = place) -> None:
+                self.line(f"store {part} {half}, ptr {place}, align {size}")
+
+            self.branches(has, [], [put, lambda: None])
+            rest = self.write(f"select i1 {has}, {part} {halves[1]}, {part} {halves[0]}")
+            place = self.write(f"getelementptr {element}, ptr {place}, i64 {bit}")
+
+    def branches(self, condition: str, names: list[str], sides: list[Callable[[], None]]) -> None:
+        """One of two pieces of code; the statement writer's."""
+        raise NotImplementedError
+
     def store_strided(self, buffer: Buffer, form: LinearForm, step: int, value: Value) -> None:
         """Write one element a lane."""
         lane = self.lane_state
@@ -380,6 +445,14 @@ class MemoryWriter(Emitter):
         numbers = ", ".join(f"i64 {lane.offset + number}" for number in range(width))
         first = self.widened(lane.start, width)
         return self.made(INT64, width, self.write(f"add <{width} x i64> {first.text}, <{numbers}>"))
+
+
+def half_of(vector: str, register: str, length: int, upper: int) -> str:
+    """The instruction that takes the lower or upper `length` lanes of twice as many."""
+    if length == 1:
+        return f"extractelement {vector} {register}, i64 {upper}"
+    lanes = ", ".join(f"i32 {upper * length + number}" for number in range(length))
+    return f"shufflevector {vector} {register}, {vector} poison, <{length} x i32> <{lanes}>"
 
 
 def element_in_memory(dtype: DType) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from codegen.loops.linear import constant_trip
 from codegen.loops.nodes import (
     Assign,
     Buffer,
@@ -23,6 +24,7 @@ from codegen.loops.nodes import (
     Update,
     While,
 )
+from codegen.loops.sizes import Size, whole
 from codegen.loops.walk import statements
 from codegen.render.llvm_emit import INT64, Value, literal_value, require_dtype, vector_type
 from codegen.render.llvm_expressions import ExpressionWriter
@@ -170,9 +172,10 @@ class StatementWriter(ExpressionWriter):
             self.block(loop.body)
 
         start, stop = self.value(loop.start), self.value(loop.stop)
-        poll = self.poll_period(loop.body, None if trips is None else len(trips))
+        poll = self.poll_period(loop.body, constant_trip(loop))
         names = self.changed(loop.body)
-        self.counted(start, stop, 1, names, body, reverse=loop.reverse, poll=poll)
+        runs = bool(constant_trip(loop))
+        self.counted(start, stop, 1, names, body, reverse=loop.reverse, poll=poll, runs=runs)
 
     def counted(
         self,
@@ -184,17 +187,22 @@ class StatementWriter(ExpressionWriter):
         *,
         reverse: bool = False,
         poll: int = 0,
+        runs: bool = False,
     ) -> None:
         """`for index in range(start, stop, step)`, from the top down where `reverse`.
 
         `names` are the scalars that the body changes. With a step, `stop - start` is a multiple.
-        Every `poll` iterations Python may look for signals; 0 for never.
+        Every `poll` iterations Python may look for signals; 0 for never. `runs` where it is known
+        that there is an iteration.
         """
         if poll:
             names, body = self.ticking(names, body, poll)
         if start.is_literal and stop.is_literal:
             if int(start.text) < int(stop.text):
                 self.turning(start, stop, step, names, body, reverse)
+            return
+        if runs:
+            self.turning(start, stop, step, names, body, reverse)
             return
         some = self.write(f"icmp slt i64 {start.text}, {stop.text}")
         self.branches(
@@ -318,7 +326,9 @@ class StatementWriter(ExpressionWriter):
         tested = {name: self.scalars[name] for name in names}
         self.out.start_block(inside)
         self.block(loop.body)
-        self.tick(ticks, self.poll_period((*loop.test, *loop.body), None))
+        period = self.poll_period((*loop.test, *loop.body), None)
+        if period:
+            self.tick(ticks, period)
         self.line(f"br label %{label}")
         phis = self.phis(names, registers, outer, before, self.out.block)
         self.close_loop([f"br label %{label}"], phis)
@@ -390,5 +400,6 @@ class StatementWriter(ExpressionWriter):
 def literal_range(loop: Loop) -> range | None:
     """The indices of a loop with constant bounds."""
     if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal):
-        return range(int(loop.start.value.real), int(loop.stop.value.real))
+        start, stop = whole(loop.start.value), whole(loop.stop.value)
+        return None if Size in (type(start), type(stop)) else range(start, stop)
     return None

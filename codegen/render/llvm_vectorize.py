@@ -23,6 +23,7 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.operations import DType
+from codegen.loops.sizes import typical, whole
 from codegen.loops.walk import contains_load, subexpressions
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_forms import Forms
@@ -51,13 +52,17 @@ MOST_LANES = 16
 
 @dataclass(slots=True)
 class Lanes:
-    """A loop whose iterations can be lanes: how many, and what it reduces into from outside."""
+    """A loop whose iterations can be lanes: how many, and what it reduces into from outside.
+
+    `narrow` is how many fill one register, where `width` fills several.
+    """
 
     width: int
     copies: int
     reductions: dict[str, tuple[str, DType]]
     cost: float
     light: bool = False
+    narrow: int = 0
 
 
 @dataclass(slots=True)
@@ -77,8 +82,14 @@ class _Survey:
 def trip_count(loop: Loop) -> int | None:
     """How often a loop runs, where that is a constant."""
     if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal):
-        return max(0, int(loop.stop.value.real) - int(loop.start.value.real))
+        first, last = whole(loop.start.value), whole(loop.stop.value)
+        return last - first if last > first else 0
     return None
+
+
+def estimated(trips: int | None) -> int:
+    """A number of iterations for estimates; alike for all sizes."""
+    return UNKNOWN_TRIPS if trips is None else typical(trips)
 
 
 class Vectorizer:
@@ -113,7 +124,7 @@ class Vectorizer:
         total = 2.0
         for statement in loop.body:
             total += self.scalar_cost(statement, forms)
-        return total * (UNKNOWN_TRIPS if trips is None else trips)
+        return total * estimated(trips)
 
     def scalar_cost(self, statement: Statement, forms: Forms) -> float:
         """The cost of a statement outside of lanes."""
@@ -149,18 +160,19 @@ class Vectorizer:
         if cost > LONG_BODY and self.vector_bytes <= 32 and (trips is None or trips > 8 * width):
             factor = min(2 if cost < LONGEST_BODY else 4, MOST_LANES // width)
             cost, width = cost * factor, width * factor
-        count = UNKNOWN_TRIPS if trips is None else trips
+        count = estimated(trips)
         vectors = math.ceil(count / width)
         copies = 1
         light = not survey.functions and not survey.loops and cost <= LIGHT
         light &= self.most_copies > 1
-        wide = width > self.vector_bytes // survey.itemsize
+        narrow = min(width, self.vector_bytes // survey.itemsize)
+        wide = width > narrow
         if survey.reductions and trips is not None and not survey.loops and not wide:
             most = self.most_copies if light else min(self.most_copies, 2)
             copies = max(1, min(most, trips // width))
         tail = 3.0 if count % width else 0.0
         total = cost * vectors + tail + 8.0 * len(survey.reductions)
-        return Lanes(width, copies, survey.reductions, total, light)
+        return Lanes(width, copies, survey.reductions, total, light, narrow)
 
     # What may be in lanes
 
@@ -287,7 +299,7 @@ class Vectorizer:
                 trips = trip_count(statement)
                 survey.forms.index(index)
                 inner = sum(self.lane_cost(part, survey, width) for part in body) + 2.0
-                return inner * (UNKNOWN_TRIPS if trips is None else trips)
+                return inner * estimated(trips)
             case If(_, then, otherwise):
                 return 2.0 + sum(self.lane_cost(p, survey, width) for p in (*then, *otherwise)) / 2
             case Let(value=value) | Declare(value=value) | Assign(value=value):

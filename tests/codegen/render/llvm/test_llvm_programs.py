@@ -77,7 +77,8 @@ def test_every_vector_width_gives_the_same(
     make, inputs = PROGRAMS[name]
     machine = Machine(vector_bytes, host_machine().target if vector_bytes < 64 else GENERIC)
     monkeypatch.setattr("codegen.render.llvm_call.host_machine", lambda: machine)
-    monkeypatch.setattr("codegen.render.llvm_call.object_store", lambda: None)
+    monkeypatch.setattr("codegen.render.llvm_code.host_machine", lambda: machine)
+    monkeypatch.setattr("codegen.render.llvm_code.object_store", lambda: None)
     agree(make(), inputs)
 
 
