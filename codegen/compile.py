@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def compile_graph(graph: Graph, backend: str, parallel: str = "auto") -> Compile
     return CompiledGraph(graph, backend, parallel)
 
 
-def render_graph(graph: Graph, backend: str, kind: str) -> str:
+def render_graph(graph: Graph, backend: str, kind: str, parallel: str = "auto") -> str:
     """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
     program = optimize(lower_graph(graph))
     if kind == "loops":
@@ -106,8 +107,10 @@ def render_graph(graph: Graph, backend: str, kind: str) -> str:
 
         return render(program)
     if kind == "llvm_ir" and backend == "llvm":
+        from codegen.passes.products import use_products
         from codegen.render.llvm import render_module
         from codegen.render.llvm_machine import host_machine
 
-        return render_module(program, host_machine()).text
+        machine = replace(host_machine(), parallel=parallel)
+        return render_module(use_products(program, machine.vector_bytes), machine).text
     raise BackendError(f"the {backend} backend has no {kind}")

@@ -112,13 +112,13 @@ def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:
     return executable(graph, backend).run(inputs)
 
 
-def render(graph: Graph, backend: str, kind: str) -> str:
+def render(graph: Graph, backend: str, kind: str, parallel: bool | None = None) -> str:
     """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
     if backend == "numpy":
         raise BackendError(f"the numpy backend evaluates the graph and has no {kind}")
     from codegen.compile import render_graph
 
-    return render_graph(graph, backend, kind)
+    return render_graph(graph, backend, kind, _threading(parallel))
 
 
 def kernels_of(graph: Graph) -> list[list[int]]:

@@ -83,12 +83,13 @@ class Lowered:
 
     def compile(self) -> Compiled:
         """The machine code."""
-        parallel = backends.threading(self.traced.owner.parallel)
+        parallel = self.traced.owner.parallel
         made = backends.executable(self.traced.graph, self.backend, parallel)
         return Compiled(self.traced, made)
 
     def _text(self, kind: str) -> str:
-        return backends.render(self.traced.graph, self.backend, kind)
+        parallel = self.traced.owner.parallel
+        return backends.render(self.traced.graph, self.backend, kind, parallel)
 
     def source(self) -> str:
         """The generated Numba program, which runs by itself when saved to a file."""
