@@ -115,6 +115,7 @@ def emitters_digest() -> str:
         *(root / "render").glob("llvm*.py"),
         *(root / "render" / "vector_math").glob("*.py"),
         root / "loops" / "linear.py",
+        root / "passes" / "parallel.py",
         root / "passes" / "workspace.py",
     ]
     digest = hashlib.sha256()

@@ -94,7 +94,7 @@ def test_measured_regions(threads: int) -> None:
     for _ in range(3000):
         assert (run(4, rounds=50, record=record) == 1).all()
     if threads > 1:
-        assert record[0] > 0 and record[1] > 0, "both ways were tried"
+        assert min(record[0], record[1]) > 0, "both ways were tried"
 
 
 def test_python_threads_at_once(threads: int) -> None:

@@ -179,7 +179,5 @@ def test_jit_takes_parallel() -> None:
     x = real(2000)
     shared, alone = (tracer.jit(np.exp, parallel=mode) for mode in (True, False))
     np.testing.assert_array_equal(shared(x), alone(x))
-    texts = []
-    for function in (shared, alone):
-        texts.append(function.lower(x).llvm_ir())
+    texts = [function.lower(x).llvm_ir() for function in (shared, alone)]
     assert ["@tracer_threads_run" in text for text in texts] == [True, False]
