@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import tracer.numpy as tnp
 from tests.numpy.compare import Case
 
 Table = Mapping[str, tuple[str, ...]]
@@ -156,6 +157,8 @@ def inputs(layout: str, dtype: str, special: str = "") -> dict[str, Any]:
     shape = shapes["x"]
     found["w"] = rng.uniform(0.5, 2.0, 5)
     found["b"] = np.asarray(rng.random(shape) < 0.6)
+    if len(shape) == 2:
+        found["b"][:1] = found["b"][:, :1] = True
     found["i"] = rng.integers(0, 3, shape)
     found["k"] = rng.integers(0, 3, shapes["y"])
     return found
@@ -164,7 +167,8 @@ def inputs(layout: str, dtype: str, special: str = "") -> dict[str, Any]:
 def case_of(call: Call, values: Mapping[str, Any], label: str) -> Case:
     """The call on those inputs."""
     arrays = tuple(values[name] for name in names_of(call.expression))
-    return Case(f"{call} {label}", function_of(call), arrays)
+    namespace = tnp if call.ours else np
+    return Case(f"{call} {label}", function_of(call), arrays, namespace=namespace)
 
 
 def variants(call: Call) -> Iterator[Case]:

@@ -80,7 +80,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "histogram_bin_edges": ("x, 4", "x, 3, (-1, 1)", "~x, 'auto'", "~x, 'fd'", "~x, 'sturges'"),
     "histogram2d": ("u, v, 3", "u, v, [2, 3]", "u, v, 2, weights=w", "u, v, 2, [[-1, 1], [-1, 1]]"),
     "histogramdd": ("x, 2", "m, (2, 3, 2)", "m, 2, density=True"),
-    "bincount": ("~k", "~k, weights=y", "k, minlength=5", "~k, y, 6"),
+    "bincount": ("~k", "~k, weights=y", "~k, minlength=5", "~k, y, 6"),
     "digitize": ("x, [-1, 0, 1]", "x, [1, 0, -1], right=True", "x, [0.0, 0.5], True"),
     "searchsorted": (
         "xp.sort(u), x",
@@ -147,7 +147,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "polyadd": ("u, v[:3]",),
     "polysub": ("u, v[:3]",),
     "polymul": ("u, v[:3]",),
-    "polydiv": ("u, v[:2]",),
+    "polydiv": ("~u, v[:2]",),
     "polyder": ("u", "u, 2"),
     "polyint": ("u", "u, 2, [1, 2]"),
     "poly": ("u",),
@@ -162,11 +162,11 @@ def analysis() -> Table:
     table: dict[str, tuple[str, ...]] = {}
     for name in _REDUCTIONS.split():
         table[name] = _AXES
-    for name in "sum prod max min mean std var all any ptp median".split():
+    for name in ["sum", "prod", "max", "min", "mean", "std", "var", "all", "any", "ptp", "median"]:
         table[name] += _PAIRED
     for name in _NAN.split():
         table[name] = _AXES
-    for name in "nansum nanmax nanmean nanstd nanvar nanprod nanmin".split():
+    for name in ["nansum", "nanmax", "nanmean", "nanstd", "nanvar", "nanprod", "nanmin"]:
         table[name] += ("x, axis=(0, 1)", "x, 0, where=b" if name != "nanmax" else "x, initial=0")
     table["nanstd"] += ("x, ddof=1",)
     table["nanvar"] += ("x, 1, ddof=1",)

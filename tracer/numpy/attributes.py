@@ -39,6 +39,11 @@ def view(self: Any, dtype: Any = None, type: Any = None) -> Any:
     if dtype is None or as_dtype(dtype) == self.dtype:
         return as_view(self, lambda base: Tracer(base.variable), lambda base, part: part)
     wanted = as_dtype(dtype)
+    if not self.shape and wanted.itemsize != self.dtype.itemsize:
+        raise ValueError(
+            f"{where_text()}Changing the dtype of a 0d array is only supported if the itemsize is "
+            "unchanged"
+        )
     if is_complex(self.dtype) and wanted == real_dtype(self.dtype) and self.shape:
         return as_view(self, _parts, lambda base, part: _joined(part))
     if self.dtype.kind == "f" and wanted == complex_dtype(self.dtype) and self.shape:

@@ -39,9 +39,9 @@ def _in_row(a: Any, axis: int | None) -> tuple[Any, int]:
 @array_function(np.packbits)
 def packbits(a: Any, /, axis: int | None = None, bitorder: str = "big") -> Any:
     """Eight elements along an axis as the bits of one byte, the last byte filled up with zeros."""
-    x, place = _in_row(a, axis)
-    if x.dtype.kind not in "biu":
+    if as_array(a).dtype.kind not in "biu":
         raise TypeError(f"{where_text()}Expected an input array of integer or boolean data type")
+    x, place = _in_row(a, axis)
     count = -(-x.shape[place] // 8)
     missing = [0] * len(x.shape)
     missing[place] = count * 8 - x.shape[place]
@@ -59,9 +59,9 @@ def unpackbits(
     a: Any, /, axis: int | None = None, count: int | None = None, bitorder: str = "big"
 ) -> Any:
     """The bits of each byte as eight elements along an axis, of which `count` are kept."""
-    x, place = _in_row(a, axis)
-    if x.dtype != UINT8:
+    if as_array(a).dtype != UINT8:
         raise TypeError(f"{where_text()}Expected an input array of unsigned byte data type")
+    x, place = _in_row(a, axis)
     lanes = [1] * (len(x.shape) + 1)
     lanes[place + 1] = 8
     wide = reshape(x, (*x.shape[: place + 1], 1, *x.shape[place + 1 :]))

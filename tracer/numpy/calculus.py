@@ -107,7 +107,7 @@ def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> A
     """Central differences inside, one-sided ones at the ends."""
     x = as_array(f)
     check_numbers(x)
-    axes = axis_tuple(axis, len(x.shape), strict=True)
+    axes = axis_tuple(axis, len(x.shape))
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")
     x = x if is_inexact(x.dtype) else cast_to(x, FLOAT64)

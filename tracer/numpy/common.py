@@ -156,14 +156,14 @@ def as_real(x: Any, dtype: Any, name: str) -> Any:
     return cast_to(x, dtype)
 
 
-def axis_tuple(axis: Axis, ndim: int, *, strict: bool = False) -> tuple[int, ...]:
+def axis_tuple(axis: Axis, ndim: int, *, loose: bool = False) -> tuple[int, ...]:
     """`axis` of a reduction as axes counted from the front; None is all of them.
 
-    Like NumPy's own, reductions of a 0-d array let the axes 0 and -1 pass, unless `strict`.
+    `loose`: of a 0-d array the axes 0 and -1 are let pass, as NumPy's reductions do.
     """
     if not given(axis):
         return tuple(range(ndim))
-    if ndim == 0 and not strict and type(axis) is int and axis in (0, -1):
+    if loose and ndim == 0 and type(axis) is int and axis in (0, -1):
         return ()
     if isinstance(axis, (tuple, list)):
         axes = tuple([normalize_axis(operator.index(item), ndim) for item in axis])
@@ -185,6 +185,15 @@ def as_shape(shape: Any) -> tuple[int, ...]:
     if isinstance(shape, (tuple, list)) or (hasattr(shape, "shape") and shape.shape):
         return tuple([operator.index(extent) for extent in shape])
     return (operator.index(shape),)
+
+
+def given_dtype(x: Any, dtype: Any, out: Any) -> Any:
+    """The dtype in which to reduce: the one asked for, or that of the array for the result."""
+    if dtype is None and given(out):
+        target = out[0] if isinstance(out, tuple) else out
+        if target is not None and np.can_cast(x.dtype, target.dtype, "same_kind"):
+            return target.dtype
+    return dtype
 
 
 def store(result: Any, out: Any, casting: str = "same_kind") -> Any:

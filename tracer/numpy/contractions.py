@@ -94,12 +94,16 @@ FUNCTIONS[np.vecdot] = vector_product
 
 def _matrix_vector(x1: Any, x2: Any) -> Any:
     x, y = alike(x1, x2)
+    if len(x.shape) < 2 or not y.shape:
+        raise _mismatch("matvec", x, y)
     product = matrix_product(x, reshape(y, (*y.shape, 1)))
     return reshape(product, product.shape[:-1])
 
 
 def _vector_matrix(x1: Any, x2: Any) -> Any:
     x, y = alike(x1, x2)
+    if len(y.shape) < 2 or not x.shape:
+        raise _mismatch("vecmat", x, y)
     x = conjugate(x) if is_complex(x.dtype) else x
     product = matrix_product(reshape(x, (*x.shape[:-1], 1, x.shape[-1])), y)
     return reshape(product, (*product.shape[:-2], product.shape[-1]))

@@ -145,6 +145,22 @@ def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
 FUNCTIONS[np.asarray_chkfinite] = asarray_chkfinite
 
 
+@functools.wraps(np.require)
+def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = None) -> Any:
+    """`a` as an array; a traced one, in C order and its own, meets every requirement."""
+    if current_trace() is None and not is_traced(a):
+        return np.require(a, dtype, requirements)
+    return asarray(a, dtype)
+
+
+def ndenumerate(arr: Any) -> Any:
+    """Pairs of the indices and the value of each element, in C order."""
+    if current_trace() is None and not is_traced(arr):
+        return np.ndenumerate(arr)
+    x = as_array(arr)
+    return ((place, x[place]) for place in np.ndindex(x.shape))
+
+
 def zeros(
     shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None
 ) -> Any:
@@ -412,5 +428,5 @@ CREATION = (
     "arange", "array", "asanyarray", "asarray", "asarray_chkfinite", "ascontiguousarray",
     "asfortranarray", "bartlett", "blackman", "empty", "empty_like", "eye", "frombuffer",
     "fromfunction", "fromiter", "full", "full_like", "hamming", "hanning", "identity", "indices",
-    "kaiser", "ones", "ones_like", "tri", "zeros", "zeros_like",
+    "kaiser", "ndenumerate", "ones", "ones_like", "require", "tri", "zeros", "zeros_like",
 )

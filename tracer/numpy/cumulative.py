@@ -18,6 +18,7 @@ from tracer.numpy.common import (
     as_dtype,
     cast_to,
     given,
+    given_dtype,
     store,
     where_text,
 )
@@ -45,6 +46,7 @@ def _along(x: Any, axis: int | None) -> tuple[Any, int]:
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
     """Running sums."""
     x = as_array(a)
+    dtype = given_dtype(x, dtype, out)
     x = cast(x, as_dtype(dtype) if dtype is not None else accumulator(x.dtype))
     return store(running.cumsum(*_along(x, axis)), out)
 
@@ -54,6 +56,7 @@ def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) 
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
     """Running products; the derivative is right where factors are 0."""
     x = as_array(a)
+    dtype = given_dtype(x, dtype, out)
     x = cast(x, as_dtype(dtype) if dtype is not None else accumulator(x.dtype))
     return store(running.cumprod(*_along(x, axis)), out)
 

@@ -69,15 +69,33 @@ def clip(
     low = a_min if min is NO_VALUE else min
     high = a_max if max is NO_VALUE else max
     x = _operand(a)
+    if given(options.get("dtype")):
+        wanted = options["dtype"]
+        low = cast_to(low, wanted) if given(low) else None
+        high = cast_to(high, wanted) if given(high) else None
+        x = cast_to(x, wanted)
+    low, high = _effective(x, low, high)
+    if not given(low) and not given(high):
+        return store(arithmetic.positive(as_array(x)), out)
     result = x
     if given(low):
         result = maximum(result, _operand(low))
     if given(high):
         result = minimum(result, _operand(high))
-    if result is x:
-        return store(renewed(as_array(x)), out)
     dtype = result_dtype(x, *[_operand(bound) for bound in (low, high) if given(bound)])
     return store(cast_to(result, dtype), out)
+
+
+def _effective(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """The bounds of `clip`, less those Python integers that no element of `x` goes beyond."""
+    dtype = as_array(x).dtype
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        low = None if type(low) is int and low <= limits.min else low
+        high = None if type(high) is int and high >= limits.max else high
+        if low is None and high is None:
+            return limits.min, None
+    return low, high
 
 
 @method("clip")
@@ -168,7 +186,7 @@ def conjugate_method(self: Any) -> Any:
 def angle(z: Any, deg: bool = False) -> Any:
     """The angle of a complex number."""
     z = as_array(z)
-    x, y = (real_part(z), imag_part(z)) if is_complex(z.dtype) else (z, z.dtype.type(0))
+    x, y = (real_part(z), imag_part(z)) if is_complex(z.dtype) else (z, 0)
     result = transcendental.arctan2(y, x)
     return result * result.dtype.type(180 / math.pi) if deg else result
 
@@ -230,6 +248,8 @@ def nan_to_num(
     if x.dtype.kind not in "fc":
         return renewed(x)
     if is_complex(x.dtype):
+        if is_complex(as_array(nan).dtype):
+            raise DTypeError(f"{where_text()}nan= stands for real parts, and is no complex number")
         parts = [
             nan_to_num(part, True, nan, posinf, neginf) for part in (real_part(x), imag_part(x))
         ]
@@ -357,11 +377,15 @@ def _conditions(x: Any, condlist: Any) -> list[Any]:
     condition = as_array(condlist)
     if len(condition.shape) == 0 or (len(condition.shape) == 1 and x.shape):
         return [condition]
+    if condition.shape[0] == 0:
+        raise IndexError(f"{where_text()}index 0 is out of bounds for axis 0 with size 0")
     return [condition[place] for place in range(condition.shape[0])]
 
 
 def _piece(piece: Any, x: Any, args: Any, kw: Any) -> Any:
-    return cast_to(piece(x, *args, **kw) if callable(piece) else piece, x.dtype)
+    if callable(piece):
+        return cast_to(piece(x, *args, **kw), x.dtype)
+    return cast_to(converted(_operand(piece), x.dtype), x.dtype)
 
 
 @array_function(np.choose)

@@ -60,8 +60,9 @@ def take(
 ) -> Any:
     """The elements at integer places along an axis, or of all in one row."""
     x = as_array(a)
-    if axis is None:
-        x, axis = reshape(x, (math.prod(x.shape),)), 0
+    if axis is None or not x.shape:
+        axis = normalize_axis(axis or 0, 1) if not x.shape else 0
+        x = reshape(x, (math.prod(x.shape),))
     place = normalize_axis(axis, len(x.shape))
     places = checked_places(as_array(indices), x.shape[place], place, mode)
     return store(take_along(x, places, place), out)

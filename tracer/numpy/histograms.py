@@ -85,7 +85,7 @@ def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Any, Any]:
     """How many elements, or how much of the weights, each bin holds; and the edges."""
-    x = as_array(a)
+    x = as_real(a, None, "histogram")
     edges = histogram_bin_edges(x, bins, range, weights)
     x = cast_to(_row(x), np.result_type(x.dtype, edges.dtype))
     table = cast_to(edges, x.dtype)
@@ -118,7 +118,7 @@ def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Any, list[Any]]:
     """A histogram of points, one axis of the result for each coordinate."""
-    points = _points(sample)
+    points = as_real(_points(sample), None, "histogramdd")
     rank = points.shape[1]
     each = list(bins) if np.ndim(bins) or isinstance(bins, (list, tuple)) else [bins] * rank
     if len(each) != rank:
@@ -126,7 +126,7 @@ def histogramdd(
     bounds = [None] * rank if range is None else list(range)
     columns = [points[:, axis] for axis in np.arange(rank)]
     edges = [
-        histogram_bin_edges(column, bin_, bound)
+        histogram_bin_edges(cast(column, FLOAT64) if given(bound) else column, bin_, bound)
         for column, bin_, bound in zip(columns, each, bounds, strict=True)
     ]
     shape = tuple(edge.shape[0] - 1 for edge in edges)

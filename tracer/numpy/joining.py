@@ -245,9 +245,9 @@ def tile(A: Any, reps: Any) -> Any:
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element repeated, along an axis or in one row."""
     x = as_array(a)
-    if axis is None:
+    if axis is None or not x.shape:
+        axis = normalize_axis(axis or 0, 1) if not x.shape else 0
         x = wide.reshape(x, (math.prod(x.shape),))
-        axis = 0
     place = normalize_axis(axis, len(x.shape))
     counts = np.asarray(repeats)
     if counts.size == 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracer.dispatch import method
-from tracer.numpy.common import array_function, as_array, as_arrays, store
+from tracer.numpy.common import array_function, as_array, as_arrays, store, where_text
 from tracer.numpy.reductions import sum as sum_of
 from tracer.numpy.views import as_view, read_only
 from tracer.primitives.arithmetic import power
@@ -89,6 +89,8 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 def _triangle(m: Any, k: int, lower: bool) -> Any:
     x = as_array(m)
+    if not x.shape:
+        raise TypeError(f"{where_text()}tril and triu take an array of at least one axis")
     if len(x.shape) == 1:  # NumPy repeats a vector as the rows of a square
         rows = columns = x.shape[0]
     else:

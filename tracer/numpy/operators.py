@@ -17,8 +17,9 @@ from tracer.primitives import arithmetic, comparison
 from tracer.primitives.broadcast import broadcast_to
 from tracer.primitives.cast import cast
 from tracer.trace import Tracer, bind
-from tracer.types import PYTHON_SCALARS, DType, resolve_ufunc
+from tracer.types import BOOL, PYTHON_SCALARS, DType, resolve_ufunc
 
+INT8 = np.dtype(np.int8)
 Binary = Callable[[Any, Any], Any]
 
 
@@ -111,6 +112,8 @@ _register("ne", comparison.not_equal, np.not_equal, reflected=False)
 @method("__pow__")
 def power(self: Any, other: Any) -> Any:
     """`self ** other`."""
+    if type(other) is int and other == 2 and self.dtype == BOOL and not self.variable.weak:
+        return cast(self, INT8)  # NumPy takes the square of a boolean for a short integer
     result = arithmetic.power(self, other)
     if self.variable.weak and _is_weak(other):
         result = Tracer(result.variable) if result is self else result

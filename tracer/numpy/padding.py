@@ -97,11 +97,12 @@ def _ramp(x: Any, axis: int, width: tuple[int, int], ends: tuple[Any, Any]) -> A
 
     length = x.shape[axis]
     sides = []
-    for count, end, place in ((width[0], ends[0], 0), (width[1], ends[1], length - 1)):
+    for side, place in ((0, 0), (1, length - 1)):
+        count, end = width[side], ends[side]
         edge = slice_axis(x, axis, place, place + 1)
         edge = edge.reshape(tuple(n for k, n in enumerate(x.shape) if k != axis))
         ramp = linspace(cast_to(end, x.dtype), edge, count, False, dtype=x.dtype, axis=axis)
-        sides.append(ramp if place == 0 else primitive.flip(ramp, (axis,)))
+        sides.append(ramp if side == 0 else primitive.flip(ramp, (axis,)))
     return concatenate([sides[0], x, sides[1]], axis)
 
 
@@ -114,7 +115,7 @@ def _statistic(
         span = extent if length is None else min(int(length), extent)
         begin, end = (0, span) if first else (extent - span, extent)
         value = _STATISTICS[mode](slice_axis(x, axis, begin, end), axis=axis, keepdims=True)
-        if is_inexact(value.dtype) and not is_inexact(x.dtype):
+        if is_inexact(value.dtype) and x.dtype.kind in "iu":
             value = rint(value)
         shape = tuple(count if n == axis else have for n, have in enumerate(x.shape))
         sides.append(broadcast_to(cast(value, x.dtype), shape))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracer.numpy.calculus import convolve
-from tracer.numpy.common import array_function, as_array, as_arrays, cast_to
+from tracer.numpy.common import array_function, as_array, as_arrays, cast_to, known_value
 from tracer.numpy.indexing import index_view
 from tracer.numpy.joining import concatenate
 from tracer.numpy.shapes import atleast_1d
@@ -51,6 +51,14 @@ def polysub(a1: Any, a2: Any) -> Any:
     return x - y
 
 
+def _without_zeros(x: Any) -> Any:
+    known = known_value(x)
+    if known is None or not known.size or known[0] != 0:
+        return x
+    kept = np.flatnonzero(known)
+    return index_view(x, slice(int(kept[0]) if kept.size else len(known) - 1, None))
+
+
 def _trimmed(x: Any) -> Any:
     """Without leading coefficients that are 0 but for rounding; their values must be known."""
     known = x.concrete("a polynomial") if type(x) is Tracer else x
@@ -60,8 +68,8 @@ def _trimmed(x: Any) -> Any:
 
 @array_function(np.polymul)
 def polymul(a1: Any, a2: Any) -> Any:
-    """The product of two polynomials."""
-    x, y = atleast_1d(a1, a2)
+    """The product of two polynomials; leading zeros that are known to be some are left out."""
+    x, y = (_without_zeros(item) for item in atleast_1d(a1, a2))
     return convolve(x, y)
 
 

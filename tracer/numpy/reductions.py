@@ -19,6 +19,7 @@ from tracer.numpy.common import (
     axis_tuple,
     cast_to,
     given,
+    given_dtype,
     renewed,
     store,
     where_text,
@@ -85,10 +86,10 @@ def _fold(
 ) -> Any:
     axis, keepdims, initial, where = options
     if initial is NO_VALUE and where is NO_VALUE:
-        axes = axis_tuple(axis, len(x.shape))
+        axes = axis_tuple(axis, len(x.shape), loose=True)
         return _finish(x, reduction(x, axes), axes, x.shape, keepdims)
     shape = _wide(x, where)
-    axes = axis_tuple(axis, len(shape))
+    axes = axis_tuple(axis, len(shape), loose=True)
     needs_initial = identity is None
     if where is not NO_VALUE and where is not True and identity is None:
         if not given(initial):
@@ -121,6 +122,7 @@ def sum(  # NumPy's names are Python's here and below
 ) -> Any:
     """The sum over `axis`."""
     x = as_array(a)
+    dtype = given_dtype(x, dtype, out)
     x = cast(x, as_dtype(dtype) if dtype is not None else accumulator(x.dtype))
     return store(_fold(x, reduce_sum, add, 0, (axis, keepdims, initial, where)), out)
 
@@ -138,6 +140,7 @@ def prod(
 ) -> Any:
     """The product over `axis`."""
     x = as_array(a)
+    dtype = given_dtype(x, dtype, out)
     x = cast(x, as_dtype(dtype) if dtype is not None else accumulator(x.dtype))
     options = (axis, keepdims, initial, where)
     return store(_fold(x, primitive.reduce_prod, multiply, 1, options), out)
@@ -286,13 +289,13 @@ def mean(
     x = as_array(a)
     inside, outside = _mean_dtypes(x.dtype, dtype)
     if where is NO_VALUE:
-        axes = axis_tuple(axis, len(x.shape), strict=True)
+        axes = axis_tuple(axis, len(x.shape))
         total = _finish(x, reduce_sum(cast(x, inside), axes), axes, x.shape, keepdims)
         count = math.prod([x.shape[place] for place in axes])
         result = _quotient(total, count)
         return store(result if inside is outside else cast(result, outside), out, "unsafe")
     shape = _wide(x, where)
-    axes = axis_tuple(axis, len(shape), strict=True)
+    axes = axis_tuple(axis, len(shape))
     total = sum(x, axes, dtype=inside, keepdims=keepdims, where=where)
     result = cast(_quotient(total, _count(shape, axes, where, keepdims)), outside)
     return store(result, out, "unsafe")
@@ -333,7 +336,7 @@ def _variance(a: Any, axis: Any, dtype: Any, less: Any, options: Any) -> Any:
     if not is_inexact(inside):
         raise DTypeError(f"{where_text()}the variance needs a floating dtype, not {inside}")
     shape = _wide(x, where)
-    axes = axis_tuple(axis, len(shape), strict=True)
+    axes = axis_tuple(axis, len(shape))
     if not given(centre):
         total = sum(x, axes, dtype=inside, keepdims=True, where=where)
         centre = _quotient(total, _count(shape, axes, where, True))

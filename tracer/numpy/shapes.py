@@ -196,7 +196,7 @@ def squeeze(a: Any, axis: Axis = None) -> Any:
     x = as_array(a)
     if axis is None:
         return reshape_view(x, tuple(extent for extent in x.shape if extent != 1))
-    places = axis_tuple(axis, x.ndim)
+    places = axis_tuple(axis, x.ndim, loose=True)
     if any(x.shape[place] != 1 for place in places):
         raise ShapeError(
             f"{where_text()}cannot select an axis to squeeze out which has size not equal to one"

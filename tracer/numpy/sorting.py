@@ -112,6 +112,9 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     rows = as_arrays(*rows)
     if not rows:
         raise TypeError("need sequence of keys with len > 0 in lexsort")
+    if not rows[0].shape:
+        normalize_axis(axis, 1)
+        return np.int64(0)
     place = normalize_axis(axis, len(rows[0].shape))
     found = ordering.argsort(rows[0], place)
     for row in rows[1:]:

@@ -102,6 +102,8 @@ def cov(
     if y is not None:
         other = _observations(y, rowvar)
         x = concatenate([x, other], 0)
+    if not x.shape[0]:
+        return np.zeros((0, 0))
     wide = result_dtype(x.dtype, FLOAT64) if dtype is None else np.dtype(dtype)
     x = cast(x, wide)
     less_by = (0 if bias else 1) if ddof is None else ddof
@@ -265,7 +267,7 @@ def _between(first: Any, second: Any, towards: Any) -> Any:
 
 def arranged(x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """The axes of a quantile made one, in front, and the axes."""
-    axes = axis_tuple(axis, x.ndim, strict=True)
+    axes = axis_tuple(axis, x.ndim)
     rest = without_axes(x.shape, axes)
     x = moveaxis(x, axes, tuple(range(len(axes))))
     return reshape(x, (math.prod(x.shape[: len(axes)]), *rest)), axes

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracer.dispatch import find
-from tracer.errors import DTypeError
-from tracer.numpy.common import as_array, known_value, unsupported, where_text
+from tracer.numpy.common import as_array, known_value, unsupported
 from tracer.numpy.indexing import combined, updated
 from tracer.numpy.views import rebind
 from tracer.primitives.broadcast import broadcast_to, reshape
@@ -18,6 +17,7 @@ from tracer.trace import Tracer
 
 
 def function_of(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Our version of a universal function; `UnsupportedFunctionError` where there is none."""
     function = find(ufunc)
     if function is None:
         raise unsupported(
@@ -32,6 +32,12 @@ _REPEATABLE = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minim
 """Those of which several changes of one element are one scatter."""
 
 
+_SUMS = (np.add, np.subtract)
+_FEW = 8
+"""So many turns are taken one after the other; each has a derivative, one scatter for all has none
+unless it adds."""
+
+
 def at(ufunc: np.ufunc, array: Any, indices: Any, *operands: Any) -> None:
     """The function applied in place; an element named twice is changed twice."""
     if type(array) is not Tracer:
@@ -40,7 +46,9 @@ def at(ufunc: np.ufunc, array: Any, indices: Any, *operands: Any) -> None:
             "on a plain ndarray",
             "make the array with tracer.numpy.zeros or tracer.numpy.array",
         )
-    if operands and ufunc in _REPEATABLE:
+    if operands and ufunc not in _SUMS and _turns(array, indices) <= _FEW:
+        _at_in_turn(ufunc, array, indices, as_array(operands[0]))
+    elif operands and ufunc in _REPEATABLE:
         rebind(array, combined(array, indices, operands[0], function_of(ufunc)))
     elif operands:
         _at_in_turn(ufunc, array, indices, as_array(operands[0]))
@@ -68,13 +76,17 @@ def _at_in_turn(ufunc: np.ufunc, array: Any, indices: Any, operand: Any) -> None
     for turn in range(int(turns.max(initial=-1)) + 1):
         chosen = np.flatnonzero(turns == turn)
         new = function_of(ufunc)(flat[places[chosen]], values[chosen])
-        if not np.can_cast(new.dtype, flat.dtype, "same_kind"):
-            raise DTypeError(
-                f"{where_text()}Cannot cast ufunc '{ufunc.__name__}' output from {new.dtype!r} to "
-                f"{flat.dtype!r} with casting rule 'same_kind'"
-            )
         flat = updated(flat, places[chosen], new)
     rebind(array, reshape(flat, array.shape))
+
+
+def _turns(array: Any, indices: Any) -> float:
+    """How often one place is named at most: infinitely often where that is not known."""
+    known = _known_index(indices)
+    if known is None:
+        return math.inf
+    places = np.arange(math.prod(array.shape)).reshape(array.shape)[known]
+    return int(np.bincount(places.ravel(), minlength=1).max()) if places.size else 0
 
 
 def _known_index(index: Any) -> Any:

@@ -56,7 +56,7 @@ def call(ufunc: np.ufunc, inputs: Any, kwargs: dict[str, Any]) -> Any:
     results = result if isinstance(result, tuple) else (result,)
     targets = out if isinstance(out, tuple) else (out,) * ufunc.nout
     stored = tuple(
-        store(_chosen(value, target, where), target, casting)
+        store(_chosen(value, target, where, casting), target, casting)
         for value, target in zip(results, targets, strict=True)
     )
     return stored if isinstance(result, tuple) else stored[0]
@@ -78,13 +78,15 @@ def _converted(
     return [converted(operand, dtype) for operand, dtype in zip(operands, dtypes, strict=False)]
 
 
-def _chosen(value: Any, out: Any, where: Any) -> Any:
+def _chosen(value: Any, out: Any, where: Any, casting: Any) -> Any:
     """The result where `where` holds, else what `out` had: 0 where there is no `out`."""
     if where is True:
         return value
     value, mask = as_array(value), cast_to(where, BOOL)
     if out is None:
         return select(mask, value, value.dtype.type(0))
+    if not np.can_cast(value.dtype, out.dtype, casting):
+        return value  # which is refused when it is stored
     return select(mask, cast_to(value, out.dtype), out)
 
 
@@ -117,16 +119,20 @@ def reduce(
             options["where"] = where
         if given(initial):
             options["initial"] = initial
+        if ufunc in (np.add, np.multiply):
+            return function(x, axis, dtype, out, **options)
         return store(function(cast_to(x, dtype), axis, **options), out)
     if where is not True and not given(initial) and ufunc.identity is None:
         raise ValueError(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
             "mask one has to specify 'initial'"
         )
+    axes = axis_tuple(axis, x.ndim, loose=True)
     x = _in_loop(ufunc, x, dtype)
     if where is not True:
         x = select(cast_to(where, BOOL), x, cast_to(_identity(ufunc, initial), x.dtype))
-    axes = axis_tuple(axis, x.ndim)
+    if ufunc.identity is not None and not given(initial):
+        initial = ufunc.identity
     kept = tuple(1 if place in axes else extent for place, extent in enumerate(x.shape))
     rest = tuple(extent for place, extent in enumerate(x.shape) if place not in axes)
     for place in reversed(axes):
@@ -155,10 +161,8 @@ def _identity(ufunc: np.ufunc, initial: Any) -> Any:
 def _folded(ufunc: np.ufunc, x: Any, initial: Any, shape: tuple[int, ...]) -> Any:
     function = function_of(ufunc)
     rows = [index_view(x, place) for place in range(x.shape[0])]
-    if given(initial) or ufunc.identity is not None:
-        first = initial if given(initial) else ufunc.identity
-        rest = x.shape[1:]
-        rows.insert(0, broadcast_to(cast_to(first, x.dtype), rest))
+    if given(initial):
+        rows.insert(0, broadcast_to(cast_to(initial, x.dtype), x.shape[1:]))
     elif not rows:
         raise ValueError(
             f"zero-size array to reduction operation {ufunc.__name__} which has no identity"
@@ -216,14 +220,25 @@ def reduceat(
     bounds = [int(bound) for bound in np.asarray(indices)]
     length = x.shape[place]
     parts = []
+    _check_bounds(ufunc, bounds, length)
+    if ufunc not in _REDUCTIONS:
+        x = _in_loop(ufunc, x, dtype)
     for begin, end in zip(bounds, [*bounds[1:], length], strict=True):
+        part = slice_axis(x, place, begin, end if end > begin else begin + 1)
+        if ufunc in _REDUCTIONS:
+            parts.append(reduce(ufunc, part, place, dtype, keepdims=True))
+        else:
+            shape = tuple(1 if axis == place else n for axis, n in enumerate(x.shape))
+            parts.append(_folded(ufunc, move_axis(part, place, 0), NO_VALUE, shape))
+    return store(concatenate(parts, place), out)
+
+
+def _check_bounds(ufunc: np.ufunc, bounds: list[int], length: int) -> None:
+    for begin in bounds:
         if not 0 <= begin < length:
             raise IndexError(
                 f"index {begin} out-of-bounds in {ufunc.__name__}.reduceat [0, {length})"
             )
-        part = slice_axis(x, place, begin, end if end > begin else begin + 1)
-        parts.append(reduce(ufunc, part, place, dtype, keepdims=True))
-    return store(concatenate(parts, place), out)
 
 
 _UFUNC_METHODS: dict[str, Callable[..., Any]] = {

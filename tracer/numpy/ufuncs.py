@@ -11,6 +11,7 @@ import numpy as np
 from tracer.dispatch import FUNCTIONS, LATE
 from tracer.numpy.common import as_array, as_arrays, cast_to, result_dtype
 from tracer.primitives import arithmetic, comparison, numbers, transcendental
+from tracer.primitives.cast import imag_part, make_complex, real_part
 from tracer.primitives.comparison import select
 from tracer.primitives.pointwise import as_operand, promotion_key
 from tracer.types import is_complex, resolve_ufunc
@@ -64,6 +65,18 @@ def _as_float(numpy_ufunc: np.ufunc, x: Any) -> Any:
 def fabs(x: Any) -> Any:
     """The absolute value of real numbers, as a float."""
     return arithmetic.absolute(_as_float(np.fabs, x))
+
+
+@ufunc(np.sign)
+def sign(x: Any) -> Any:
+    """−1, 0 or 1; of a complex number the one of length 1 in its direction, or 0."""
+    x = as_operand(x)
+    if not is_complex(promotion_key(x) if not hasattr(x, "dtype") else x.dtype):
+        return arithmetic.sign(x)
+    length = arithmetic.absolute(x)
+    nowhere = comparison.equal(length, 0)
+    length = select(nowhere, length.dtype.type(1), length)
+    return make_complex(real_part(x) / length, imag_part(x) / length)
 
 
 @ufunc(np.deg2rad)
