@@ -1,4 +1,7 @@
-"""The command line: `list`, `run`, `compare`. Status 0, 1 for a failure found, 2 for misuse."""
+"""The command line: `list`, `run`, `limits`, `compare`, `report`.
+
+The status is 0, 1 for a failure found, 2 for misuse.
+"""
 
 import argparse
 import os
@@ -20,7 +23,7 @@ least 5 %) and its minimum grew by 5 % too. The status is 1 where one is."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The argument parser of the three commands."""
+    """The argument parser of the five commands."""
     parser = argparse.ArgumentParser(prog="bench", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="workloads with their sizes, backends and peers")
@@ -38,11 +41,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--threads", type=int, default=1, help="for all subjects alike (default: 1)")
     run.add_argument(
+        "--startup",
+        action=argparse.BooleanOptionalAction,
+        help="warm starts and calls of the smallest size, too (default: but with --smoke)",
+    )
+    run.add_argument(
         "--traceback", action="store_true", help="show where in the code a subject failed"
     )
+    limits = commands.add_parser("limits", help="what this machine can do: flops and bandwidth")
+    limits.add_argument("--threads", type=int, default=1, help="to use (default: 1)")
     compare = commands.add_parser("compare", help="two result files", epilog=COMPARE_NOTE)
     compare.add_argument("old", type=Path)
     compare.add_argument("new", type=Path)
+    report = commands.add_parser("report", help="pages and plots of result files")
+    report.add_argument("files", type=Path, nargs="+", metavar="RESULTS.json")
+    report.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"))
+    report.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
     return parser
 
 
@@ -67,7 +81,9 @@ def _dispatch(options: argparse.Namespace) -> int:
     # Imported late: the number of threads comes first, and `compare` needs no workload.
     if options.command == "compare":
         return _compare(options.old, options.new)
-    threads = options.threads if options.command == "run" else 1
+    if options.command == "report":
+        return _report(options)
+    threads = options.threads if options.command in ("run", "limits") else 1
     if threads < 1:
         raise BenchError(f"--threads is {threads}; it has to be at least 1")
     if options.command == "run" and not options.seconds >= 0.0:
@@ -78,7 +94,20 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "list":
         commands.show_list()
         return 0
+    if options.command == "limits":
+        commands.show_limits()
+        return 0
     return commands.run(options)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from bench.report import write_page
+    from bench.results import read_report
+
+    reports = [read_report(path) for path in options.files]
+    for path in write_page(reports, options.page, options.pictures):
+        print(f"wrote {path}")
+    return 0
 
 
 def _compare(old_path: Path, new_path: Path) -> int:

@@ -9,6 +9,7 @@ from bench.context import Context
 from bench.display import Display, align, open_display
 from bench.environment import machine, versions
 from bench.errors import BenchError
+from bench.limits import limits_table, measure_limits
 from bench.peers import PEERS, is_installed, load_peer, missing_peer
 from bench.plot import require_matplotlib, write_plot
 from bench.results import Report, write_report
@@ -19,6 +20,8 @@ from bench.workload import Size, Workload
 from bench.workloads import NAMES, load_workload, load_workloads
 
 DEFAULT_BACKENDS = ("numpy", "numba", "llvm")
+SMOKE_BACKENDS = ("numpy", "llvm")
+"""Without the one that compiles for seconds; `--backend numba` adds it."""
 
 
 def show_list() -> None:
@@ -38,21 +41,38 @@ def show_list() -> None:
     print("\n".join(name + text for name, text in peers))
 
 
+def show_limits() -> None:
+    """Measure and print what the machine can do."""
+    with open_display() as display:
+        display.table(limits_table(measure_limits()))
+
+
 def run(options: argparse.Namespace) -> int:
     """Measure what was asked for; 1 where anything failed."""
     workloads = _workloads(options)
     sizes = {item.name: _sizes(item, options.size, options.smoke) for item in workloads}
     _check_files(options)
     with open_display() as display:
-        subjects = (*_backends(options.backend, display), *_peers(options.peer, display))
+        subjects = (
+            *_backends(options.backend, options.smoke, display),
+            *_peers(options.peer, display),
+        )
         effort = SMOKE if options.smoke else Effort(seconds=options.seconds)
         report = _new_report(options, subjects)
         _show_machine(report, display)
+        limits = None
+        if not options.smoke:
+            limits = measure_limits()
+            report.limits = limits.as_json()
+            display.table(limits_table(limits))
+        startup = not options.smoke if options.startup is None else options.startup
         context = Context(
-            subjects, effort, options.smoke, options.traceback, display, report
-        )  # fmt: skip
+            subjects, effort, options.smoke, options.traceback, display, report, limits, startup
+        )
         for workload in workloads:
             run_workload(context, workload, sizes[workload.name])
+        if limits is not None:
+            report.limits = limits.best(measure_limits()).as_json()
     if options.json is not None:
         write_report(report, options.json)
     if options.plot is not None:
@@ -119,13 +139,14 @@ def _check_files(options: argparse.Namespace) -> None:
         require_matplotlib()
 
 
-def _backends(asked: Sequence[str], display: Display) -> list[Subject]:
+def _backends(asked: Sequence[str], smoke: bool, display: Display) -> list[Subject]:
     """The reference first, since every speed-up is over it, then the others in order."""
+    default = SMOKE_BACKENDS if smoke else DEFAULT_BACKENDS
     for name in asked:
         if name not in BACKENDS:
             raise BenchError(f"there is no backend {name!r}: choose from {', '.join(BACKENDS)}")
     found = [REFERENCE]
-    for name in asked or DEFAULT_BACKENDS:
+    for name in asked or default:
         problem = None if name in found else backend_problem(name)
         if problem is not None and asked:
             raise BenchError(f"backend {name} does not work here: {problem}")
@@ -159,6 +180,7 @@ def _new_report(options: argparse.Namespace, subjects: Sequence[Subject]) -> Rep
         "subjects": [subject.name for subject in subjects],
         "seconds": options.seconds,
         "smoke": options.smoke,
+        "command": _command(options),
     }
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Report(created, machine(options.threads), versions(), settings)
@@ -176,3 +198,16 @@ def _show_machine(report: Report, display: Display) -> None:
 
 def _parameters(size: Size) -> str:
     return " ".join(align([tuple(f"{name}={value}" for name, value in size.items())]))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that measures the same, without the files that it wrote."""
+    words = ["python -m bench run", *(["--all"] if options.all else options.names)]
+    for option, values in (
+        ("--size", options.size), ("--backend", options.backend), ("--peer", options.peer)
+    ):  # fmt: skip
+        words += [f"{option} {value}" for value in values]
+    words += ["--smoke"] if options.smoke else [f"--seconds {options.seconds:g}"]
+    words += [f"--threads {options.threads}"] if options.threads != 1 else []
+    words += [] if options.startup is None else ["--startup" if options.startup else "--no-startup"]
+    return " ".join(words)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.display import Display
+from bench.limits import Limits
 from bench.results import Fact, Failure, Report
 from bench.subjects import Subject
 from bench.timing import Calls, Effort, interleave
@@ -26,6 +27,10 @@ class Context:
     tracebacks: bool
     display: Display
     report: Report
+    limits: Limits | None = None
+    """What the machine can do, where that was measured."""
+    startup: bool = False
+    """Whether calls of the smallest size and warm starts are measured too."""
 
     def time(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Calls]:
         """Time calls against each other, with the run's effort."""

@@ -149,6 +149,13 @@ def format_seconds(seconds: float | None) -> str:
     return f"{_three_digits(seconds / 1e-9)} ns"
 
 
+def format_share(share: float | None) -> str:
+    """Percents of a limit; a dash for what was not measured."""
+    if share is None:
+        return "–"
+    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}"
+
+
 def format_bytes(count: int | None) -> str:
     """Mebibytes with one decimal; a dash for what was not measured."""
     return "–" if count is None else f"{count / 2**20:.1f} MiB"

@@ -34,7 +34,7 @@ INSTALL_PEERS = "python -m pip install 'tracer-ad[peers]'"
 INSTALL_BENCH = "python -m pip install 'tracer-ad[bench]'"
 
 
-def hold_threads(threads: int) -> None:
+def hold_threads(threads: int, *, keep_cache: bool = False) -> None:
     """Give this process and all libraries in it `threads` threads and as many processors.
 
     It has to run before NumPy is imported, since a BLAS reads its variables once. Where the system
@@ -48,8 +48,9 @@ def hold_threads(threads: int) -> None:
     flags = f"--xla_cpu_multi_thread_eigen={eigen} intra_op_parallelism_threads={threads}"
     os.environ["XLA_FLAGS"] = flags
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    # Compile times are those of a first run, not of reading back an earlier one's machine code.
-    os.environ["TRACER_CACHE_DIR"] = "off"
+    if not keep_cache:
+        # Compile times are of a first run, not of reading back an earlier one's machine code.
+        os.environ["TRACER_CACHE_DIR"] = "off"
     if sys.platform == "linux":
         processors = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, processors[-threads:])

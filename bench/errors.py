@@ -12,6 +12,8 @@ class MismatchError(Exception):
 
 
 MESSAGE_LIMIT = 500
+SHORT_LIMIT = 60
+"""Of a message in a table."""
 
 
 def describe_error(error: Exception) -> str:
@@ -21,3 +23,8 @@ def describe_error(error: Exception) -> str:
     if len(message) > MESSAGE_LIMIT:
         message = message[:MESSAGE_LIMIT] + " …"
     return message if isinstance(error, MismatchError) else f"{type(error).__name__}: {message}"
+
+
+def shorten(message: str) -> str:
+    """A message as short as a cell of a table."""
+    return message if len(message) <= SHORT_LIMIT else message[: SHORT_LIMIT - 2] + " …"

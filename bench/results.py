@@ -9,6 +9,8 @@ One JSON object:
 | `machine` | processor, architecture, processors, memory_bytes, system, threads, load_average |
 | `versions` | a version for each package that took part, and for Python and the BLAS |
 | `settings` | seconds, sizes, backends, peers and smoke, as asked for |
+| `limits` | `flops64`, `flops32` a second, and `bandwidths`: bytes a second by the bytes touched; \
+empty where they were not measured |
 | `measurements` | a list, see below |
 | `facts` | a list of objects `{"workload", "name", "value"}`: say, the test accuracy of `digits` |
 | `failures` | a list of objects `{"workload", "size", "program", "subject", "message"}` |
@@ -25,7 +27,10 @@ A measurement has the keys
 | `peak_memory` | `bytes` and the `method` that counted them (see `bench.memory`), or null |
 | `difference`, `tolerance` | the largest relative difference from the reference, and the allowed; \
 or null |
-| `figures` | further numbers by name, such as microseconds per node |
+| `figures` | further numbers by name, such as microseconds per node; those of calls are `flops` \
+and `bytes` that the program has to move at least, the `limit` in seconds, and its `share` of the \
+median; `dispatch`, seconds of a call at the smallest size; `warm compile` and `warm start`, \
+seconds of compiling and of all stages in a process that finds its machine code on the disk |
 """
 
 import dataclasses
@@ -104,6 +109,7 @@ class Report:
     measurements: list[Measurement] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -143,6 +149,7 @@ def _report(content: dict[str, Any]) -> Report:
         measurements=[_measurement(item) for item in content["measurements"]],
         facts=[_record(Fact, item) for item in content["facts"]],
         failures=[_record(Failure, item) for item in content["failures"]],
+        limits=content.get("limits", {}),
     )
 
 

@@ -8,14 +8,23 @@ import numpy as np
 
 from bench.check import check_outputs
 from bench.context import SEED, Context
-from bench.display import Table, format_bytes, format_seconds
-from bench.errors import BenchError, describe_error
+from bench.display import Table, format_bytes, format_seconds, format_share
+from bench.errors import BenchError, describe_error, shorten
 from bench.memory import PeakMemory, measure_peak
 from bench.results import Failure, Measurement
+from bench.startup import Startup, measure_dispatch, measure_warm
 from bench.subjects import REFERENCE, Prepared, Stopwatch, Subject, Task, reference_outputs
+from bench.timing import Calls
 from bench.workload import Size, Workload
 
 STAGES = ("trace", "lower", "compile", "first call")
+FIGURES = {
+    "warm compile": format_seconds,
+    "warm start": format_seconds,
+    "dispatch": format_seconds,
+    "share": format_share,
+}
+"""Those that have a column of their own."""
 REFERENCE_NAME = f"tracer-{REFERENCE}"
 
 
@@ -40,17 +49,30 @@ def run_workload(context: Context, workload: Workload, sizes: Sequence[tuple[str
         except Exception as error:
             failure = Failure(workload.name, "–", "prologue", "all", describe_error(error))
             context.fail(failure, error)
-    for size_name, size in sizes:
-        if workload.measure is not None:
+    if workload.measure is not None:
+        for size_name, size in sizes:
             context.report.measurements.extend(workload.measure(context, size_name, size))
-            continue
+        return
+    startup = _startup(context, workload, sizes) if context.startup else {}
+    for size_name, size in sizes:
         inputs = workload.make_inputs(size, np.random.default_rng(SEED))
         for program_name, program in workload.programs.items():
             task = Task(workload, size, program, program_name, inputs)
-            _measure_task(context, task, size_name)
+            _measure_task(context, task, size_name, startup)
 
 
-def _measure_task(context: Context, task: Task, size_name: str) -> None:
+def _startup(context: Context, workload: Workload, sizes: Sequence[tuple[str, Size]]) -> Startup:
+    """Warm starts, and the smallest call, which is the same for all sizes of a program."""
+    found = measure_warm(context, workload, sizes)
+    for program in workload.programs:
+        for subject, seconds in measure_dispatch(context, workload, program).items():
+            for size_name, _ in sizes:
+                found.setdefault((program, size_name, subject), {})["dispatch"] = seconds
+    return found
+
+
+def _measure_task(context: Context, task: Task, size_name: str, startup: Startup) -> None:
+    failures_before = len(context.report.failures)
     reference = _reference(context, task, size_name)
     if reference is None:
         return
@@ -63,10 +85,11 @@ def _measure_task(context: Context, task: Task, size_name: str) -> None:
         if candidate is not None:
             candidates.append(candidate)
     context.display.progress(f"{_label(task, size_name)}: timing", total - 1, total)
-    measurements = _time(context, task, size_name, candidates)
+    measurements = _time(context, task, size_name, candidates, startup)
     context.report.measurements.extend(measurements)
+    failures = context.report.failures[failures_before:]
     if measurements:
-        context.display.table(timing_table(_title(task, size_name), measurements))
+        context.display.table(timing_table(_title(task, size_name), measurements, failures))
 
 
 def _reference(context: Context, task: Task, size_name: str) -> tuple[Any, ...] | None:
@@ -111,13 +134,21 @@ def _report_error(
 
 
 def _time(
-    context: Context, task: Task, size_name: str, candidates: Sequence[Candidate]
+    context: Context,
+    task: Task,
+    size_name: str,
+    candidates: Sequence[Candidate],
+    startup: Startup,
 ) -> list[Measurement]:
-    timed = context.time({item.subject.name: item.prepared.call for item in candidates})
+    timed = _timed_calls(context, task, size_name, candidates)
     reference = timed.get(REFERENCE_NAME)
     measurements = []
     for item in candidates:
-        calls = timed[item.subject.name]
+        calls = timed.get(item.subject.name)
+        if calls is None:
+            continue
+        key = (task.program_name, size_name, item.subject.name)
+        figures = {**startup.get(key, {}), **_share(context, task, calls.median)}
         measurements.append(
             Measurement(
                 workload=task.workload.name,
@@ -132,15 +163,58 @@ def _time(
                 peak_memory=item.peak_memory,
                 difference=item.difference,
                 tolerance=task.workload.tolerance.relative,
+                figures=figures,
             )
         )
     return measurements
 
 
-def timing_table(title: str, measurements: Sequence[Measurement]) -> Table:
-    """Stages, calls, speed-up, memory and agreement, one subject a row."""
+def _timed_calls(
+    context: Context, task: Task, size_name: str, candidates: Sequence[Candidate]
+) -> dict[str, Calls]:
+    """The calls of all candidates; one that raises after all is reported, and the others go on."""
+    left = {item.subject.name: item.prepared.call for item in candidates}
+    while left:
+        current = [""]
+
+        def noted(name: str, call: Any, current: list[str] = current) -> Any:
+            def watched() -> None:
+                current[0] = name
+                call()
+
+            return watched
+
+        try:
+            return context.time({name: noted(name, call) for name, call in left.items()})
+        except Exception as error:
+            _report_error(context, task, size_name, current[0], error)
+            del left[current[0]]
+    return {}
+
+
+def _share(context: Context, task: Task, seconds: float) -> dict[str, float]:
+    """What the program has to do at least, and the time that takes here over what was measured."""
+    counted = task.workload.work.get(task.program_name)
+    if counted is None:
+        return {}
+    work = counted(task.size)
+    found = {"flops": work.flops, "bytes": work.bytes}
+    if context.limits is not None:
+        found["limit"] = context.limits.seconds(work)
+        found["share"] = found["limit"] / seconds
+    return found
+
+
+def timing_table(
+    title: str, measurements: Sequence[Measurement], failures: Sequence[Failure] = ()
+) -> Table:
+    """Stages, calls, speed-up, memory and agreement, one subject a row; then those that failed.
+
+    Columns of figures that no subject has, such as the share of a limit, are left out.
+    """
+    extra = [name for name in FIGURES if any(name in item.figures for item in measurements)]
     columns = (
-        "subject", *STAGES, "median", "minimum", "IQR", "speed-up", "memory", "difference"
+        "subject", *STAGES, *extra, "median", "minimum", "IQR", "speed-up", "memory", "difference"
     )  # fmt: skip
     rows = []
     for item in measurements:
@@ -151,6 +225,7 @@ def timing_table(title: str, measurements: Sequence[Measurement]) -> Table:
             (
                 item.subject,
                 *(format_seconds(item.stages.get(stage)) for stage in STAGES),
+                *(FIGURES[name](item.figures.get(name)) for name in extra),
                 format_seconds(calls.median),
                 format_seconds(calls.minimum),
                 format_seconds(calls.interquartile_range if calls.samples > 1 else None),
@@ -159,6 +234,9 @@ def timing_table(title: str, measurements: Sequence[Measurement]) -> Table:
                 "–" if item.difference is None else f"{item.difference:.0e}",
             )
         )
+    for failure in failures:
+        nothing = ["–"] * (len(columns) - 2)
+        rows.append((failure.subject, *nothing, shorten(failure.message)))
     return Table(title, columns, rows)
 
 

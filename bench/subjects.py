@@ -61,6 +61,8 @@ class Subject(ABC):
 
     name: str
     kind: str
+    keeps_code: bool = False
+    """Whether a later process finds its machine code on the disk."""
 
     def has(self, task: Task) -> bool:
         """Whether the workload has a version for this one."""
@@ -134,6 +136,7 @@ class TracerSubject(Subject):
     def __init__(self, backend: str) -> None:
         self.backend = backend
         self.name = f"tracer-{backend}"
+        self.keeps_code = backend == "llvm"
 
     def has(self, task: Task) -> bool:
         """Not without a compiler where the workload says that this would take minutes."""
@@ -155,6 +158,16 @@ class TracerSubject(Subject):
         stopwatch.stages["lower"] += within
         stopwatch.stages["compile"] -= within
         return Prepared(lambda: jitted(*inputs), lambda: compiled(*inputs), stopwatch.stages, tuple)
+
+
+def find_subject(name: str) -> Subject:
+    """The subject of a name: this library on a backend (`tracer-llvm`), or a peer."""
+    prefix = "tracer-"
+    if name.startswith(prefix):
+        return TracerSubject(name.removeprefix(prefix))
+    from bench.peers import load_peer  # which knows subjects itself
+
+    return load_peer(name)
 
 
 def backend_problem(backend: str) -> str | None:

@@ -11,6 +11,9 @@ SAMPLE_SECONDS = 0.002
 """A sample takes at least this long, so that the clock's own cost stays below one part in 10⁴."""
 WARM_LIMIT_SECONDS = 0.02
 """Calls shorter than this are repeated once untimed before a sample: the caches are their own."""
+SLOW_SECONDS = 1.0
+"""A subject stops taking part when its samples have taken this long, and all that was asked for:
+one that takes a second a call must not keep all others waiting."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
     The calls must have run before: what only a first call does is not to be measured here.
     """
     names = list(calls)
-    estimates = {name: min(_seconds(calls[name], 1) for _ in range(2)) for name in names}
+    estimates = {name: _estimate(calls[name]) for name in names}
     counts = {
         name: max(1, math.ceil(effort.sample_seconds / max(estimate, 1e-9)))
         for name, estimate in estimates.items()
@@ -65,12 +68,21 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
                 break
             first = round_number % max(1, len(names))
             for name in names[first:] + names[:first]:
+                passed = estimates[name] * counts[name] * len(samples[name])
+                if passed > max(SLOW_SECONDS, effort.seconds):
+                    continue
                 if effort.sample_seconds > 0.0 and estimates[name] < WARM_LIMIT_SECONDS:
                     calls[name]()
                 samples[name].append(_seconds(calls[name], counts[name]) / counts[name])
     finally:
         gc.unfreeze()
     return {name: summarise(samples[name], counts[name]) for name in names}
+
+
+def _estimate(call: Callable[[], object]) -> float:
+    """Seconds of a call; of the shorter one of two, unless that would take long."""
+    first = _seconds(call, 1)
+    return first if first > SLOW_SECONDS else min(first, _seconds(call, 1))
 
 
 def summarise(samples: list[float], calls_per_sample: int) -> Calls:

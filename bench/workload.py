@@ -55,10 +55,10 @@ class Program:
 class Work:
     """The least that a program has to do, whatever its code looks like.
 
-    `flops` counts additions and multiplications, a division or a square root as one, and a function
-    value (exp, sin, …) as `bench.limits.FUNCTION_FLOPS`; `bytes` is what has to be read and written
-    at least once: inputs, results, and what the way back needs of the way there where that is too
-    large to be computed twice.
+    `flops` counts additions and multiplications, and a division, a square root or a function value
+    (exp, sin, …) as `bench.limits.FUNCTION_FLOPS` of them; `bytes` is what has to be read and
+    written at least once: inputs, results, and what the way back needs of the way there where that
+    is too large to be computed twice.
     """
 
     flops: float
@@ -102,8 +102,8 @@ class Workload:
     reference: Mapping[str, Callable[[Size], Function]] = field(default_factory=dict)
     """For a program a version written by hand in plain NumPy, derivative included, where the
     reference backend would take minutes; it then stands in for that. Tests compare the two."""
-    work: Callable[[Size], Work] | None = None
-    """The least work of the program `gradient`, for its share of what the machine can do."""
+    work: Mapping[str, Callable[[Size], Work]] = field(default_factory=dict)
+    """The least work of a program, for its share of what the machine can do."""
     tiny: Size | None = None
     """The smallest size, at which a call costs little but the call itself; by default `smoke`."""
     prologue: "Callable[[Context], None] | None" = None

@@ -43,10 +43,12 @@ class Cpp(Subject):
         outputs = [np.empty(())]
         outputs += [np.empty(np.shape(inputs[place])) for place in task.program.argnums]
         call = functools.partial(entry, _pointers(inputs), _pointers(outputs))
-        # The partial keeps the pointers, and the last function the arrays that they point to.
-        return Prepared(
-            call, call, stopwatch.stages, lambda _, kept=inputs: tuple(outputs) if kept else ()
-        )
+        kept = (inputs, outputs)  # the call knows addresses only
+
+        def found(_: None) -> tuple[Any, ...]:
+            return tuple(kept[1])
+
+        return Prepared(call, call, stopwatch.stages, found)
 
 
 def compile_entry(source: Path, size: Any, flags: tuple[str, ...]) -> Entry:

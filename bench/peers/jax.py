@@ -50,6 +50,7 @@ DIFFERENTIATION = Differentiation(value_and_grad, elementwise_grad, repeat, batc
 class Jax(Subject):
     name = "jax"
     kind = "peer"
+    keeps_code = True
 
     def prepare(self, task: Task) -> Prepared:
         if task.workload.jax_build is not None:

@@ -19,6 +19,7 @@ from bench.workload import (
     Program,
     Size,
     Tolerance,
+    Work,
     Workload,
     value_only,
 )
@@ -93,6 +94,11 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return spot, rate, volatility, expiry, strike, sign
 
 
+def work(size: Size) -> Work:
+    """Log, root, three exp, two erf and three divisions, and some 90 operations."""
+    return Work(size["n"] * (10 * 20.0 + 90.0), 8.0 * size["n"] * 12)
+
+
 WORKLOAD = Workload(
     name="blackscholes",
     description="prices of n European options with delta, gamma, vega, theta and rho",
@@ -102,6 +108,7 @@ WORKLOAD = Workload(
         "large": {"n": 1_000_000},
     },
     smoke={"n": 8},
+    tiny={"n": 1},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
@@ -109,5 +116,6 @@ WORKLOAD = Workload(
         "price": value_only("price"),
         "greeks": Program(("price", "delta", "gamma", "vega", "theta", "rho"), greeks),
     },
+    work={"greeks": work},
     tolerance=Tolerance(1e-12, "some forty operations an element; erf is good to 1e-15"),
 )

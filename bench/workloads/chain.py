@@ -20,6 +20,7 @@ from bench.workload import (
     Program,
     Size,
     Tolerance,
+    Work,
     Workload,
     gradient,
     value_only,
@@ -117,6 +118,12 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return (rng.uniform(1.0, 2.0, size["n"]),)
 
 
+def work(size: Size) -> Work:
+    """Value and derivative of each link, side by side: a root, a division, and two functions."""
+    links = size["operations"] // OPERATIONS_A_LINK
+    return Work(size["n"] * links * (50.0 + 40.0 * size["functions"]), 16.0 * size["n"])
+
+
 WORKLOAD = Workload(
     name="chain",
     description="chains of 5 to 300 elementwise operations: value, and gradient of the sum",
@@ -130,6 +137,7 @@ WORKLOAD = Workload(
     },
     default_sizes=("small", "medium", "arithmetic", "large", "longest", "loop"),
     smoke={"operations": 20, "n": 16, "functions": 1, "loop": 0},
+    tiny={"operations": 5, "n": 1, "functions": 0, "loop": 0},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
@@ -139,5 +147,6 @@ WORKLOAD = Workload(
         "value": value_only("value"),
         "gradient": Program(("value", "gradient of x"), summed_gradient, argnums=(0,)),
     },
+    work={"gradient": work},
     tolerance=Tolerance(1e-12, "60 links that each halve the error before; a sum of 10⁶ terms"),
 )

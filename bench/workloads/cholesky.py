@@ -100,5 +100,5 @@ WORKLOAD = Workload(
     torch_build=torch_build,
     programs={"gradient": gradient({0: "scale", 1: "lengths", 2: "noise"})},
     tolerance=Tolerance(1e-9, "a factor of a matrix whose condition is some thousands"),
-    work=work,
+    work={"gradient": work},
 )

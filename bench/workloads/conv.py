@@ -126,5 +126,5 @@ WORKLOAD = Workload(
     jax_build=jax_build,
     programs={"gradient": gradient({0: "first", 1: "second", 2: "weights", 3: "bias"})},
     tolerance=Tolerance(1e-10, "products over all windows, summed in another order"),
-    work=work,
+    work={"gradient": work},
 )

@@ -13,7 +13,7 @@ import numpy as np
 import tracer
 from bench.context import Context
 from bench.subjects import TracerSubject
-from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
 from bench.workloads.digits_data import CLASSES, PIXELS, batch, load_digits, one_hot
 
 HIDDEN = 128
@@ -150,6 +150,14 @@ def train(context: Context) -> None:
         )
 
 
+def work(size: Size) -> Work:
+    """Two products in the first layer, three in the second; a function value a unit."""
+    rows = size["rows"]
+    first, second = PIXELS * HIDDEN, HIDDEN * CLASSES
+    flops = rows * (4.0 * first + 6.0 * second + 25.0 * HIDDEN + 30.0 * CLASSES)
+    return Work(flops, 8.0 * (2 * (first + second) + rows * (PIXELS + CLASSES)))
+
+
 WORKLOAD = Workload(
     name="digits",
     description="a 64-128-10 network trained with Adam on the handwritten digits",
@@ -159,12 +167,14 @@ WORKLOAD = Workload(
         "large": {"rows": 1_437},
     },
     smoke={"rows": 8},
+    tiny={"rows": 1},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
     programs={
         "gradient": gradient({0: "weights1", 1: "bias1", 2: "weights2", 3: "bias2"}),
     },
+    work={"gradient": work},
     tolerance=Tolerance(1e-11, "matrix products over all images, summed in another order"),
     prologue=train,
 )

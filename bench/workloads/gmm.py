@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
 
 WISHART_GAMMA = 1.0
 WISHART_M = 0
@@ -95,6 +95,13 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return alphas, means, factors, points
 
 
+def work(size: Size) -> Work:
+    """Products with triangles, d (d + 1) operations each, forward, and twice on the way back."""
+    n, k, d = size["n"], size["k"], size["d"]
+    flops = n * k * (3.0 * d * (d + 1) + 6.0 * d + 30.0)
+    return Work(flops, 8.0 * (n * d + 2 * k * (1 + 2 * d + d * (d - 1) // 2)))
+
+
 WORKLOAD = Workload(
     name="gmm",
     description="ADBench's Gaussian mixture: log-likelihood with Wishart prior and its gradient",
@@ -104,10 +111,12 @@ WORKLOAD = Workload(
         "large": {"n": 10_000, "k": 25, "d": 10},
     },
     smoke={"n": 12, "k": 3, "d": 2},
+    tiny={"n": 1, "k": 1, "d": 1},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
     cpp={"gradient": "gmm.cpp"},
     programs={"gradient": gradient({0: "alphas", 1: "means", 2: "factors"})},
+    work={"gradient": work},
     tolerance=Tolerance(1e-10, "exponents of some hundreds magnify their last bits by as much"),
 )

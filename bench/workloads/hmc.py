@@ -18,11 +18,13 @@ from bench.workload import (
     Program,
     Size,
     Tolerance,
+    Work,
     Workload,
 )
 from bench.workloads.digits_data import PIXELS, batch
 
 STEP = 0.02
+STEPS = 20
 
 
 def build(size: Size) -> Function:
@@ -78,6 +80,12 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return rng.normal(0.0, 0.1, PIXELS), rng.normal(size=PIXELS), images, signs
 
 
+def work(size: Size) -> Work:
+    """In each step two products with all images, and two function values an image."""
+    rows = size["rows"]
+    return Work((STEPS + 1) * rows * (4.0 * PIXELS + 50.0), 8.0 * rows * (PIXELS + 1))
+
+
 WORKLOAD = Workload(
     name="hmc",
     description="a leapfrog trajectory through a logistic posterior: a gradient in each step",
@@ -92,6 +100,7 @@ WORKLOAD = Workload(
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
-    programs={"trajectory": trajectory(20)},
+    programs={"trajectory": trajectory(STEPS)},
+    work={"trajectory": work},
     tolerance=Tolerance(1e-8, "an energy error is the small difference of large energies"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
 
 
 def build(size: Size) -> Function:
@@ -41,6 +41,13 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return rng.normal(size=(size["k"], size["d"])), points
 
 
+def work(size: Size) -> Work:
+    """A difference, a square and a sum of each centre, point and dimension, or a product of two."""
+    k, n, d = size["k"], size["n"], size["d"]
+    flops = n * (k * d * (2.0 if size["expanded"] else 3.0) + k + 2.0 * d)
+    return Work(flops, 8.0 * (n * d + 2 * k * d))
+
+
 WORKLOAD = Workload(
     name="kmeans",
     description="k-means' objective and its gradient by the centres",
@@ -52,9 +59,11 @@ WORKLOAD = Workload(
     },
     default_sizes=("medium", "expanded"),
     smoke={"k": 3, "n": 10, "d": 2, "expanded": 0},
+    tiny={"k": 1, "n": 1, "d": 1, "expanded": 0},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
     programs={"gradient": gradient({0: "centres"})},
+    work={"gradient": work},
     tolerance=Tolerance(1e-11, "sums over all points and dimensions, in whatever order"),
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
 from bench.workloads.digits_data import CLASSES, PIXELS, batch
 
 RIDGE = 1e-3
@@ -37,6 +37,13 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return (weights, bias, *batch(size["rows"]))
 
 
+def work(size: Size) -> Work:
+    """Two products: the images have no gradient. Each logit has an exponential."""
+    rows = size["rows"]
+    flops = rows * CLASSES * (4.0 * PIXELS + 30.0)
+    return Work(flops, 8.0 * (rows * (PIXELS + CLASSES) + 2 * PIXELS * CLASSES))
+
+
 WORKLOAD = Workload(
     name="logreg",
     description="logistic regression on the handwritten digits: loss and gradient",
@@ -46,10 +53,12 @@ WORKLOAD = Workload(
         "large": {"rows": 20_000},
     },
     smoke={"rows": 8},
+    tiny={"rows": 1},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
     cpp={"gradient": "logreg.cpp"},
     programs={"gradient": gradient({0: "weights", 1: "bias"})},
+    work={"gradient": work},
     tolerance=Tolerance(1e-11, "matrix products over all images, summed in another order"),
 )

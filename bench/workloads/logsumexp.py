@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
 
 
 def build(size: Size) -> Function:
@@ -30,6 +30,11 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return (rng.normal(0.0, 3.0, size["n"]),)
 
 
+def work(size: Size) -> Work:
+    """An exponential, a comparison, a difference, a sum and a product of each element."""
+    return Work(24.0 * size["n"], 16.0 * size["n"])
+
+
 WORKLOAD = Workload(
     name="logsumexp",
     description="log-sum-exp of a vector and its gradient, the softmax",
@@ -40,11 +45,13 @@ WORKLOAD = Workload(
     },
     default_sizes=("small", "medium", "large"),
     smoke={"n": 50},
+    tiny={"n": 1},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
     cpp={"gradient": "logsumexp.cpp"},
     programs={"gradient": gradient({0: "x"})},
+    work={"gradient": work},
     tolerance=Tolerance(
         1e-11, "the gradient at the largest element is 1 minus a sum over all in another order"
     ),

@@ -97,6 +97,7 @@ WORKLOAD = Workload(
     },
     default_sizes=("ode", "matrices", "leaves", "sweep"),
     smoke={"case": SWEEP, "steps": 2, "n": 8},
+    tiny={"case": ODE, "steps": 1, "n": 1},
     make_inputs=make_inputs,
     build=build,
     jax_build=jax_version,

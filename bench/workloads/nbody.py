@@ -16,7 +16,7 @@ from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gr
 
 SOFTENING = 0.05
 STEP = 0.01
-FLOPS_A_PAIR = 22
+FLOPS_A_PAIR = 60
 """Of forces: differences, squared distance, a root, a division, and three products added up."""
 
 
@@ -115,5 +115,5 @@ WORKLOAD = Workload(
     cpp={"gradient": "nbody.cpp"},
     programs={"gradient": gradient({0: "positions", 1: "velocities"})},
     tolerance=Tolerance(1e-10, "sums over all bodies in whatever order, in every step"),
-    work=work,
+    work={"gradient": work},
 )

@@ -104,5 +104,5 @@ WORKLOAD = Workload(
     cpp={"gradient": "ode.cpp"},
     programs={"gradient": gradient({0: "start", 1: "parameters"})},
     tolerance=Tolerance(1e-7, "a chaotic system: in 10 units of time an error grows by e⁹"),
-    work=work,
+    work={"gradient": work},
 )

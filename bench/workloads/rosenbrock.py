@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
+from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
 
 
 def build(size: Size) -> Function:
@@ -30,6 +30,11 @@ def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:
     return (rng.uniform(-2.0, 2.0, size["n"]),)
 
 
+def work(size: Size) -> Work:
+    """Seven operations an element for the value and eight more for the gradient."""
+    return Work(15.0 * size["n"], 16.0 * size["n"])
+
+
 WORKLOAD = Workload(
     name="rosenbrock",
     description="Rosenbrock's function of n variables and its gradient",
@@ -39,9 +44,11 @@ WORKLOAD = Workload(
         "large": {"n": 1_000_000},
     },
     smoke={"n": 10},
+    tiny={"n": 2},
     make_inputs=make_inputs,
     build=build,
     torch_build=torch_build,
     programs={"gradient": gradient({0: "x"})},
+    work={"gradient": work},
     tolerance=Tolerance(1e-12, "a sum of up to 10⁶ positive terms, in whatever order"),
 )

@@ -116,5 +116,5 @@ WORKLOAD = Workload(
     cpp={"gradient": "stencil.cpp"},
     programs={"gradient": gradient({0: "guess", 1: "source"})},
     tolerance=Tolerance(1e-11, "ten sweeps, whose sums are added in an order of their own"),
-    work=work,
+    work={"gradient": work},
 )
