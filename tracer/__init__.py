@@ -70,7 +70,7 @@ __version__ = "0.1.0"
 _LATER = ("optim", "plot", "view")
 
 
-_VIEWS = ("draw",)
+_VIEWS = ("draw", "explain")
 
 
 def __getattr__(name: str) -> Any:
@@ -98,6 +98,7 @@ __all__ = [
     "draw",
     "elementwise_grad",
     "errors",
+    "explain",
     "fixed_point",
     "fori_loop",
     "grad",

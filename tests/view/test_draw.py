@@ -245,6 +245,6 @@ def test_five_thousand_nodes_are_laid_out():
             x = np.sin(x) * 1.01 + x
         return x
 
-    picture = draw(long, 0.1)
+    picture = draw(tracer.jit(long, source=False), 0.1)
     assert len([v for v in picture.drawing.vertices if v.kind == "node"]) == 5100
     assert picture.html()

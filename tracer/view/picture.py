@@ -113,7 +113,7 @@ def draw(
     >>> print(tracer.draw(lambda a, b: (a + b) * (b + 1), 2.0, 1.0))
     a                = 2   ∂ = 2
     """
-    graph, leaves, names = _graph_of(f, args, kwargs)
+    graph, leaves, names = traced_arguments(f, args, kwargs)
     shown = values and leaves is not None
     if adjoint:
         made = adjoint_with_origin(graph)
@@ -136,7 +136,7 @@ def _seeds(graph: Graph) -> list[Any]:
     return [np.ones(t.shape, t.dtype) for t in types]
 
 
-def _graph_of(f: Any, args: Any, kwargs: Any) -> tuple[Graph, list[Any] | None, list[str]]:
+def traced_arguments(f: Any, args: Any, kwargs: Any) -> tuple[Graph, list[Any] | None, list[str]]:
     """The graph, its flat inputs where they are known, and their names."""
     if isinstance(f, Graph):
         names = [f"%{k}" for k in range(len(f.inputs))]
