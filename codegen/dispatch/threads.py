@@ -18,10 +18,15 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 from codegen.dispatch.compile import compile_module
-from codegen.dispatch.threads_text import POSIX_FUNCTIONS, PYTHON_FUNCTIONS, threads_text
+from codegen.dispatch.threads_text import (
+    LINUX_FUNCTIONS,
+    MOST_THREADS,
+    POSIX_FUNCTIONS,
+    PYTHON_FUNCTIONS,
+    threads_text,
+)
 
 VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
-MOST_THREADS = 256
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -58,7 +63,7 @@ def configured_threads() -> int:
     for variable in VARIABLES:
         text = os.environ.get(variable, "").split(",")[0].strip()
         if text.isdecimal() and int(text) > 0:
-            return min(int(text), count)
+            return min(int(text), count, MOST_THREADS)
     return min(count, MOST_THREADS)
 
 
@@ -67,14 +72,16 @@ def load_threads() -> Threads:
     """The pool of this process; no thread exists yet."""
     process = ctypes.CDLL(None) if os.name == "posix" else None
     posix = process is not None and all(hasattr(process, name) for name in POSIX_FUNCTIONS)
-    sources = [(ctypes.pythonapi, PYTHON_FUNCTIONS)]
-    if posix:
-        sources.append((process, POSIX_FUNCTIONS))  # type: ignore[arg-type]
+    sources: list[tuple[ctypes.CDLL, tuple[str, ...]]] = [(ctypes.pythonapi, PYTHON_FUNCTIONS)]
+    linux = posix and all(hasattr(process, name) for name in LINUX_FUNCTIONS)
+    if process is not None and posix:
+        sources.append((process, POSIX_FUNCTIONS + (LINUX_FUNCTIONS if linux else ())))
     for source, names in sources:
         for name in names:
             address = ctypes.cast(getattr(source, name), ctypes.c_void_p).value or 0
             llvm.add_symbol(f"tracer_{name}", address)
-    text = threads_text({"AMD64": "x86_64"}.get(platform.machine(), platform.machine()), posix)
+    machine = {"AMD64": "x86_64"}.get(platform.machine(), platform.machine())
+    text = threads_text(machine, posix, linux)
     names = ("run", "workers", "started_workers", "forget")
     run, workers, started, forget = compile_module(text, names, level=2)
     threads = Threads(
@@ -100,11 +107,9 @@ def thread_count() -> int:
 
 
 def set_thread_count(count: int) -> None:
-    """Let regions use this many threads from now on; no more than were allowed when the first began
-    its work. ValueError below 1.
-    """
-    if count < 1:
-        raise ValueError(f"a region has one thread or more, not {count}")
+    """Let regions use this many threads from now on; ValueError below 1 and above 256."""
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"a region has one thread or more, up to {MOST_THREADS}, not {count}")
     load_threads().workers.value = count - 1
 
 

@@ -31,6 +31,8 @@ SPIN = 50
 """Microseconds for which a worker looks for more work before it sleeps."""
 LATE = 20_000
 """Nanoseconds that a worker may finish after the caller, beside a chunk's length."""
+MOST_THREADS = 256
+
 TRIAL = 400_000
 """Nanoseconds of work for which a region is shared to see how that goes, ..."""
 ROUNDS = 64
@@ -163,6 +165,8 @@ declare i32 @tracer_clock_gettime(i32, ptr)
 @credit = internal global i64 0
 @credit_time = internal global i64 0
 @pauses = internal global i64 100
+@processor = internal global i32 -1
+@identities = internal global [{most} x ptr] zeroinitializer
 @mutex = internal global [32 x i64] zeroinitializer, align 64
 @condition = internal global [32 x i64] zeroinitializer, align 64
 
@@ -336,6 +340,8 @@ create:
 good:
   %thread = load ptr, ptr %identity
   call i32 @tracer_pthread_detach(ptr %thread)
+  %place = getelementptr ptr, ptr @identities, i64 %made
+  store ptr %thread, ptr %place
   %one_more = add i64 %made, 1
   br label %test
 done:
@@ -343,8 +349,69 @@ done:
   %nothing = icmp eq i64 %made, 0
   %result = select i1 %nothing, i64 -1, i64 %made
   store i64 %result, ptr @started
+  store i32 -1, ptr @processor
   ret i64 %result
 }}
+"""
+
+_FREE_PLACE = """
+define internal void @place() {{
+  ret void
+}}
+"""
+
+_OTHER_PLACE = """
+declare i32 @tracer_sched_getcpu()
+declare i32 @tracer_sched_getaffinity(i32, i64, ptr)
+declare i32 @tracer_pthread_setaffinity_np(ptr, i64, ptr)
+
+; Workers may run where the caller may, but not on the processor where it is: some systems pack
+; threads on few processors until these are busy, and a worker there would only take turns.
+define internal void @place() {{
+  %set = alloca [16 x i64]
+  %here = call i32 @tracer_sched_getcpu()
+  %known = load i32, ptr @processor
+  %same = icmp eq i32 %here, %known
+  br i1 %same, label %end, label %moved
+moved:
+  store i32 %here, ptr @processor
+  %outside = icmp ugt i32 %here, 1023
+  br i1 %outside, label %end, label %ask
+ask:
+  %answer = call i32 @tracer_sched_getaffinity(i32 0, i64 128, ptr %set)
+  %failed = icmp slt i32 %answer, 0
+  br i1 %failed, label %end, label %change
+change:
+  %number = zext i32 %here to i64
+  %index = lshr i64 %number, 6
+  %bit = and i64 %number, 63
+  %one = shl i64 1, %bit
+  %others = xor i64 %one, -1
+  %word = getelementptr i64, ptr %set, i64 %index
+  %before = load i64, ptr %word
+  %after = and i64 %before, %others
+  store i64 %after, ptr %word
+  %all = load <16 x i64>, ptr %set, align 8
+  %some = call i64 @llvm.vector.reduce.or.v16i64(<16 x i64> %all)
+  %none = icmp eq i64 %some, 0
+  br i1 %none, label %end, label %each
+each:
+  %count = load i64, ptr @started
+  br label %test
+test:
+  %worker = phi i64 [ 0, %each ], [ %next, %do ]
+  %more = icmp slt i64 %worker, %count
+  br i1 %more, label %do, label %end
+do:
+  %entry = getelementptr ptr, ptr @identities, i64 %worker
+  %thread = load ptr, ptr %entry
+  call i32 @tracer_pthread_setaffinity_np(ptr %thread, i64 128, ptr %set)
+  %next = add i64 %worker, 1
+  br label %test
+end:
+  ret void
+}}
+declare i64 @llvm.vector.reduce.or.v16i64(<16 x i64>)
 """
 
 _SHARE = """
@@ -530,6 +597,7 @@ serial:
   ret i32 %lonely
 publish:
   %begin = call i64 @now()
+  call void @place()
   store ptr %work, ptr @job_work
   store ptr %context, ptr @job_context
   %all = shl i64 %count, 32
@@ -562,7 +630,7 @@ over:
 """
 
 
-def threads_text(architecture: str, posix: bool) -> str:
+def threads_text(architecture: str, posix: bool, linux: bool) -> str:
     """The module: `run`, `forget` for forked children, `started_workers`, the number `workers`."""
     head = _HEAD.format(long=LONG, look=LOOK)
     if not posix:
@@ -572,12 +640,13 @@ def threads_text(architecture: str, posix: bool) -> str:
         f"  call i32 @tracer_sigdelset(ptr %set, i32 {int(number)})"
         for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
     )
+    place = _OTHER_PLACE if linux else _FREE_PLACE
     fields = {
         "pause_declaration": declaration, "pause": pause, "faults": faults, "spin": SPIN,
-        "wake": WAKE, "late": LATE, "trial": TRIAL, "rounds": ROUNDS,
+        "wake": WAKE, "late": LATE, "most": MOST_THREADS, "trial": TRIAL, "rounds": ROUNDS,
         "set_mask": int(signal.SIG_SETMASK), "monotonic": time.CLOCK_MONOTONIC,
     }  # fmt: skip
-    return head + "".join(part.format(**fields) for part in (_STATE, _WORKER, _SHARE))
+    return head + "".join(part.format(**fields) for part in (_STATE, place, _WORKER, _SHARE))
 
 
 POSIX_FUNCTIONS = (
@@ -585,6 +654,7 @@ POSIX_FUNCTIONS = (
     "pthread_mutex_unlock", "pthread_cond_init", "pthread_cond_wait", "pthread_cond_broadcast",
     "pthread_sigmask", "sigfillset", "sigdelset", "sched_yield", "usleep", "clock_gettime",
 )  # fmt: skip
+LINUX_FUNCTIONS = ("sched_getcpu", "sched_getaffinity", "pthread_setaffinity_np")
 PYTHON_FUNCTIONS = (
     "PyGILState_Check", "PyErr_CheckSignals", "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip

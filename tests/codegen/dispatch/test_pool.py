@@ -221,5 +221,5 @@ def test_no_thread_before_it_is_needed() -> None:
 
 
 def test_a_region_has_a_thread() -> None:
-    with pytest.raises(ValueError, match="one thread or more, not 0"):
+    with pytest.raises(ValueError, match="one thread or more, up to 256, not 0"):
         pool.set_thread_count(0)
