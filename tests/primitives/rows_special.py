@@ -98,6 +98,15 @@ ERROR = {
     "log_ndtr": _row(special.log_ndtr, (-3.0, 1.0)),
     "dawsn": _row(special.dawsn, (-3.0, 3.0), (11.0, 13.0)),
 }
+PRODUCTS = {
+    **{
+        name: _row(getattr(special, name), ((0.5, 3.0), (0.5, 3.0)), ulps=16)
+        for name in ("xlogy", "xlog1py", "rel_entr")
+    },
+    "kl_div": _row(special.kl_div, ((0.5, 1.0), (1.5, 3.0))),
+    "entr": _row(special.entr, (0.5, 0.8)),
+    "log_expit": _row(special.log_expit, (-3.0, 3.0)),
+}
 BESSEL = {
     **{
         name: _row(getattr(special, name), (0.5, 3.0), (9.0, 12.0), ulps=256)
@@ -111,6 +120,9 @@ BESSEL = {
     "ive": _row(special.ive, ((0.5, 2.0), (0.5, 3.0)), special=()),
 }
 INTEGRALS = {
+    "riemann_zeta": _row(
+        lambda x: special.zeta(x), (1.5, 4.0), (-2.8, -2.2), special=(), ulps=256
+    ),
     "exp1": _row(special.exp1, (0.5, 3.0)),
     "expi": _row(special.expi, (0.5, 3.0), (-3.0, -0.5)),
     "expn": _row(special.expn, ((2.0, 2.0), (0.5, 3.0)), special=()),
@@ -128,4 +140,4 @@ INTEGRALS = {
         order=1,
     ),
 }
-ROWS: dict[str, Row] = {**GAMMA, **ERROR, **BESSEL, **INTEGRALS}
+ROWS: dict[str, Row] = {**GAMMA, **ERROR, **PRODUCTS, **BESSEL, **INTEGRALS}

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracer.late import LateUfunc
 from tracer.primitives.arithmetic import sqrt, square
-from tracer.primitives.comparison import equal, less, select
+from tracer.primitives.comparison import equal, isinf, less, select
 from tracer.primitives.pointwise import Partial, apply_ufunc, pointwise
 
 
@@ -79,7 +79,7 @@ def _share(t: Any, out: Any, x: Any) -> Any:
 
 
 def _logaddexp_first(t: Any, out: Any, x: Any, y: Any) -> Any:
-    tie = equal(x, y)
+    tie = equal(x, y) & isinf(x)  # where it is finite, the share has a derivative of its own
     return select(tie, t * _constant(x, 0.5), _share(t, out, x))
 
 
@@ -92,7 +92,7 @@ logaddexp: Any = _function(
 
 
 def _logaddexp2_first(t: Any, out: Any, x: Any, y: Any) -> Any:
-    tie = equal(x, y)
+    tie = equal(x, y) & isinf(x)
     both = equal(x, out)
     weight = exp2(select(both, _constant(x, 0), x - out))
     return select(tie, t * _constant(x, 0.5), t * weight)

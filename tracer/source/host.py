@@ -92,6 +92,15 @@ class TracerHost:
         creation = {getattr(np, name): getattr(tnp, name) for name in CREATION if hasattr(np, name)}
         return {**creation, np.copy: tnp.array}
 
+    def late_substitute(self, function: Any) -> Callable[..., Any] | None:
+        """`tracer.scipy.special`'s, of SciPy's functions there that are no universal functions."""
+        if not str(function.__module__).startswith("scipy.special."):
+            return None
+        name = function.__name__
+        if getattr(sys.modules.get("scipy.special"), name, None) is not function:
+            return None
+        return getattr(importlib.import_module("tracer.scipy.special"), name, None)
+
     def take_functions(self) -> Sequence[Callable[..., Any]]:
         """`tracer.tree.map`."""
         return (tree.map,)

@@ -74,7 +74,8 @@ class Operators(Logic):
                 return self._of_plain(function, function.__self__)
             return function
         if kind is FunctionType:
-            return self.convert(function)
+            late = self.host.late_substitute(function)
+            return self.convert(function) if late is None else late
         if kind is MethodType:
             inner = function.__func__
             converted = self.convert(inner) if type(inner) is FunctionType else inner

@@ -65,6 +65,9 @@ class Host(Protocol):
     def substitutes(self) -> Mapping[Any, Callable[..., Any]]:
         """NumPy's functions that do not see traced arrays by themselves → those to call instead."""
 
+    def late_substitute(self, function: Any) -> Callable[..., Any] | None:
+        """What to call instead of a function of a library that may be imported at any time."""
+
     def take_functions(self) -> Sequence[Callable[..., Any]]:
         """Functions that call the function which is their first argument."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tracer.late import LateUfunc
 from tracer.primitives.arithmetic import absolute, floor, log, sqrt
 from tracer.primitives.comparison import equal, select
 from tracer.primitives.programs import AUTOMATIC, Program, of_scipy, program
@@ -273,6 +274,30 @@ def _zeta_program(s: Any, q: Any) -> Any:
     return where((s > 1.0) & (q > 0.0), total, float("nan"))
 
 
+def _riemann_zeta_program(s: Any) -> Any:
+    """ζ(s): by Euler and Maclaurin's formula from 0 on, below by reflection (23.2.6)."""
+    from tracer.primitives.special.common import sine_of_half_turns
+
+    low = s < 0.0
+    inside = where(low, 1.0 - s, where(s == 1.0, 2.0, s))
+
+    def step(k: Any, total: Any) -> tuple[Any]:
+        return (total + exp(-inside * log(k + 1.0)),)
+
+    (total,) = times(15, step, 0.0 * s)
+    last = exp(-inside * math.log(16.0))
+    total = total + last * (16.0 / (inside - 1.0) + 0.5)
+    factor = inside / 16.0
+    for k, coefficient in enumerate(_EULER_MACLAURIN):
+        total = total + last * factor * coefficient
+        factor = factor * ((inside + (2.0 * k + 1.0)) * (inside + (2.0 * k + 2.0)) / 256.0)
+    total = where(inside > 60.0, 1.0, total)
+    size = where(low, inside, 1.0)
+    scale = exp(gammaln(size) - size * math.log(2 * math.pi))
+    value = where(low, 2.0 * scale * sine_of_half_turns(0.5 * s) * total, total)
+    return where(s == 1.0, float("inf"), value)
+
+
 def _one(x: Any) -> Any:
     return x.dtype.type(1)
 
@@ -312,6 +337,13 @@ def _branch_of_w(branch_number: int) -> Any:
 
 
 Program("zeta", 2, _zeta_program)
+riemann_zeta: Any = program(
+    of_scipy("exprel"),
+    _riemann_zeta_program,
+    AUTOMATIC,
+    name="riemann_zeta",
+    evaluate=LateUfunc("scipy.special._ufuncs", "_riemann_zeta"),
+)
 exp1: Any = program(
     of_scipy("exp1"), _exp1_program, lambda t, out, x: -t * (exp(-x) / x)
 )
