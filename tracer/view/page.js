@@ -115,9 +115,47 @@ function draw() {
   sight.bottom = sight.top + height / view.scale;
   if ($("kernels").checked) for (const box of scene.kernels) drawKernel(box);
   const near = selected === null ? null : related();
-  for (const e of scene.edges) drawEdge(e, sight, near);
-  for (const item of scene.items) drawItem(item, sight, near);
+  if (view.scale < 0.25) drawFar(sight, near);
+  else {
+    for (const e of scene.edges) drawEdge(e, sight, near);
+    for (const item of scene.items) drawItem(item, sight, near);
+  }
   if (view.scale > 0.55) for (const e of scene.edges) drawLabel(e, sight);
+}
+
+// From afar edges are straight lines and vertices are rectangles, one path a colour.
+function drawFar(sight, near) {
+  pen.strokeStyle = "#b5b5b5";
+  pen.lineWidth = 1 / view.scale;
+  pen.beginPath();
+  for (const {path, kind} of scene.edges) {
+    const first = path[0], last = path[path.length - 1];
+    if (Math.max(first[1], last[1]) < sight.top || Math.min(first[1], last[1]) > sight.bottom) continue;
+    if (kind === "across" && view.scale < 0.1) continue;
+    pen.moveTo(first[0], first[1]);
+    for (let k = 1; k < path.length; k++) pen.lineTo(path[k][0], path[k][1]);
+  }
+  pen.stroke();
+  const kinds = new Map();
+  for (const item of scene.items) {
+    const {x, y, w, h, vertex} = item;
+    if (x + w / 2 < sight.left || x - w / 2 > sight.right || y + h / 2 < sight.top || y - h / 2 > sight.bottom) continue;
+    if (vertex.key === selected || (near && near.has(scene.index.get(vertex.key))) || item.members.some(key => matches.has(key))) continue;
+    const kind = vertex.side === "backward" && vertex.kind === "node" ? "backward" : vertex.kind;
+    if (!kinds.has(kind)) kinds.set(kind, []);
+    kinds.get(kind).push(item);
+  }
+  for (const [kind, items] of kinds) {
+    pen.fillStyle = COLOURS[kind][0];
+    pen.strokeStyle = COLOURS[kind][1];
+    pen.beginPath();
+    for (const {x, y, w, h} of items) pen.rect(x - w / 2, y - h / 2, w, h);
+    pen.fill();
+    pen.stroke();
+  }
+  for (const item of scene.items)
+    if (item.vertex.key === selected || (near && near.has(scene.index.get(item.vertex.key))) || item.members.some(key => matches.has(key)))
+      drawItem(item, sight, near);
 }
 
 function drawKernel(box) {
@@ -210,7 +248,35 @@ function drawLabel(e, sight) {
   pen.fillText(e.derivative, x, y);
 }
 
-function later() { if (!waiting) { waiting = true; requestAnimationFrame(draw); } }
+// Where a whole frame is slow, moving shows the last one moved, and the true one follows at rest.
+const SLOW = 20, kept = {canvas: document.createElement("canvas"), view: null, timer: 0, cost: 0};
+function whole() {
+  const start = performance.now();
+  draw();
+  kept.cost = performance.now() - start;
+  kept.view = null;
+  if (kept.cost < SLOW) return;
+  kept.canvas.width = canvas.width;
+  kept.canvas.height = canvas.height;
+  kept.canvas.getContext("2d").drawImage(canvas, 0, 0);
+  kept.view = {...view};
+}
+function moved() {
+  waiting = false;
+  const ratio = window.devicePixelRatio || 1, scale = view.scale / kept.view.scale;
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.fillStyle = "#ffffff";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.setTransform(scale, 0, 0, scale, (view.x - kept.view.x * scale) * ratio, (view.y - kept.view.y * scale) * ratio);
+  pen.drawImage(kept.canvas, 0, 0);
+  clearTimeout(kept.timer);
+  kept.timer = setTimeout(whole, 90);
+}
+function later(moving) {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(moving === true && kept.view ? moved : whole);
+}
 
 function resize() {
   const ratio = window.devicePixelRatio || 1, width = Math.max(50, innerWidth - PANEL), height = innerHeight - BAR;
@@ -240,7 +306,7 @@ function zoom(factor, x, y) {
   view.x = x - (x - view.x) * scale / view.scale;
   view.y = y - (y - view.y) * scale / view.scale;
   view.scale = scale;
-  later();
+  later(true);
 }
 
 // What the panel says of a vertex.
@@ -341,7 +407,7 @@ canvas.addEventListener("pointermove", e => {
   if (!drag) return;
   const dx = e.clientX - drag.x, dy = e.clientY - drag.y;
   if (Math.abs(dx) + Math.abs(dy) > 3) drag.moved = true;
-  if (drag.moved) { view.x += dx; view.y += dy; drag.x = e.clientX; drag.y = e.clientY; later(); }
+  if (drag.moved) { view.x += dx; view.y += dy; drag.x = e.clientX; drag.y = e.clientY; later(true); }
 });
 canvas.addEventListener("pointerup", e => {
   if (drag && !drag.moved) { const item = itemAt(e.offsetX, e.offsetY); select(item ? item.vertex.key : null); }
@@ -377,5 +443,6 @@ select(null);
 window.tracerView = {
   scene: () => scene, view: () => view, select, reveal, search, selected: () => selected,
   at: key => { const item = scene.items[scene.index.get(key)]; return [item.x * view.scale + view.x, item.y * view.scale + view.y + BAR]; },
+  moves: count => { whole(); if (!kept.view) return kept.cost; const start = performance.now(); for (let k = 0; k < count; k++) { view.x += k % 2 ? 1 : -1; moved(); pen.getImageData(0, 0, 1, 1); } return (performance.now() - start) / count; },
   frames: count => { const start = performance.now(); for (let k = 0; k < count; k++) { view.x += k % 2 ? 1 : -1; draw(); pen.getImageData(0, 0, 1, 1); } return (performance.now() - start) / count; },
 };
