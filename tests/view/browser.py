@@ -23,11 +23,16 @@ ACTIONS = """
 const results = {};
 const press = key => {
   const [x, y] = tracerView.at(key), target = document.getElementById("canvas");
+  const where = {clientX: x, clientY: y, pointerId: 1, bubbles: true};
   for (const kind of ["pointerdown", "pointerup"])
-    target.dispatchEvent(new PointerEvent(kind, {clientX: x, clientY: y, pointerId: 1, bubbles: true}));
+    target.dispatchEvent(new PointerEvent(kind, where));
 };
 HTMLCanvasElement.prototype.setPointerCapture = () => {};
-const choose = mode => { const fold = document.getElementById("fold"); fold.value = mode; fold.dispatchEvent(new Event("change")); };
+const choose = mode => {
+  const fold = document.getElementById("fold");
+  fold.value = mode;
+  fold.dispatchEvent(new Event("change"));
+};
 addEventListener("load", () => {
   try {
     const first = tracerView.scene().items.find(item => item.vertex.kind === "node").vertex.key;
