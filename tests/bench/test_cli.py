@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+NEW = ("lstm", "conv", "ode", "nbody", "stencil", "bundle", "hmc")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,6 +36,7 @@ def test_list_names_everything() -> None:
 def test_run_writes_json_and_svg_and_compares(tmp_path: Path) -> None:
     result = bench(
         "run", "rosenbrock", "logsumexp", "--smoke", "--peer", "autograd",
+        "--backend", "numba", "--backend", "llvm",
         "--json", "out.json", "--plot", "out.svg", folder=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
@@ -54,6 +56,15 @@ def test_run_writes_json_and_svg_and_compares(tmp_path: Path) -> None:
     assert content["failures"] == []
     assert (tmp_path / "out.svg").read_text("utf-8").startswith("<?xml")
 
+    (tmp_path / "pictures").mkdir()
+    reported = bench(
+        "report", "out.json", "--page", "page.md", "--pictures", "pictures", folder=tmp_path
+    )
+    assert reported.returncode == 0, reported.stderr
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "python -m bench run rosenbrock logsumexp --backend numba --backend llvm" in page
+    assert str(tmp_path) not in page
+
     compared = bench("compare", "out.json", "out.json", folder=tmp_path)
     assert compared.returncode == 0, compared.stderr
     assert "0 of" in compared.stdout
@@ -69,11 +80,28 @@ def test_run_writes_json_and_svg_and_compares(tmp_path: Path) -> None:
     assert "SLOWER" in slower.stdout
 
 
+def test_limits_are_a_command() -> None:
+    result = bench("limits")
+    assert result.returncode == 0, result.stderr
+    assert "Gflop/s" in result.stdout
+    assert "GB/s" in result.stdout
+
+
 def test_smoke_of_every_workload() -> None:
     result = bench("run", "--all", "--smoke", "--peer", "none")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "test accuracy" in result.stdout
-    for name in ("gmm", "kmeans", "blackscholes", "chain", "scaling", "memory", "eager", "logreg"):
+    for name in (
+        "gmm",
+        "kmeans",
+        "blackscholes",
+        "chain",
+        "scaling",
+        "memory",
+        "eager",
+        "logreg",
+        *NEW,
+    ):
         assert f"\n{name} smoke" in result.stdout
 
 
@@ -94,6 +122,8 @@ def test_smoke_of_every_workload() -> None:
         (("run", "gmm", "--peer", "none", "--peer", "jax"), "leaves no room for another"),
         (("compare", "nothing.json", "x.json"), "cannot read nothing.json"),
         (("compare", "pyproject.toml", "x.json"), "pyproject.toml is not JSON"),
+        (("limits", "--threads", "0"), "--threads is 0"),
+        (("report", "nothing.json"), "cannot read nothing.json"),
         (("measure",), "invalid choice: 'measure'"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from bench.context import Context
 from bench.display import PlainDisplay
 from bench.errors import BenchError
+from bench.limits import Limits
 from bench.results import Report
 from bench.runner import run_workload
 from bench.subjects import Prepared, Subject, Task, TracerSubject, eager
@@ -84,6 +85,51 @@ def test_an_error_stops_only_its_subject(capsys: pytest.CaptureFixture[str]) -> 
     assert [item.subject for item in report.measurements] == ["tracer-numpy"]
     assert report.failures[0].message == "ZeroDivisionError: nothing to divide by"
     assert "in broken" in capsys.readouterr().out
+
+
+def test_an_error_is_a_row_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    run(Made("broken", broken), TracerSubject("numpy"))
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("broken")]
+    assert len(rows) == 1
+    assert rows[0].endswith("ZeroDivisionError: nothing to divide by")
+
+
+def test_a_subject_that_fails_later_does_not_stop_the_timing() -> None:
+    calls = []
+
+    def later(x: np.ndarray) -> tuple[Any, ...]:
+        calls.append(x)
+        return softmax(x) if len(calls) <= 3 else broken(x)
+
+    report = run(TracerSubject("numpy"), Made("later", later), Made("right", softmax))
+    assert [item.subject for item in report.measurements] == ["tracer-numpy", "right"]
+    (failure,) = report.failures
+    assert (failure.subject, failure.message) == (
+        "later", "ZeroDivisionError: nothing to divide by"
+    )  # fmt: skip
+
+
+def test_shares_of_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report("now", {}, {}, {})
+    limits = Limits(1e6, 1e6, {10: 1e9})
+    context = Context((Made("right", softmax),), SMOKE, True, False, PlainDisplay(), report, limits)
+    run_workload(context, load_workload("logsumexp"), SIZES)
+    (item,) = report.measurements
+    assert item.calls is not None
+    assert item.figures["flops"] == 24.0 * 5
+    assert item.figures["limit"] == pytest.approx(24.0 * 5 / 1e6)
+    assert item.figures["share"] == pytest.approx(item.figures["limit"] / item.calls.median)
+    assert "share" in capsys.readouterr().out
+
+
+def test_startup_figures_stand_beside_the_calls() -> None:
+    report = Report("now", {"threads": 1}, {}, {})
+    context = Context(
+        (TracerSubject("llvm"),), SMOKE, True, False, PlainDisplay(), report, startup=True
+    )
+    run_workload(context, load_workload("rosenbrock"), [("tiny", {"n": 3})])
+    (item,) = report.measurements
+    assert {"dispatch", "warm compile", "warm start"} <= set(item.figures)
 
 
 def test_a_subject_without_the_workload_is_passed_over() -> None:

@@ -1,5 +1,7 @@
 """Samples, quartiles, and the order in which subjects take turns."""
 
+import time
+
 import pytest
 
 from bench.timing import Calls, Effort, interleave, summarise
@@ -31,6 +33,15 @@ def test_cheap_calls_are_batched() -> None:
     found = interleave({"cheap": lambda: None}, Effort(seconds=0.0, least_rounds=2, most_rounds=2))
     assert found["cheap"].calls_per_sample > 100
     assert found["cheap"].median < 1e-4
+
+
+def test_a_slow_subject_does_not_keep_the_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.timing.SLOW_SECONDS", 0.02)
+    effort = Effort(seconds=0.0, least_rounds=6, most_rounds=6, sample_seconds=0.0)
+    calls = {"slow": lambda: time.sleep(0.015), "fast": lambda: None}
+    found = interleave(calls, effort)
+    assert found["slow"].samples == 2
+    assert found["fast"].samples == 6
 
 
 def test_nothing_to_time() -> None:
