@@ -37,7 +37,8 @@ class Kernel:
     parameters in the order of their names. Its source text becomes part of the rendered program,
     so it may use `np`, `math` and `numba` only, what `numba_helpers` lists, and what the lines of
     `numba_imports` import. Where the number of arrays varies, `numba_call` writes the call of that
-    function instead: from the texts of the results and operands, and the parameters.
+    function instead: from the texts of the results and operands, and the parameters;
+    `numba_lines` are what such a call needs defined, one line each, in alphabetical order.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Kernel:
     numba_helpers: tuple[Callable[..., Any], ...] = ()
     numba_call: Callable[[tuple[str, ...], Params], str] | None = None
     numba_imports: tuple[str, ...] = ()
+    numba_lines: Callable[[Params], tuple[str, ...]] | None = None
 
 
 @functools.cache

@@ -6,7 +6,7 @@ A new primitive needs one row, in the family that it belongs to, and no other te
 
 from __future__ import annotations
 
-from tests.primitives import rows_arrays, rows_control, rows_elementwise, rows_special
+from tests.primitives import rows_arrays, rows_control, rows_elementwise, rows_linalg, rows_special
 from tests.primitives.row import Row
 
 ROWS: dict[str, Row] = {
@@ -14,4 +14,5 @@ ROWS: dict[str, Row] = {
     **rows_arrays.ROWS,
     **rows_control.ROWS,
     **rows_special.ROWS,
+    **rows_linalg.ROWS,
 }

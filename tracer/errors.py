@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class TracerError(Exception):
     """The common base, so that `except tracer.errors.TracerError` catches them all."""
@@ -79,6 +81,10 @@ class GradientCheckError(TracerError, AssertionError):
 
 class NonFiniteError(TracerError, FloatingPointError):
     """A NaN or an infinity arose inside `tracer.debug`."""
+
+
+class LinAlgError(TracerError, np.linalg.LinAlgError):
+    """A matrix is singular or not positive definite, or an iteration did not converge."""
 
 
 class CallbackError(TracerError, RuntimeError):

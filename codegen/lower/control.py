@@ -34,6 +34,7 @@ from codegen.lower.context import (
     TapeStack,
     integer,
 )
+from codegen.lower.lapack import emit_lapack
 from codegen.lower.plan import Plan
 from tracer.graph.nodes import Graph, Node
 from tracer.graph.nodes import Variable as GraphVariable
@@ -496,3 +497,4 @@ class _Stacks:
 
 CONTROL: dict[str, Any] = {"call": emit_call, "switch": emit_switch, "loop": emit_loop}
 CONTROL["callback"] = emit_callback
+CONTROL["lapack"] = emit_lapack

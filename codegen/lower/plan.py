@@ -84,6 +84,8 @@ class Plan:
             return not (uses_kernel(user) and self._is_transpose(operand)) and (
                 uses_kernel(user) or self.cost[operand] > 0
             )
+        if kind == "lapack":
+            return not self._is_transpose(operand)
         return True
 
     def _is_transpose(self, operand: Variable) -> bool:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import importlib
 import re
 import sys
 from functools import cache
 
 import llvmlite.binding as llvm
 
+from codegen.dispatch.threads import run_address
+from codegen.render.llvm_product_library import product_address
 from kernels.callback import call_back_address
+from kernels.lapack import routine_address
 
 Symbol = tuple[str, str, str]
 """A name in LLVM text, the library, and the function's name there."""
 
 _KERNELS = {"call_back": call_back_address}
-PATTERN = re.compile(r"@(tracer_(libm|libc|blas|python|kernels)_(\w+))\(")
+_THREADS = {"run": run_address}
+PATTERN = re.compile(r"@(tracer_(libm|libc|blas|lapack|python|kernels|product|threads)_(\w+))\(")
 
 
 @cache
@@ -30,23 +33,15 @@ def _library(name: str) -> ctypes.CDLL:
     return ctypes.CDLL(ctypes.util.find_library({"libm": "m", "libc": "c"}[name]))
 
 
-def _capsule_address(name: str) -> int:
-    """The address of a BLAS function of SciPy."""
-    table = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype = ctypes.c_void_p
-    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    capsule = table[name]
-    return int(get_pointer(capsule, get_name(capsule)))
-
-
 def _address(library: str, name: str) -> int:
-    if library == "blas":
-        return _capsule_address(name)
+    if library in ("blas", "lapack"):
+        return routine_address(library, name)
+    if library == "product":
+        return product_address(name)
     if library == "kernels":
         return _KERNELS[name]()
+    if library == "threads":
+        return _THREADS[name]()
     source = ctypes.pythonapi if library == "python" else _library(library)
     return ctypes.cast(getattr(source, name), ctypes.c_void_p).value or 0
 

@@ -281,7 +281,10 @@ class StatementWriter(ExpressionWriter):
         if inlined is not None:
             self.line(inlined)
             return
-        for helper in (*kernel.numba_helpers, function):
+        helpers = () if kernel.numba_lines else (*kernel.numba_helpers, function)
+        if kernel.numba_lines:
+            self.kernel_imports.update(kernel.numba_lines(call.params))
+        for helper in helpers:
             self.kernel_functions[helper.__name__] = helper
             self.taken.add(helper.__name__)
         self.kernel_imports.update(kernel.numba_imports)

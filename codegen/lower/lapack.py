@@ -1,0 +1,314 @@
+"""Linear algebra: calls of BLAS and LAPACK for one matrix after the other, and loops around them.
+
+A routine reads a C-ordered matrix as its transpose. Where that matters a matrix is copied
+transposed, and where it does not the other triangle, or the other side, is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import Assign, Buffer, Call, Literal, Load, Operation, View
+from codegen.lower.context import BOOL, INT64, Context, Indices, Stored, integer
+from codegen.lower.contraction import matrix_view
+from codegen.lower.plan import Plan
+from kernels.lapack import prefix_of
+from tracer.errors import BackendError
+from tracer.graph.nodes import Node, Variable
+from tracer.types import ArrayType
+
+INT32 = np.dtype(np.int32)
+INFO = ArrayType(INT32, ())
+
+
+class Matrices:
+    """A stack of matrices in memory; `flipped` ones are the transposes of what lies there."""
+
+    def __init__(self, buffer: Buffer, prefix: Indices, flipped: bool) -> None:
+        self.buffer = buffer
+        self.prefix = prefix
+        self.flipped = flipped
+
+    def view(self, batch: Indices, transposed: bool = False) -> View:
+        """One matrix, or its transpose."""
+        axes = (1, 0) if self.flipped != transposed else None
+        return View(self.buffer, (*self.prefix, *batch), axes)
+
+    def plain(self, batch: Indices) -> View:
+        """One matrix as it lies in memory."""
+        return View(self.buffer, (*self.prefix, *batch))
+
+    def at(self, batch: Indices, row: Any, column: Any) -> Load:
+        """One element."""
+        place = (column, row) if self.flipped else (row, column)
+        return Load(self.buffer, (*self.prefix, *batch, *place))
+
+
+class Emission:
+    """The lowering of one node: its operands, its results, and calls of routines."""
+
+    def __init__(self, context: Context, node: Node, wanted: dict[Variable, Stored]) -> None:
+        self.context = context
+        self.node = node
+        self.params = node.params
+        self.dtype = node.operands[0].type.dtype
+        self.lead = node.operands[0].type.shape[:-2]
+        self.operands = [self._operand(operand) for operand in node.operands]
+        taken = {operand.buffer.root for operand in self.operands}
+        self.results: list[Stored] = []
+        for result in node.results:
+            target = wanted.get(result)
+            if target is None or target.buffer.root in taken:
+                target = Stored(context.new_buffer(result.type))
+            taken.add(target.buffer.root)
+            self.results.append(target)
+
+    def _operand(self, operand: Any) -> Matrices:
+        from codegen.lower.graph import stored
+
+        rank = len(operand.type.shape)
+        if rank >= 2:
+            found = matrix_view(self.context, operand, tuple(range(rank)), rank - 2, 1)
+            if found is not None:
+                return Matrices(*found)
+        place = stored(self.context, operand)
+        return Matrices(place.buffer, place.prefix, False)
+
+    def result(self, place: int, batch: Indices) -> View:
+        """The part of a result that belongs to one matrix."""
+        stored = self.results[place]
+        return View(stored.buffer, (*stored.prefix, *batch))
+
+    def workspace(self, dtype: Any, *shape: int) -> Buffer:
+        """Memory of a call."""
+        return self.context.new_buffer(ArrayType(np.dtype(dtype), shape))
+
+    def call(
+        self,
+        routine: str,
+        arguments: Sequence[str],
+        results: Sequence[View],
+        operands: Sequence[View] = (),
+        copies: Sequence[tuple[int, int]] = (),
+        library: str = "lapack",
+    ) -> None:
+        """Call a routine; its name is without the letter of the dtype."""
+        specs = tuple((view.buffer.dtype.str, view.shape) for view in results)
+        params = {
+            "library": library,
+            "routine": prefix_of(self.dtype) + routine,
+            "arguments": tuple(arguments),
+            "results": specs,
+            "copies": tuple(copies),
+        }
+        self.context.add(Call("lapack", tuple(results), tuple(operands), params))
+
+    def check(self, info: Buffer, text: str) -> None:
+        """Leave with a LinAlgError where a routine reports a failure."""
+        found = self.context.load(info, ())
+        passed = Operation("equal", (found, Literal(0, INT32)), BOOL)
+        self.context.check(passed, "LinAlgError", text, self.node.source)
+
+    def failing(self, routine: str) -> Buffer:
+        """The report of a routine."""
+        return self.context.new_buffer(INFO)
+
+
+def emit_lapack(
+    context: Context, node: Node, position: int, plan: Plan, wanted: dict[Variable, Stored]
+) -> None:
+    """Write a primitive of linear algebra."""
+    from codegen.lower.factorizations import FACTORIZATIONS
+
+    assert node.primitive.lowering is not None, f"{node.primitive.name} cannot be lowered"
+    operation = node.primitive.lowering.operation
+    emitter = EMITTERS.get(operation) or FACTORIZATIONS.get(operation)
+    if emitter is None:
+        raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled yet")
+    emission = Emission(context, node, wanted)
+    if all(result.type.size for result in node.results):
+        emitter(emission)
+    for result, place in zip(node.results, emission.results, strict=True):
+        context.put(result, place)
+
+
+def _triangular_solve(emission: Emission) -> None:
+    a, b = emission.operands
+    size, columns = emission.node.operands[1].type.shape[-2:]
+    in_lower = emission.params["lower"] != a.flipped
+    transposed = emission.params["transposed"] != a.flipped
+    with emission.context.loops(emission.lead, "serial") as batch:
+        solve_in_place(
+            emission,
+            a.plain(batch),
+            b.view(batch),
+            emission.result(0, batch),
+            ("U" if in_lower else "L", "U" if emission.params["unit"] else "N"),
+            (size, columns),
+            not transposed,
+        )
+
+
+def solve_in_place(
+    emission: Emission,
+    matrix: View,
+    right: View,
+    result: View,
+    flags: tuple[str, str],
+    sizes: tuple[int, int],
+    transposed: bool,
+) -> None:
+    """result = right, then T·x = result (or Tᵀ·x), T the triangular matrix as the routine reads
+    it: the transpose of what lies in memory. `flags`: which triangle, and whether its diagonal is
+    taken as 1."""
+    size, columns = sizes
+    triangle, unit = flags
+    if columns == 1:
+        trans = "T" if transposed else "N"
+        arguments = [f"c:{triangle}", f"c:{trans}", f"c:{unit}", f"i:{size}", "o:0", f"i:{size}"]
+        arguments += ["r:0", "i:1"]
+        emission.call("trsv", arguments, [result], [matrix, right], [(0, 1)], "blas")
+        return
+    # Rows are columns to the routine: Xᵀ·Tᵀ = Bᵀ.
+    trans = "N" if transposed else "T"
+    arguments = ["c:R", f"c:{triangle}", f"c:{trans}", f"c:{unit}", f"i:{columns}", f"i:{size}"]
+    arguments += ["n:1", "o:0", f"i:{size}", "r:0", f"i:{columns}"]
+    emission.call("trsm", arguments, [result], [matrix, right], [(0, 1)], "blas")
+
+
+def _cholesky(emission: Emission) -> None:
+    context, (a,) = emission.context, emission.operands
+    size = emission.node.operands[0].type.shape[-1]
+    info = context.new_buffer(INFO)
+    zero = Literal(0j if emission.dtype.kind == "c" else 0.0, emission.dtype)
+    with context.loops(emission.lead, "serial") as batch:
+        factor = emission.result(0, batch)
+        # The lower triangle in C order is the upper one of the transpose.
+        arguments = ["c:U", f"i:{size}", "r:0", f"i:{size}", "r:1"]
+        emission.call("potrf", arguments, [factor, View(info)], [a.view(batch)], [(0, 0)])
+        emission.check(info, "Matrix is not positive definite")
+        with context.loop(size) as row:
+            rest = context.operation("subtract", integer(size - 1), row)
+            with context.loop(rest) as step:
+                column = context.operation("add", context.operation("add", row, step), integer(1))
+                context.store(factor.buffer, (*factor.indices, row, column), zero)
+
+
+def _lu(emission: Emission) -> None:
+    context, (a,) = emission.context, emission.operands
+    rows, columns = emission.node.operands[0].type.shape[-2:]
+    count = min(rows, columns)
+    info = context.new_buffer(INFO)
+    exchanges = emission.workspace(INT32, count)
+    with context.loops(emission.lead, "serial") as batch:
+        factors = emission.result(0, batch)
+        arguments = [f"i:{rows}", f"i:{columns}", "r:0", f"i:{rows}", "r:1", "r:2"]
+        results = [factors, View(exchanges), View(info)]
+        emission.call("getrf", arguments, results, [a.view(batch, True)], [(0, 0)])
+        if emission.params["nonsingular"]:
+            emission.check(info, "Singular matrix")
+        _write_pivots(emission, exchanges, batch, rows)
+
+
+def _write_pivots(emission: Emission, exchanges: Buffer, batch: Indices, rows: int) -> None:
+    """Pivots from 0, and the order of the rows after the exchanges."""
+    context = emission.context
+    pivots, order = emission.result(1, batch), emission.result(2, batch)
+    with context.loop(rows) as row:
+        context.store(order.buffer, (*order.indices, row), row)
+    with context.loop(exchanges.shape[0], "serial") as row:
+        found = context.load(exchanges, (row,))
+        pivot = context.operation("subtract", found, Literal(1, INT32))
+        context.store(pivots.buffer, (*pivots.indices, row), pivot)
+        other = context.operation("cast", pivot, dtype=INT64)
+        here = context.load(order.buffer, (*order.indices, row))
+        there = context.load(order.buffer, (*order.indices, other))
+        context.store(order.buffer, (*order.indices, row), there)
+        context.store(order.buffer, (*order.indices, other), here)
+
+
+def _factored_solve(emission: Emission) -> None:
+    """The exchanges of rows, and a system with each triangle."""
+    context = emission.context
+    _, factors, _, order, right = emission.operands
+    size, columns = emission.node.operands[4].type.shape[-2:]
+    first, second = (emission.workspace(emission.dtype, size, columns) for _ in range(2))
+    transposed = emission.params["transposed"]
+    steps = [("L", "U"), ("U", "N")]
+    with context.loops(emission.lead, "serial") as batch:
+        result = emission.result(0, batch)
+        begin, end = right.view(batch), result
+        if transposed:
+            end = View(second)
+        else:
+            with context.loops((size, columns)) as (row, column):
+                place = context.load(order.buffer, (*order.prefix, *batch, row))
+                value = context.let(right.at(batch, place, column))
+                context.store(first, (row, column), value)
+            begin = View(first)
+        middle = View(second if not transposed else first)
+        ways = [(begin, middle), (middle, end)]
+        for flags, (source, target) in zip(
+            reversed(steps) if transposed else steps, ways, strict=True
+        ):
+            matrix = factors.plain(batch)
+            solve_in_place(
+                emission, matrix, source, target, flags, (size, columns), transposed
+            )
+        if transposed:
+            with context.loops((size, columns)) as (row, column):
+                place = context.load(order.buffer, (*order.prefix, *batch, row))
+                value = context.load(second, (row, column))
+                context.store(result.buffer, (*result.indices, place, column), value)
+
+
+def _log_determinant(emission: Emission) -> None:
+    context, dtype = emission.context, emission.dtype
+    size = emission.node.operands[0].type.shape[-1]
+    _, factors, pivots, _ = emission.operands
+    signs, logarithms = emission.results
+    real = logarithms.buffer.dtype
+    with context.loops(emission.lead, "serial") as batch:
+        one = Literal(1 + 0j if dtype.kind == "c" else 1.0, dtype)
+        sign = context.declare("s", one)
+        total = context.declare("s", Literal(0.0, real))
+        with context.loop(size, "serial") as row:
+            entry = context.let(factors.at(batch, row, row))
+            length = context.operation("absolute", entry, dtype=real)
+            pivot = context.load(pivots.buffer, (*pivots.prefix, *batch, row))
+            place = context.operation("cast", pivot, dtype=INT64)
+            stays = context.operation("equal", place, row, dtype=BOOL)
+            phase = _phase(emission, entry, length)
+            turned = context.operation("negative", phase)
+            phase = context.operation("select", stays, phase, turned, dtype=dtype)
+            product = context.operation("multiply", context.settled(sign), phase)
+            context.add(Assign(sign.name, product))
+            logarithm = context.operation("log", length)
+            summed = context.operation("add", context.settled(total), logarithm)
+            context.add(Assign(total.name, summed))
+        context.store(signs.buffer, (*signs.prefix, *batch), context.settled(sign))
+        context.store(logarithms.buffer, (*logarithms.prefix, *batch), context.settled(total))
+
+
+def _phase(emission: Emission, entry: Any, length: Any) -> Any:
+    """A number divided by its absolute value; 0 for 0."""
+    context, dtype = emission.context, emission.dtype
+    if dtype.kind != "c":
+        return context.operation("sign", entry)
+    vanishes = context.operation("equal", length, Literal(0.0, length.dtype), dtype=BOOL)
+    safe = Literal(1.0, length.dtype)
+    length = context.operation("select", vanishes, safe, length, dtype=length.dtype)
+    divisor = context.operation("cast", length, dtype=dtype)
+    return context.operation("divide", entry, divisor)
+
+
+EMITTERS: dict[str, Callable[[Emission], None]] = {
+    "triangular_solve": _triangular_solve,
+    "cholesky": _cholesky,
+    "lu": _lu,
+    "factored_solve": _factored_solve,
+    "log_determinant": _log_determinant,
+}

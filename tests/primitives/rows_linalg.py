@@ -1,0 +1,210 @@
+"""Rows of the factorisations, and of what is solved with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+import tracer
+from tests.primitives.builders import plain
+from tests.primitives.row import Case, Interval, Row, Shape, type_of
+from tracer.primitives import determinant as dets
+from tracer.primitives import lu, orthogonal, spectral, triangular
+from tracer.primitives.matrices import adjoint, product
+
+Function = Callable[..., Any]
+UNIT: Interval = (-1.0, 1.0)
+LAPACK = "two builds of LAPACK add in another order"
+
+
+def _shift(x: Any, by: float = 3.0) -> Any:
+    """`x` made well conditioned, its eigenvalues and singular values kept apart."""
+    rows, columns = x.shape[-2:]
+    apart = np.eye(rows, columns) * by * np.arange(1, columns + 1)
+    return x + apart.astype(x.dtype)
+
+
+def _positive(x: Any) -> Any:
+    """A positive definite matrix made of `x`."""
+    return product(x, adjoint(x)) + np.eye(x.shape[-1], dtype=x.dtype)
+
+
+def _cases(function: Function, *operands: Sequence[tuple[str, Shape]]) -> tuple[Case, ...]:
+    """A case for each list of operands."""
+
+    def build(*tracers: Any) -> Sequence[Any]:
+        return tracer.tree.leaves(function(*tracers))
+
+    return tuple(
+        Case(
+            tuple(type_of(dtype, shape) for dtype, shape in types),
+            (UNIT,) * len(types),
+            {},
+            build,
+        )
+        for types in operands
+    )
+
+
+def _row(reference: Function, cases: tuple[Case, ...], **options: Any) -> Row:
+    settings = {"ulps": 256.0, "reason": LAPACK, "scaled": True, **options}
+    return plain(reference, *cases, **settings)
+
+
+def _stacks(*shapes: Shape) -> list[list[tuple[str, Shape]]]:
+    """The first shape in every dtype, the others in double precision."""
+    found = [[(dtype, shapes[0])] for dtype in ("f8", "f4", "c16", "c8")]
+    return found + [[("f8", shape)] for shape in shapes[1:]]
+
+
+def _systems(*shapes: tuple[Shape, Shape]) -> list[list[tuple[str, Shape]]]:
+    found = [[(dtype, shape) for shape in shapes[0]] for dtype in ("f8", "f4", "c16", "c8")]
+    return found + [[("f8", a), ("f8", b)] for a, b in shapes[1:]]
+
+
+SYSTEMS = _systems(
+    ((3, 3), (3, 2)), ((5, 5), (5, 1)), ((2, 3, 3), (2, 3, 1)), ((1, 1), (1, 1)), ((0, 2, 2), (0, 2, 1))
+)
+
+
+def _by_each(function: Function, *stacks: Any) -> Any:
+    """A function of matrices on stacks of them."""
+    lead = stacks[0].shape[:-2]
+    found = [function(*[stack[place] for stack in stacks]) for place in np.ndindex(lead)]
+    if not found:
+        return np.zeros_like(stacks[-1])
+    return np.reshape(np.stack(found), (*lead, *np.shape(found[0])))
+
+
+def _triangular_reference(a: Any, b: Any, **flags: Any) -> Any:
+    def solve(one: Any, right: Any) -> Any:
+        return scipy.linalg.solve_triangular(one, right, **flags)
+
+    return _by_each(solve, _shift(a), b).astype(b.dtype)
+
+
+def _triangular(trans: int, lower: bool, unit: bool) -> tuple[Function, Function]:
+    def solve(a: Any, b: Any) -> Any:
+        return triangular.triangular_solve(
+            _shift(a), b, lower=lower, unit=unit, transposed=bool(trans)
+        )
+
+    def reference(a: Any, b: Any) -> Any:
+        return _triangular_reference(a, b, trans=trans, lower=lower, unit_diagonal=unit)
+
+    return solve, reference
+
+
+def _lu_reference(x: Any) -> Any:
+    a = _mixed(x)
+    factors = np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+    pivots = np.empty((*a.shape[:-2], min(a.shape[-2:])), np.int32)
+    orders = np.empty(a.shape[:-1], np.int64)
+    for place in np.ndindex(a.shape[:-2]):
+        packed, found = scipy.linalg.lu_factor(a[place])
+        factors[place], pivots[place] = packed.T, found
+        orders[place] = np.argmax(scipy.linalg.lu(a[place])[0], 0)
+    return factors, pivots, orders
+
+
+def _mixed(x: Any) -> Any:
+    """Matrices whose rows are exchanged, by a clear margin."""
+    return _shift(x, 4.0)[..., ::-1, :]
+
+
+def _log_determinant(x: Any) -> Any:
+    return lu.Factored(_mixed(x), nonsingular=False).log_determinant()
+
+
+def _slogdet_reference(x: Any) -> Any:
+    return tuple(np.linalg.slogdet(_mixed(x)))
+
+
+def _qr_reference(x: Any) -> Any:
+    q, r = np.linalg.qr(_shift(x))
+    return np.swapaxes(q, -1, -2), r
+
+
+def _svd_reference(x: Any) -> Any:
+    u, s, vh = np.linalg.svd(_shift(x), full_matrices=False)
+    return s, np.swapaxes(u, -1, -2), np.swapaxes(vh, -1, -2)
+
+
+def _eigh_reference(x: Any) -> Any:
+    values, vectors = np.linalg.eigh(_shift(x))
+    return values, np.swapaxes(vectors, -1, -2)
+
+
+def _cutoff(x: Any) -> Any:
+    real = np.zeros((), x.dtype).real.dtype
+    return np.full(x.shape[:-2], 1e-6, real)
+
+
+def _lstsq_reference(a: Any, b: Any) -> Any:
+    x, _, rank, values = np.linalg.lstsq(_shift(a), b)
+    return x, np.asarray(rank, np.int64), values
+
+
+TRIANGULAR, TRIANGULAR_REFERENCE = _triangular(0, True, False)
+
+ROWS: dict[str, Row] = {
+    "triangular_solve": _row(TRIANGULAR_REFERENCE, _cases(TRIANGULAR, *SYSTEMS)),
+    "cholesky": _row(
+        lambda x: np.linalg.cholesky(_positive(x)),
+        _cases(
+            lambda x: triangular.cholesky(_positive(x)), *_stacks((3, 3), (2, 4, 4), (1, 1), (0, 2, 2))
+        ),
+    ),
+    "lu": _row(
+        _lu_reference,
+        _cases(lambda x: lu.lu(_mixed(x)), *_stacks((3, 3), (4, 2), (2, 2, 3), (1, 1), (0, 2, 2))),
+    ),
+    "factored_solve": _row(
+        lambda a, b: np.linalg.solve(_mixed(a), b),
+        _cases(lambda a, b: lu.solve(_mixed(a), b), *SYSTEMS),
+    ),
+    "log_determinant": _row(
+        _slogdet_reference, _cases(_log_determinant, *_stacks((3, 3), (2, 2, 2), (1, 1), (0, 2, 2)))
+    ),
+    "qr": _row(
+        _qr_reference,
+        _cases(lambda x: orthogonal.qr(_shift(x)), *_stacks((3, 2), (2, 3), (2, 2, 2), (1, 1))),
+    ),
+    "svd": _row(
+        _svd_reference,
+        _cases(lambda x: orthogonal.svd(_shift(x)), *_stacks((3, 2), (2, 3), (2, 2, 2), (1, 1))),
+    ),
+    "eigh": _row(
+        _eigh_reference,
+        _cases(lambda x: spectral.eigh(_shift(x)), *_stacks((3, 3), (2, 2, 2), (0, 2, 2))),
+    ),
+    "determinant": _row(
+        lambda x: np.linalg.det(_mixed(x)),
+        _cases(
+            lambda x: dets.determinant(_mixed(x)),
+            *_stacks((3, 3), (4, 4), (2, 2, 2), (1, 1), (0, 2, 2)),
+        ),
+    ),
+    "cofactors": _row(
+        lambda x: np.linalg.det(_mixed(x))[..., None, None]
+        * np.swapaxes(np.linalg.inv(_mixed(x)), -1, -2),
+        _cases(lambda x: dets.cofactors(_mixed(x)), *_stacks((3, 3), (2, 2, 2))),
+    ),
+    "pseudoinverse": _row(
+        lambda x: np.linalg.pinv(_shift(x)),
+        _cases(
+            lambda x: dets.pseudoinverse(_shift(x), _cutoff(x)),
+            *_stacks((3, 2), (2, 3), (2, 2, 2), (1, 1)),
+        ),
+    ),
+    "least_squares": _row(
+        _lstsq_reference,
+        _cases(
+            lambda a, b: dets.least_squares(_shift(a), b, _cutoff(a)),
+            *_systems(((3, 2), (3, 1)), ((2, 3), (2, 2))),
+        ),
+    ),
+}

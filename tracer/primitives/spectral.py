@@ -1,0 +1,105 @@
+"""Eigenvalues and eigenvectors of Hermitian matrices and of any others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracer.errors import LinAlgError, ShapeError
+from tracer.graph.primitive import Lowering, Primitive, register
+from tracer.primitives.cast import cast, imag_part, make_complex, real_part
+from tracer.primitives.matrices import (
+    adjoint,
+    as_column,
+    as_row,
+    diagonal,
+    hermitian_part,
+    product,
+    real_type,
+    rows_of,
+    swap,
+)
+from tracer.primitives.orthogonal import safe_inverse
+from tracer.trace import bind
+from tracer.types import ArrayType, is_complex
+
+
+def _check(a: ArrayType, name: str) -> None:
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2] or a.shape[-1] == 0:
+        raise ShapeError(f"{name} takes square matrices that are not empty, not {a}")
+
+
+def _eigh_type(a: ArrayType, *, lower: bool, vectors: bool) -> tuple[ArrayType, ...]:
+    _check(a, "eigh")
+    values = real_type(a, a.shape[:-1])
+    return (values, a) if vectors else (values,)
+
+
+def _eigh_evaluate(a: Any, *, lower: bool, vectors: bool) -> Any:
+    half = "L" if lower else "U"
+    try:
+        if not vectors:
+            return (np.linalg.eigvalsh(a, half),)
+        values, found = np.linalg.eigh(a, half)
+    except np.linalg.LinAlgError as error:
+        raise LinAlgError(str(error)) from None
+    return values, np.swapaxes(found, -1, -2)
+
+
+def _eigh_jvp(
+    primals: Any, tangents: Any, results: Any, *, lower: bool, vectors: bool
+) -> Any:
+    """dw is the diagonal of M = Vᴴ·dA·V; dV = V·(M over differences of eigenvalues), which count as
+    0 where two are equal."""
+    change = hermitian_part(tangents[0], lower)
+    if not vectors:
+        results = eigh(primals[0], lower=lower)
+    values, v = results[0], swap(results[1])
+    moved = product(product(adjoint(v), change), v)
+    dw = diagonal(moved)
+    dw = real_part(dw) if is_complex(dw.dtype) else dw
+    if not vectors:
+        return (dw,)
+    gap = safe_inverse(as_row(values) - as_column(values))
+    turn = moved * (cast(gap, moved.dtype) if gap.dtype != moved.dtype else gap)
+    dv = product(v, turn)
+    if is_complex(v.dtype):
+        dv = dv + v * _phase(v, dv, lower)
+    return dw, swap(dv)
+
+
+def _phase(v: Any, dv: Any, lower: bool) -> Any:
+    """What keeps real the row of V that LAPACK makes real: the first, or the last where the upper
+    triangle is read."""
+    row = 0 if lower else v.shape[-2] - 1
+    entry, change = (rows_of(x, row, row + 1) for x in (v, dv))
+    angle = -imag_part(change) * safe_inverse(real_part(entry))
+    return make_complex(np.zeros(angle.shape, angle.dtype), angle)
+
+
+eigh_p = register(
+    Primitive(
+        "eigh",
+        _eigh_type,
+        _eigh_evaluate,
+        jvp_rule=_eigh_jvp,
+        batch_rule=lambda size, operands, batched, **params: (
+            bind(eigh_p, operands[0], **params),
+            (True,) * (2 if params["vectors"] else 1),
+        ),
+        lowering=Lowering("lapack", "eigh"),
+        multiple=True,
+    )
+)
+
+
+def eigh(a: Any, *, lower: bool = True) -> tuple[Any, Any]:
+    """Eigenvalues (…, n) from small to large, and eigenvectors as rows, of Hermitian matrices of
+    which one triangle is read."""
+    return bind(eigh_p, a, lower=lower, vectors=True)  # type: ignore[no-any-return]
+
+
+def eigvalsh(a: Any, *, lower: bool = True) -> Any:
+    """Eigenvalues of Hermitian matrices alone."""
+    return bind(eigh_p, a, lower=lower, vectors=False)[0]
