@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from codegen.loops.nodes import Program
+from codegen.loops.sizes import SMALL
 from codegen.lower.graph import lower_graph
 from codegen.passes.cost import program_cost
 from codegen.passes.pipeline import optimize
@@ -35,6 +37,9 @@ class CompiledGraph:
             "optimize": optimized - lowered,
             "compile": time.perf_counter() - optimized,
         }
+        self.origin: str = getattr(self.native, "origin", "compiled")
+        self.reason: str = getattr(self.native, "reason", "")
+        self.small = SMALL if backend == "llvm" else sys.maxsize
         if config.debugging("time"):
             print({stage: round(seconds * 1e3, 3) for stage, seconds in self.timings.items()})
 

@@ -19,9 +19,17 @@ BACKENDS = ("llvm", "numba", "cuda", "numpy")
 
 
 class Executable(Protocol):
-    """A compiled graph."""
+    """A compiled graph.
+
+    origin  where its code came from: "compiled" just now, "memory", "disk", or "" without code
+    reason  why code had to be compiled, where the backend can tell
+    small   dimensions up to this one are part of the code
+    """
 
     timings: dict[str, float]
+    origin: str
+    reason: str
+    small: int
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs for contiguous input arrays of the graph's types."""
@@ -47,6 +55,8 @@ class Reference:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.timings: dict[str, float] = {}
+        self.origin = self.reason = ""
+        self.small = 0
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs, by NumPy."""

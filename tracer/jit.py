@@ -6,13 +6,15 @@ import functools
 import inspect
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracer import backend as backends
 from tracer import config, tree
+from tracer.cache_info import CacheInfo, Signature, why_compiled
 from tracer.errors import NotAnArrayError
 from tracer.graph.build import build
 from tracer.graph.evaluate import evaluate
@@ -21,26 +23,9 @@ from tracer.primitives.call import call
 from tracer.source.host import follow_source, unread
 from tracer.trace import Tracer, is_abstract, snapshot, state, type_of
 from tracer.transforms.simplify import simplify
-from tracer.types import PYTHON_SCALARS, ArrayType
+from tracer.types import PYTHON_SCALARS
 
 MOST_ENTRIES = 16
-
-
-class CacheInfo(NamedTuple):
-    """How often a jitted function was called with a known signature, and with a new one."""
-
-    hits: int
-    misses: int
-    entries: int
-
-
-class Signature(NamedTuple):
-    """What a compiled function depends on."""
-
-    form: Any
-    types: tuple[ArrayType, ...]
-    weak: tuple[bool, ...]
-    static: tuple[Any, ...]
 
 
 class Compiled:
@@ -176,6 +161,8 @@ class JittedFunction:
         self.parallel = parallel
         self.source = source
         self._entries: dict[Signature, Compiled] = {}
+        self._origins: Counter[str] = Counter()
+        self._reasons: list[str] = []
         self._hits = 0
         self._slow_calls = 0
         self._native_entries = 0
@@ -275,8 +262,9 @@ class JittedFunction:
             traced = Traced(self, signature, args, kwargs)
             if traced.captured:
                 return self._bind(traced, leaves)
-            entry = self._entries[signature] = traced.lower().compile()
-            self._add_entry(entry, args, kwargs, leaves)
+            entry = self._keep(signature, traced.lower().compile())
+            if entry.traced is traced:  # else another thread was faster
+                self._add_entry(entry, args, kwargs, leaves)
         else:
             self._hits += 1
         return entry.run(leaves)
@@ -313,8 +301,20 @@ class JittedFunction:
             return entry.traced
         traced = Traced(self, signature, args, kwargs)
         if not traced.captured:
-            self._entries[signature] = traced.lower().compile()
+            return self._keep(signature, traced.lower().compile()).traced
         return traced
+
+    def _keep(self, signature: Signature, compiled: Compiled) -> Compiled:
+        """Remember a compiled signature, and where its code came from."""
+        earlier = list(self._entries)
+        kept = self._entries.setdefault(signature, compiled)
+        if kept is compiled:
+            origin = compiled.executable.origin
+            self._origins[origin] += 1
+            if origin == "compiled":
+                small, told = compiled.executable.small, compiled.executable.reason
+                self._reasons.append(why_compiled(signature, earlier, small, told))
+        return kept
 
     def _bind(self, traced: Traced, leaves: Any) -> Any:
         backend = backends.choose(self.backend)
@@ -322,13 +322,26 @@ class JittedFunction:
         return tree.unflatten(traced.out_form, call(traced.graph, operands, backend))
 
     def cache_info(self) -> CacheInfo:
-        """Calls with a known signature, with a new one, and how many are kept."""
+        """Calls with a known signature and with a new one, how many signatures are kept, and where
+        their machine code came from: made, with the reason, shared with other sizes, or on disk.
+        """
         native = getattr(self, "calls", self._slow_calls) - self._slow_calls
-        return CacheInfo(self._hits + native, len(self._entries), len(self._entries))
+        kept, origins = len(self._entries), self._origins
+        return CacheInfo(
+            self._hits + native,
+            kept,
+            kept,
+            origins["compiled"],
+            origins["memory"],
+            origins["disk"],
+            tuple(self._reasons),
+        )
 
     def clear_cache(self) -> None:
         """Forget all that was traced and compiled."""
         self._entries.clear()
+        self._origins.clear()
+        self._reasons.clear()
         self._hits = -getattr(self, "calls", self._slow_calls) + self._slow_calls
         self._native_entries = 0
         self._native_target = self.target = self.call

@@ -23,7 +23,10 @@ _COMPUTE: dict[str, Callable[[int, int], int]] = {
     "multiply": operator.mul,
     "floor_divide": operator.floordiv,
     "remainder": operator.mod,
+    "maximum": max,
+    "minimum": min,
 }
+_SIGNS = {"add": "+", "multiply": "·", "floor_divide": "//", "remainder": "%"}
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq,
     "<": operator.lt,
@@ -64,6 +67,23 @@ class Recipe:
             if _COMPARE[name](values[place], number) is not outcome:
                 return None
         return [values[place] + offset for place, offset in self.slots]
+
+    def broken_guard(self, words: Sequence[int]) -> str:
+        """The first decision that other words change, in words; "" where there is none."""
+        values, texts = list(words), [str(word) for word in words]
+        for name, left, right in self.steps:
+            if name == "constant":
+                values.append(left)
+                texts.append(str(left))
+                continue
+            values.append(_COMPUTE[name](values[left], values[right]) if values[right] else 0)
+            sign = _SIGNS.get(name, name)
+            texts.append(f"({texts[left]} {sign} {texts[right]})")
+        for name, place, number, outcome in self.guards:
+            if _COMPARE[name](values[place], number) is not outcome:
+                now, before = ("is", "was not") if not outcome else ("is not", "was")
+                return f"{texts[place].strip('()')} {now} {name} {number}, and {before}"
+        return ""
 
     def plain(self) -> list[Any]:
         """The recipe as lists, to be stored."""
@@ -243,6 +263,10 @@ class Size:
             return NotImplemented
         return self._made("remainder", self._place(), self._other(other))
 
+    def combined(self, name: str, other: Size | int) -> Size:
+        """The larger or smaller of two."""
+        return self._made(name, self._place(), self._other(other))
+
     # Decisions
 
     def _decide(self, name: str, other: Any) -> Any:
@@ -299,6 +323,22 @@ class Size:
 
     def __rtruediv__(self, other: Any) -> float:
         return float(other) / float(self)
+
+
+def larger(one: Any, other: Any) -> Any:
+    """The larger of two integers, without a decision."""
+    return _of_two("maximum", one, other)
+
+
+def smaller(one: Any, other: Any) -> Any:
+    """The smaller of two integers, without a decision."""
+    return _of_two("minimum", one, other)
+
+
+def _of_two(name: str, one: Any, other: Any) -> Any:
+    if type(one) is Size:
+        return one.combined(name, other)
+    return other.combined(name, one) if type(other) is Size else _COMPUTE[name](one, other)
 
 
 def is_size(value: object) -> TypeGuard[Size]:

@@ -28,7 +28,6 @@ MOST_KEPT = 256
 MOST_VARIANTS = 8
 """Pieces of code for one outline that are looked for on disk."""
 COMPILED, DISK, MEMORY = "compiled", "disk", "memory"
-RELATIONS = "sizes in other relations to each other, or to what code is laid out for"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +108,8 @@ def _find(wanted: _Wanted) -> tuple[Code, list[int], str, str]:
         _codes.popitem(last=False)
     table = found.recipe.table(words)
     assert table is not None, "code serves the program that it was made or found for"
-    return found, table, origin, RELATIONS if origin == COMPILED and len(known) > 1 else ""
+    reason = known[-2].recipe.broken_guard(words) if origin == COMPILED and known[1:] else ""
+    return found, table, origin, reason
 
 
 def forget_code() -> None:

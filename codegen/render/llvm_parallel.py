@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from codegen.loops.linear import merge_loops
 from codegen.loops.nodes import Buffer, Call, Expression, Literal, Loop, Statement, Variable
-from codegen.loops.sizes import Size, whole
+from codegen.loops.sizes import Size, larger, smaller, whole
 from codegen.loops.walk import statements
 from codegen.passes.parallel import Independent, independent, independent_body
 from codegen.render.llvm_emit import (
@@ -246,11 +246,9 @@ class ParallelWriter(RoutineWriter):
         length = (trips // MOST_CHUNKS // step + 1) * step
         shortest = CHUNK if self.mode == "auto" else 0
         least = (shortest // each // step + 1) * step
-        if least > length:
-            length = least
+        length = larger(length, least)
         longest = (LONGEST_CHUNK // each // step + 1) * step
-        if length > longest:
-            length = longest
+        length = smaller(length, longest)
         count = (trips + length - 1) // length
         if partial and count > MOST_PARTIALS:
             length = (trips // MOST_PARTIALS // step + 1) * step

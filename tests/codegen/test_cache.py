@@ -13,6 +13,7 @@ import pytest
 
 from codegen.cache import DiskStore, default_folder, object_store
 from codegen.render.llvm_call import compile_llvm
+from codegen.render.llvm_code import forget_code
 from tests.codegen import programs
 from tracer import config
 
@@ -32,7 +33,8 @@ def files(folder: Path) -> list[Path]:
 
 
 def check_softmax() -> None:
-    """Compile a program and run it."""
+    """Compile a program as a new process does, and run it."""
+    forget_code()
     x = np.arange(35.0).reshape(5, 7) / 10
     (y,) = compile_llvm(programs.softmax())([x])
     np.testing.assert_allclose(y, np.exp(x) / np.exp(x).sum(axis=1, keepdims=True), rtol=1e-13)
@@ -57,7 +59,7 @@ def test_a_program_is_compiled_once(folder: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(text: str) -> bytes:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr("codegen.render.llvm_call.object_code", refuse)
+    monkeypatch.setattr("codegen.render.llvm_code.object_code", refuse)
     check_softmax()
 
 

@@ -147,12 +147,12 @@ def test_counts_and_forgetting() -> None:
     f = native(lambda x: x + 1)
     for x in (1.0, 1.0, 1.0, 1, np.ones(2)):
         f(x)
-    assert tuple(f.cache_info()) == (2, 3, 3)
+    assert tuple(f.cache_info()[:3]) == (2, 3, 3)
     f.clear_cache()
-    assert tuple(f.cache_info()) == (0, 0, 0)
+    assert tuple(f.cache_info()[:3]) == (0, 0, 0)
     f(1.0)
     f(1.0)
-    assert tuple(f.cache_info()) == (1, 1, 1)
+    assert tuple(f.cache_info()[:3]) == (1, 1, 1)
 
 
 def test_many_signatures_fall_back_to_the_table() -> None:
@@ -160,7 +160,7 @@ def test_many_signatures_fall_back_to_the_table() -> None:
     for _ in range(2):
         for size in range(1, 40):
             assert f(np.ones(size)) == size
-    assert tuple(f.cache_info()) == (39, 39, 39)
+    assert tuple(f.cache_info()[:3]) == (39, 39, 39)
 
 
 def test_errors_of_checks_are_raised() -> None:
