@@ -5,10 +5,11 @@ from __future__ import annotations
 from tests.numpy.differential import Table
 from tests.numpy.signatures_analysis import analysis
 from tests.numpy.signatures_arrays import arrays
+from tests.numpy.signatures_creation import creation
 from tests.numpy.signatures_elementwise import elementwise, ufunc_methods
 from tests.numpy.signatures_methods import methods
 
-_TABLES = (elementwise(), ufunc_methods(), analysis(), arrays, methods)
+_TABLES = (elementwise(), ufunc_methods(), analysis(), arrays, creation, methods)
 
 
 def merged() -> Table:

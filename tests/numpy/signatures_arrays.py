@@ -48,7 +48,7 @@ _SHAPES: Table = {
     "hstack": ("[x, z]", "[u, v]", "[s, s]"),
     "dstack": ("[x, z]", "[u, v]"),
     "column_stack": ("[x, z]", "[u, v, w]"),
-    "row_stack": (),
+    "row_stack": ("[x, z]",),
     "block": ("[[m, n], [n, m]]", "[u, v]", "[[s, s]]"),
     "append": ("x, z", "x, z, axis=0", "x, 3"),
     "split": ("x, 1", "t, 2, axis=2", "u, [1, 3]", "x, 2, axis=1", "x, 2"),
@@ -93,20 +93,6 @@ _SHAPES: Table = {
     "size": ("x", "x, 0", "t, axis=-1", "t, (0, 1)"),
     "shape": ("x",),
     "copy": ("x", "x, order='F'"),
-    "asarray": ("@x", "@x, dtype='f4'", "@x, float", "@[x, z]", "@x, copy=True"),
-    "asanyarray": ("@x", "@x, 'c16'"),
-    "ascontiguousarray": ("@x", "@s"),
-    "asfortranarray": ("@x",),
-    "asarray_chkfinite": ("@~x",),
-    "array": (
-        "@[x, z]",
-        "@x, dtype='f4'",
-        "@x, ndmin=3",
-        "@[s, s, 2]",
-        "@[[s, 1], [2, s]]",
-        "@x, copy=False",
-    ),
-    "require": ("@= xp.require(x, None, ['C'])",),
     "zeros_like": ("x", "x, 'i4'", "x, shape=(2,)"),
     "ones_like": ("x", "x, dtype=float"),
     "full_like": ("x, 3", "x, s", "x, 2.5, dtype='f4'", "x, y"),
@@ -129,7 +115,7 @@ _SHAPES: Table = {
     "triu": ("x", "x, -1", "u"),
     "trace": ("x", "m, 1", "t, 0, 1, 2", "m, -1, dtype='f4'"),
     "tri": ("3",),
-    "sliding_window_view": (
+    "lib.stride_tricks.sliding_window_view": (
         "= np.lib.stride_tricks.sliding_window_view(u, 3)",
         "= np.lib.stride_tricks.sliding_window_view(x, (2, 2))",
         "= np.lib.stride_tricks.sliding_window_view(x, 2, axis=1)",
@@ -149,7 +135,6 @@ _SHAPES: Table = {
     "shares_memory": ("x, z",),
     "iterable": ("x",),
     "isscalar": ("x",),
-    "ndenumerate": ("@= [p for _, p in xp.ndenumerate(x)]",),
     "isfortran": ("= xp.isfortran(u)",),
 }
 

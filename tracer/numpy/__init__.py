@@ -21,6 +21,7 @@ from tracer.numpy import creation as _creation
 from tracer.numpy import cumulative as _cumulative
 from tracer.numpy import einsum as _einsum
 from tracer.numpy import elementwise as _elementwise
+from tracer.numpy import fitting as _fitting
 from tracer.numpy import functional as _functional
 from tracer.numpy import gathering as _gathering
 from tracer.numpy import grids as _grids
@@ -52,6 +53,7 @@ _FAMILIES = (
     _cumulative,
     _einsum,
     _elementwise,
+    _fitting,
     _functional,
     _gathering,
     _grids,
@@ -75,7 +77,7 @@ globals().update(
 )
 globals().update(_ufunc_methods.UFUNCS)
 globals().update({name: getattr(_creation, name) for name in _creation.CREATION})
-globals()["vectorize"] = _functional.vectorize
+globals().update(vectorize=_functional.vectorize, r_=_grids.r_, c_=_grids.c_)
 
 _METHODS["__array_namespace__"] = lambda api_version=None: _sys.modules[__name__]
 

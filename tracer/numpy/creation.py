@@ -250,7 +250,10 @@ def _fixed(name: str) -> Callable[..., Any]:
 
     @functools.wraps(numpy_function)
     def function(*args: Any, **kwargs: Any) -> Any:
-        return traced_constant(numpy_function(*args, **kwargs))
+        result = numpy_function(*args, **kwargs)
+        if isinstance(result, tuple):
+            return tuple([traced_constant(part) for part in result])
+        return traced_constant(result)
 
     function.__doc__ = f"NumPy's `{name}`; a traced array inside a trace."
     return function

@@ -308,6 +308,16 @@ def array_equiv(a1: Any, a2: Any) -> Any:
     return all_of(equal(x, y))
 
 
+@array_function(np.i0)
+def i0(x: Any) -> Any:
+    """The modified Bessel function of order 0, of real numbers."""
+    from tracer.primitives.special import bessel  # which imports SciPy
+
+    x = as_real(x, None, "i0")
+    x = x if x.dtype.kind == "f" else cast_to(x, np.float64)
+    return cast_to(bessel.i0(x), x.dtype)
+
+
 def _sinc_series(y: Any) -> Any:
     """sin(y)/y by its series, for |y| ≤ ½: its derivatives of every order are accurate there."""
     square = y * y

@@ -6,8 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from tracer.numpy.common import array_function, as_arrays, renewed
+from tracer.numpy.common import (
+    array_function,
+    as_array,
+    as_arrays,
+    cast_to,
+    is_traced,
+    renewed,
+    result_dtype,
+    unsupported,
+)
 from tracer.numpy.gathering import nonzero
+from tracer.numpy.joining import concatenate
 from tracer.primitives.broadcast import broadcast_to, reshape
 from tracer.trace import Tracer
 from tracer.types import BOOL
@@ -49,6 +59,42 @@ def ix_(*args: Any) -> tuple[Any, ...]:
         shape = tuple(places.shape[0] if axis == place else 1 for axis in range(len(args)))
         result.append(reshape(places, shape))
     return tuple(result)
+
+
+class Joined:
+    """`r_` and `c_`: arrays, numbers and slices written as an index, joined into one array."""
+
+    def __init__(self, name: str, rank: int) -> None:
+        self.name, self.rank = name, rank
+
+    def __getitem__(self, key: Any) -> Any:
+        items = key if isinstance(key, tuple) else (key,)
+        if not is_traced(list(items)):
+            return getattr(np, self.name)[key]
+        if any(isinstance(item, str) for item in items):
+            raise unsupported(f"numpy.{self.name}", "with a directive", "use concatenate")
+        parts = [self._part(item) for item in items]
+        rank = max([self.rank, *[part.ndim for part in parts]])
+        parts = [self._grown(part, rank) for part in parts]
+        dtype = result_dtype(*[item for item in items if not isinstance(item, slice)], *_of(items))
+        return concatenate([cast_to(part, dtype) for part in parts], self.rank - 1)
+
+    def _part(self, item: Any) -> Any:
+        return np.r_[item] if isinstance(item, slice) else as_array(item)
+
+    def _grown(self, part: Any, rank: int) -> Any:
+        missing = (1,) * (rank - part.ndim)
+        if self.rank == 1:
+            return reshape(part, (*missing, *part.shape))
+        return reshape(part, (*part.shape, *missing)) if part.ndim else reshape(part, (1,) * rank)
+
+
+def _of(items: Any) -> list[Any]:
+    """The dtypes of the slices among what is joined."""
+    return [np.r_[item].dtype for item in items if isinstance(item, slice)]
+
+
+r_, c_ = Joined("r_", 1), Joined("c_", 2)
 
 
 def _sample(arr: Any) -> Any:

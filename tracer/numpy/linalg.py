@@ -1,4 +1,4 @@
-"""`numpy.linalg`: what needs no decomposition."""
+"""`numpy.linalg`: norms and products; the namespace."""
 
 from __future__ import annotations
 
@@ -8,11 +8,30 @@ import numpy as np
 
 from tracer.numpy import contractions
 from tracer.numpy.common import array_function, as_array, axis_tuple, where_text
+from tracer.numpy.factorizations import eig as eig
+from tracer.numpy.factorizations import eigh as eigh
+from tracer.numpy.factorizations import eigvals as eigvals
+from tracer.numpy.factorizations import eigvalsh as eigvalsh
+from tracer.numpy.factorizations import qr as qr
+from tracer.numpy.factorizations import svd as svd
+from tracer.numpy.factorizations import svdvals as svdvals
+from tracer.numpy.linear_systems import cholesky as cholesky
+from tracer.numpy.linear_systems import cond as cond
+from tracer.numpy.linear_systems import det as det
+from tracer.numpy.linear_systems import inv as inv
+from tracer.numpy.linear_systems import lstsq as lstsq
+from tracer.numpy.linear_systems import matrix_power as matrix_power
+from tracer.numpy.linear_systems import matrix_rank as matrix_rank
+from tracer.numpy.linear_systems import pinv as pinv
+from tracer.numpy.linear_systems import slogdet as slogdet
+from tracer.numpy.linear_systems import solve as solve
+from tracer.numpy.linear_systems import tensorinv as tensorinv
+from tracer.numpy.linear_systems import tensorsolve as tensorsolve
 from tracer.numpy.matrices import diagonal_of
 from tracer.numpy.reductions import max as max_of
 from tracer.numpy.reductions import min as min_of
 from tracer.numpy.reductions import sum as sum_of
-from tracer.numpy.shapes import swapaxes
+from tracer.numpy.shapes import moveaxis, swapaxes
 from tracer.primitives.arithmetic import absolute, power, square
 from tracer.primitives.broadcast import keep_axes, reshape
 from tracer.primitives.cast import cast, imag_part, real_part
@@ -67,7 +86,7 @@ def _matrix_norm(x: Any, order: Any, axes: Axes) -> Any:
         rest = second - 1 if second > first else second
         return (max_of if order > 0 else min_of)(sums, rest)
     if order in (2, -2, "nuc"):
-        values = np.linalg.svdvals(np.moveaxis(x, axes, (-2, -1)))
+        values = svdvals(moveaxis(x, axes, (-2, -1)))
         if order == "nuc":
             return sum_of(values, -1)
         return (max_of if order == 2 else min_of)(values, -1)

@@ -71,7 +71,7 @@ def fabs(x: Any) -> Any:
 def sign(x: Any) -> Any:
     """−1, 0 or 1; of a complex number the one of length 1 in its direction, or 0."""
     x = as_operand(x)
-    if not is_complex(promotion_key(x) if not hasattr(x, "dtype") else x.dtype):
+    if not hasattr(x, "dtype") or not is_complex(x.dtype):
         return arithmetic.sign(x)
     length = arithmetic.absolute(x)
     nowhere = comparison.equal(length, 0)
