@@ -1,8 +1,9 @@
 """Matrix products of our own: those which are large enough get memory for packed blocks.
 
 That memory is a buffer of the workspace like any other, so it is placed by lifetime, and a program
-without products has none. Which products are loops is decided in `codegen/lower/contraction.py`, and which stay calls of BLAS
-here, by sizes alone (`docs/decisions/011-matrix-products.md`).
+without products has none. Which products are loops is decided in
+`codegen/lower/contraction.py`, and which stay calls of BLAS here, by sizes alone
+(`docs/decisions/011-matrix-products.md`).
 """
 
 from __future__ import annotations

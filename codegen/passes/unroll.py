@@ -64,7 +64,7 @@ class _Writer:
         for index in order:
             names: dict[str, Expression] = {loop.index: Literal(index, INT64)}
             suffix = next(self.copies)
-            body = _with_own_names(loop.body, suffix, names)
+            body = with_own_names(loop.body, suffix, names)
             result.extend(rename(body, names))
         return result
 
@@ -83,11 +83,11 @@ def _is_short(loop: Loop) -> bool:
     return size * trips <= MOST_STATEMENTS
 
 
-def _with_own_names(body: Body, suffix: int, names: dict[str, Expression]) -> Body:
+def with_own_names(body: Body, suffix: int, names: dict[str, Expression]) -> Body:
     """The block with what it defines renamed; reads of it are renamed by `names`."""
     result: list[Statement] = []
     for statement in body:
-        changed = map_blocks(statement, lambda b: _with_own_names(b, suffix, names))
+        changed = map_blocks(statement, lambda b: with_own_names(b, suffix, names))
         if isinstance(changed, (Let, Declare)):
             fresh = f"{changed.name}u{suffix}"
             names[changed.name] = Variable(fresh, changed.value.dtype)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from kernels.product import COLUMN_BLOCK, DEPTH_BLOCK, ROW_BLOCK, TALLEST_TILE, WIDEST_TILE
 
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """What the registers hold: `rows` × `vectors` registers of `width` elements.
@@ -275,7 +276,8 @@ def _turn(text: FunctionText, element: str, size: int, whole: int, k: str, first
 
     def shuffled(kind: str, one: str, two: str, order: tuple[int, ...]) -> str:
         mask = ", ".join(f"i32 {lane}" for lane in order)
-        return text.write(f"shufflevector {kind} {one}, {kind} {two}, <{len(order)} x i32> <{mask}>")
+        lanes = f"<{len(order)} x i32> <{mask}>"
+        return text.write(f"shufflevector {kind} {one}, {kind} {two}, {lanes}")
 
     columns = []
     for j in range(first, first + 4):
@@ -308,7 +310,8 @@ def product(tile: Tile) -> str:
     `packing_a` copies blocks of A before use, as is needed where its rows are not contiguous;
     without `packing_b` whole panels of B are read where they lie: its columns are then contiguous.
     """
-    assert tile.rows <= TALLEST_TILE and tile.columns <= WIDEST_TILE, "scratch memory is of that size"
+    assert tile.rows <= TALLEST_TILE, "scratch memory has room for so many rows"
+    assert tile.columns <= WIDEST_TILE, "and for so many columns"
     text = FunctionText()
     element = tile.element
     panels = text.place(element, "%scratch", tile.rows * tile.columns)
@@ -361,7 +364,7 @@ def _block(text: FunctionText, block: _Block) -> None:
             f"call void @{pack_name(tile, tile.rows)}(ptr {source}, i64 %a_step, i64 %a_row, "
             f"ptr {target}, i64 {tile.rows}, i64 {valid}, i64 {block.deep})"
         )
-    row_step = text.write(f"select i1 %packing_a, i64 1, i64 %a_row")
+    row_step = text.write("select i1 %packing_a, i64 1, i64 %a_row")
     depth_step = text.write(f"select i1 %packing_a, i64 {tile.rows}, i64 %a_step")
     jump = text.write(f"select i1 %packing_a, i64 {block.deep}, i64 %a_row")
     base_a = text.write(f"select i1 %packing_a, ptr {block.tiles}, ptr {block_a}")
@@ -373,9 +376,7 @@ def _block(text: FunctionText, block: _Block) -> None:
             fits = text.write(f"icmp eq i64 {vectors}, {count}")
             chosen = f"@{micro_name(tile, count)}"
             micro = text.write(f"select i1 {fits}, ptr {chosen}, ptr {micro}")
-        whole_columns = text.write(
-            f"icmp eq i64 {valid}, {text.times(vectors, tile.width)}"
-        )
+        whole_columns = text.write(f"icmp eq i64 {valid}, {text.times(vectors, tile.width)}")
         corner = text.place(element, "%c", text.add(block.j, column))
         with text.loop(block.high, tile.rows) as row:
             left = text.subtract(block.high, row)
@@ -390,9 +391,7 @@ def _block(text: FunctionText, block: _Block) -> None:
             _tile(text, block, micro, arguments, target, valid_rows, valid, whole_columns)
 
 
-def _panel(
-    text: FunctionText, block: _Block, column: str, valid: str
-) -> tuple[str, str, str]:
+def _panel(text: FunctionText, block: _Block, column: str, valid: str) -> tuple[str, str, str]:
     """A panel of B: where it lies, how far apart its rows are, and its vectors a row."""
     tile, element = block.tile, block.tile.element
     start = text.add(
@@ -442,9 +441,9 @@ def _tile(
         row_to = text.place(element, target, text.times(i, "%c_row"))
         vectors = text.write(f"and i64 {columns}, {-tile.width}")
         vector = f"<{tile.width} x {element}>"
-        for kind, start, stop, step, zero in (
-            (vector, "0", vectors, tile.width, "zeroinitializer"),
-            (element, vectors, columns, 1, "0.0"),
+        for kind, start, stop, step in (
+            (vector, "0", vectors, tile.width),
+            (element, vectors, columns, 1),
         ):
             with text.loop(stop, step, start) as j:
                 at, to = text.place(element, row_from, j), text.place(element, row_to, j)

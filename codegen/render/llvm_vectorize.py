@@ -48,6 +48,8 @@ one is enough, and elementary functions have shorter forms for just one.
 """
 LONGEST_BODY = 150.0
 MOST_LANES = 16
+MOST_SUMS = 8
+"""How many registers of sums a body holds at most, so that what is added finds room beside them."""
 
 
 @dataclass(slots=True)
@@ -159,6 +161,8 @@ class Vectorizer:
         cost = sum(self.lane_cost(part, survey, width) for part in loop.body) + 2.0
         if cost > LONG_BODY and self.vector_bytes <= 32 and (trips is None or trips > 8 * width):
             factor = min(2 if cost < LONGEST_BODY else 4, MOST_LANES // width)
+            sums = sum(isinstance(part, Declare) for part in loop.body)
+            factor = min(factor, max(1, MOST_SUMS // max(1, sums)))
             cost, width = cost * factor, width * factor
         count = estimated(trips)
         vectors = math.ceil(count / width)
