@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,14 +27,18 @@ from codegen.loops.nodes import (
     Update,
     Variable,
 )
+from codegen.lower.block import ZERO as ZERO
+from codegen.lower.block import Block as Block
+from codegen.lower.block import Indices as Indices
 from tracer.graph.nodes import Node, Source
 from tracer.graph.nodes import Variable as GraphVariable
 from tracer.types import ArrayType
 
+if TYPE_CHECKING:
+    from codegen.lower.nest import Nest
+
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
-ZERO = Literal(0, INT64)
-Indices = tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +101,6 @@ RANGE_RULES: dict[str, Any] = {
 """How ranges of int64 scalars follow from those of their operands."""
 
 
-class Block:
-    """Statements being written, and the values already computed in them."""
-
-    def __init__(self, parent: Block | None = None) -> None:
-        self.parent = parent
-        self.statements: list[Statement] = []
-        self.known: dict[Any, Expression] = {}
-
-    def find(self, key: Any) -> Expression | None:
-        """The scalar that holds the value of that key, here or in an enclosing block."""
-        block: Block | None = self
-        while block is not None:
-            found = block.known.get(key)
-            if found is not None:
-                return found
-            block = block.parent
-        return None
-
-
 class Context:
     """The state of one lowering."""
 
@@ -134,6 +119,7 @@ class Context:
         self.inner_values: list[GraphVariable] = []
         self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
         self.emit_inline: Any = None
+        self.nest: Nest | None = None  # that is being added to
 
     # names and statements
 
@@ -209,7 +195,13 @@ class Context:
         """One element, named. Equal loads are merged by a pass, which knows what is written
         between.
         """
-        return self.let(Load(buffer, indices))
+        if self.nest is None:
+            return self.let(Load(buffer, indices))
+        key = (buffer, indices)
+        found = self.nest.load(buffer, indices) or self.block.find(key)
+        if found is None:
+            found = self.block.known[key] = self.let(Load(buffer, indices))
+        return found
 
     def store(self, buffer: Buffer, indices: Indices, value: Expression) -> None:
         """Write one element."""

@@ -10,6 +10,7 @@ from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Store
 from codegen.lower.contraction import emit_contraction
 from codegen.lower.elementwise import emit_elementwise
 from codegen.lower.index import emit_gather, emit_scatter
+from codegen.lower.nest import write_elements
 from codegen.lower.plan import Plan
 from codegen.lower.reduction import emit_arg_reduction, emit_reduction
 from codegen.lower.sequence import emit_sequence
@@ -140,9 +141,13 @@ def _emit_node(context: Context, node: Node, target: Stored) -> None:
     if node.primitive.name in PIECEWISE:
         emit_pieces(context, node, target.buffer, target.prefix)
     elif kind in ("elementwise", "view"):
-        with context.loops(node.results[0].type.shape) as indices:
-            value = emit_inline(context, node, indices)
-            context.store(target.buffer, (*target.prefix, *indices), value)
+        write_elements(
+            context,
+            node.results[0].type.shape,
+            target.buffer,
+            target.prefix,
+            lambda indices: emit_inline(context, node, indices),
+        )
     elif kind in _EMITTERS:
         _EMITTERS[kind](context, node, target.buffer, target.prefix)
     else:

@@ -20,7 +20,7 @@ from codegen.passes.effects import Effects, effects
 from codegen.passes.rewrite import Body, map_blocks, rename
 
 LOOK_BACK = 24
-MOST_STATEMENTS = 2000
+MOST_STATEMENTS = 800
 
 
 def fuse(program: Program) -> Program:

@@ -10,6 +10,8 @@ from codegen.loops.text import print_program
 from codegen.passes.contract import contract
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
+from codegen.passes.jam import jam
+from codegen.passes.split import split
 from codegen.passes.unroll import unroll
 from codegen.passes.unused import remove_unused
 from tracer import config
@@ -21,9 +23,11 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("unroll", unroll),
     ("forward", forward),
     ("remove_unused", remove_unused),
+    ("jam", jam),
     ("contract", contract),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
+    ("split", split),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from codegen.loops.nodes import (
     Assign,
+    Buffer,
     Call,
     Declare,
     Expression,
@@ -40,10 +41,9 @@ def remove_unused(program: Program) -> Program:
         body = sweeper.block(body)
         if not sweeper.emptied:  # what bounds of loops and conditions read may be unused now
             break
-    alive = _Buffers()
-    alive.collect(body)
-    workspace = tuple(buffer for buffer in program.workspace if buffer in alive.found)
-    constants = tuple(buffer for buffer in program.constants if buffer in alive.found)
+    alive = memory_of(body)
+    workspace = tuple(buffer for buffer in program.workspace if buffer in alive)
+    constants = tuple(buffer for buffer in program.constants if buffer in alive)
     return replace(program, body=body, workspace=workspace, constants=constants)
 
 
@@ -145,26 +145,24 @@ def _changed(body: Body, result: list[Statement]) -> bool:
     return any(a is not b for a, b in zip(body, result, strict=True))
 
 
-class _Buffers:
-    """The memory that is read or written."""
-
-    def __init__(self) -> None:
-        self.found: set[Any] = set()
-
-    def collect(self, body: Body) -> None:
-        """Go through a block, and the blocks inside."""
-        pending = [body]
-        parts: list[Any] = []
-        while pending:
-            for statement in pending.pop():
-                if isinstance(statement, (Store, Update, Reserve)):
-                    parts.append(base_of(statement.buffer))
-                for expression in own_expressions(statement):
-                    _parts(expression, parts)
-                if isinstance(statement, Call):
-                    views = (*statement.results, *statement.operands)
-                    parts.extend(base_of(view.buffer) for view in views)
-                else:
-                    pending.extend(blocks(statement))
-            self.found.update(parts)
-            parts.clear()
+def memory_of(body: Body) -> set[Buffer]:
+    """The buffers whose memory a block reads or writes, blocks inside included."""
+    pending = [body]
+    found: list[Any] = []
+    while pending:
+        for statement in pending.pop():
+            kind = type(statement)
+            if kind is Let:
+                _parts(statement.value, found)  # type: ignore[union-attr]
+                continue
+            if kind is Store or kind is Update or kind is Reserve:
+                found.append(base_of(statement.buffer))  # type: ignore[union-attr]
+            for expression in own_expressions(statement):
+                if type(expression) is not Literal:
+                    _parts(expression, found)
+            if isinstance(statement, Call):
+                views = (*statement.results, *statement.operands)
+                found.extend(base_of(view.buffer) for view in views)
+            else:
+                pending.extend(blocks(statement))
+    return {part for part in found if isinstance(part, Buffer)}

@@ -4,15 +4,20 @@ can.
 
 from __future__ import annotations
 
+import bisect
+import heapq
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from codegen.loops.nodes import Buffer, Program
-from codegen.loops.walk import buffers_read, buffers_written, statements
+from codegen.loops.nodes import Buffer, If, Program
+from codegen.passes.split import is_section
+from codegen.passes.unused import memory_of
 
 ALIGNMENT = 64
+MANY = 1000
+"""Buffers from which on they are placed in the order of the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,19 @@ def plan_workspace(program: Program, separate_dtypes: bool = False) -> Workspace
 
 
 def _live_ranges(program: Program) -> dict[Buffer, tuple[int, int]]:
-    """First and last top-level statement that uses each workspace buffer."""
+    """First and last top-level statement that uses each workspace buffer; statements of sections
+    count as such.
+    """
     lives: dict[Buffer, tuple[int, int]] = {}
-    for position, outer in enumerate(program.body):
-        for statement in statements((outer,)):
-            for buffer in (*buffers_read(statement), *buffers_written(statement)):
-                buffer = buffer.root
-                if buffer.role == "workspace":
-                    lives[buffer] = (lives.get(buffer, (position, 0))[0], position)
+    body = [
+        inner
+        for outer in program.body
+        for inner in (outer.then if isinstance(outer, If) and is_section(outer) else (outer,))
+    ]
+    for position, outer in enumerate(body):
+        for buffer in memory_of((outer,)):
+            if buffer.role == "workspace":
+                lives[buffer] = (lives.get(buffer, (position, 0))[0], position)
     return lives
 
 
@@ -74,6 +84,8 @@ def _place(
     buffers: list[Buffer], lives: dict[Buffer, tuple[int, int]], offsets: dict[Buffer, int]
 ) -> int:
     """Give each buffer the lowest gap that is free during its life, large ones first; the peak."""
+    if len(buffers) > MANY:
+        return _place_in_order(buffers, lives, offsets)
     placed: list[tuple[int, int, tuple[int, int]]] = []
     peak = 0
     for buffer in sorted(buffers, key=_byte_size, reverse=True):
@@ -90,6 +102,33 @@ def _place(
         placed.append((offset, offset + size, (first, last)))
         placed.sort(key=lambda entry: entry[:2])
         peak = max(peak, offset + size)
+    return peak
+
+
+def _place_in_order(
+    buffers: list[Buffer], lives: dict[Buffer, tuple[int, int]], offsets: dict[Buffer, int]
+) -> int:
+    """The same in the order of the program, the smallest gap that is large enough: memory of
+    buffers that are dead by then is used again. Packs a little less well, in no time.
+    """
+    gaps: list[tuple[int, int]] = []  # size and start
+    busy: list[tuple[int, int, int]] = []  # last use, start and size
+    peak = 0
+    for buffer in sorted(buffers, key=lambda buffer: lives[buffer]):
+        first, last = lives[buffer]
+        while busy and busy[0][0] < first:
+            _, start, free = heapq.heappop(busy)
+            bisect.insort(gaps, (free, start))
+        size = _byte_size(buffer)
+        found = bisect.bisect_left(gaps, (size, -1))
+        if found < len(gaps):
+            free, start = gaps.pop(found)
+            if free > size:
+                bisect.insort(gaps, (free - size, start + size))
+        else:
+            start, peak = peak, peak + size
+        offsets[buffer] = start
+        heapq.heappush(busy, (last, start, size))
     return peak
 
 

@@ -20,7 +20,7 @@ from codegen.passes.sizes import SizedProgram
 from codegen.passes.workspace import WorkspacePlan, plan_workspace
 from codegen.render.llvm_emit import require_dtype
 from codegen.render.llvm_machine import Machine
-from codegen.render.llvm_parallel import ParallelWriter
+from codegen.render.llvm_sections import PARAMETERS, SectionWriter
 from codegen.render.llvm_vectorize import MOST_COPIES
 
 KERNEL = "kernel"
@@ -64,38 +64,50 @@ def _module_text(
 ) -> str:
     large = sum(1 for _ in statements(program.body)) > LARGE_PROGRAM
     copies = 1 if large else MOST_COPIES
-    writer = ParallelWriter(machine.target, machine.vector_bytes, copies, machine.parallel)
+    writer = SectionWriter(machine.target, machine.vector_bytes, copies, machine.parallel)
     writer.uses = buffer_uses(program.body)
     if sized is not None:
         sized.sizes.spell = writer.size
         writer.numbers = len(sized.numbers)
-        last = len(program.inputs) + len(program.constants)
-        place = writer.write(f"getelementptr ptr, ptr %inputs, i64 {last}")
-        writer.table = writer.write(f"load ptr, ptr {place}")
-    for role, group in (
-        ("inputs", program.inputs + program.constants),
-        ("outputs", program.outputs),
-    ):
-        for number, buffer in enumerate(group):
+
+    def enter(used: set[Buffer]) -> None:
+        """The beginning of a function: where the table is, and each buffer."""
+        if sized is not None:
+            last = len(program.inputs) + len(program.constants)
+            place = writer.write(f"getelementptr ptr, ptr %inputs, i64 {last}")
+            writer.table = writer.write(f"load ptr, ptr {place}")
+        for buffer, role, number in pointers:
+            if buffer in used:
+                place = writer.write(f"getelementptr ptr, ptr %{role}, i64 {number}")
+                writer.bases[buffer] = writer.write(f"load ptr, ptr {place}")
+        for buffer in used:
+            if buffer in offsets:
+                place = f"getelementptr i8, ptr %workspace, i64 {offsets[buffer]}"
+                writer.bases[buffer] = writer.write(place)
+
+    pointers = [
+        (buffer, role, number)
+        for role, group in (
+            ("inputs", program.inputs + program.constants),
+            ("outputs", program.outputs),
+        )
+        for number, buffer in enumerate(group)
+    ]
+    for group in (program.inputs, program.constants, program.outputs, program.workspace):
+        for buffer in group:
             require_dtype(buffer.dtype)
-            place = writer.write(f"getelementptr ptr, ptr %{role}, i64 {number}")
-            writer.bases[buffer] = writer.write(f"load ptr, ptr {place}")
-    for buffer, offset in offsets.items():
-        require_dtype(buffer.dtype)
-        writer.bases[buffer] = writer.write(f"getelementptr i8, ptr %workspace, i64 {offset}")
+    writer.enter = enter
     for buffer in program.workspace:
         if buffer.is_tape:
-            require_dtype(buffer.dtype)
             slot = writer.write("alloca [2 x i64], align 16")
             writer.line(f"store [2 x i64] zeroinitializer, ptr {slot}")
             writer.tapes[buffer] = slot
-    writer.block(program.body)
+    writer.whole(program.body)
     writer.leave_function(0)
     lines = "\n".join(writer.out.lines)
     return (
         f"{writer.out.module_text()}\n"
-        f"define i32 @{KERNEL}(ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, "
-        f"ptr noalias %status) nounwind {{\nentry:\n{lines}\n}}\n"
+        f"define i32 @{KERNEL}({PARAMETERS}) nounwind {{\nentry:\n{lines}\n}}\n"
     )
 
 
