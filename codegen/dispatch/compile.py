@@ -7,11 +7,14 @@ the text, the processor and the version of LLVM are, is in the key.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from typing import Any, Protocol
 
 import llvmlite
 import llvmlite.binding as llvm
+
+from codegen.dispatch.link import LOCK, Linked
 
 
 class ObjectStore(Protocol):
@@ -28,7 +31,9 @@ class ObjectStore(Protocol):
         """Store object code."""
 
 
-_engines: list[Any] = []
+_IMPORT = re.compile(r"@(tracer_\w+)")
+
+_kept: list[Linked] = []
 _store: list[ObjectStore] = []
 
 
@@ -54,18 +59,11 @@ def _object_code(source: str, level: int) -> bytes:
     return code
 
 
-def _link(code: bytes, names: tuple[str, ...]) -> tuple[int, ...]:
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(0))
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    found = tuple(
-        engine.get_function_address(name) or engine.get_global_value_address(name)
-        for name in names
-    )
-    if not all(found):
-        raise RuntimeError(f"object code does not define all of {', '.join(names)}")
-    _engines.append(engine)
-    return found
+def _link(code: bytes, names: tuple[str, ...], source: str) -> tuple[int, ...]:
+    imports = set(_IMPORT.findall(source)) - set(names)
+    linked = Linked(code, names, sorted(imports))
+    _kept.append(linked)
+    return tuple([linked[name] for name in names])
 
 
 def _seal(key: str, code: bytes) -> bytes:
@@ -87,11 +85,12 @@ def compile_module(
     Level 0 compiles five times faster than 2 and costs about half a nanosecond an argument.
     """
     processor = _processor()
-    if not stored or not _store:
-        return _link(_object_code(source, level), names)
-    key = hashlib.sha256(f"{processor} {level}\n{source}".encode()).hexdigest()
-    code = _unseal(key, _store[0].get(key))
-    if code is None:
-        code = _object_code(source, level)
-        _store[0].put(key, _seal(key, code))
-    return _link(code, names)
+    with LOCK:
+        if not stored or not _store:
+            return _link(_object_code(source, level), names, source)
+        key = hashlib.sha256(f"{processor} {level}\n{source}".encode()).hexdigest()
+        code = _unseal(key, _store[0].get(key))
+        if code is None:
+            code = _object_code(source, level)
+            _store[0].put(key, _seal(key, code))
+        return _link(code, names, source)
