@@ -1,0 +1,119 @@
+"""`numpy.linalg` on traced arrays: values, types, derivatives, batches, and every backend."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import tracer
+import tracer.numpy as tnp
+from tests.helpers import COMPILED
+from tests.numpy.compare import (
+    Case,
+    all_same,
+    check_batched,
+    check_derivatives,
+    check_dtype,
+    check_eager,
+    check_graph,
+    results,
+)
+from tests.numpy.linalg_cases import CASES
+from tracer.errors import DerivativeError, LinAlgError
+
+
+@pytest.mark.parametrize("namespace", [np, tnp], ids=["numpy", "tracer.numpy"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_eager_value_is_that_of_numpy(case: Case, namespace: ModuleType) -> None:
+    check_eager(case, namespace)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.abstract], ids=str)
+def test_graph_has_the_types_and_values_of_numpy(case: Case) -> None:
+    check_graph(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.derivatives], ids=str)
+def test_derivatives_agree_with_numerical_ones(case: Case) -> None:
+    check_derivatives(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.abstract], ids=str)
+def test_lanes_of_a_batch_are_those_of_numpy(case: Case) -> None:
+    check_batched(case)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.complex64], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("case", [case for case in CASES if case.sweep], ids=str)
+def test_dtypes_are_those_of_numpy(case: Case, dtype: type) -> None:
+    check_dtype(case, dtype)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.abstract], ids=str)
+def test_compiled_value_is_that_of_numpy(case: Case) -> None:
+    arrays = [np.array(array) for array in case.arrays]
+    compiled = tracer.jit(lambda *args: case.function(tnp, *args), backend="llvm")
+    all_same(results(compiled(*arrays)), case.plain())
+
+
+def test_every_name_is_there() -> None:
+    ours = {name for name in np.linalg.__all__ if name != "LinAlgError"}
+    assert not [name for name in sorted(ours) if getattr(tnp.linalg, name) is getattr(np.linalg, name)]
+
+
+@pytest.mark.parametrize("backend", ["numpy", *COMPILED])
+def test_singular_matrices_raise_what_numpy_raises(backend: str) -> None:
+    solve = tracer.jit(tnp.linalg.solve, backend=backend)
+    cholesky = tracer.jit(tnp.linalg.cholesky, backend=backend)
+    ones = np.ones((3, 3))
+    with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):
+        solve(ones, ones)
+    with pytest.raises(LinAlgError, match="Matrix is not positive definite"):
+        cholesky(-ones)
+
+
+def test_eager_errors() -> None:
+    for name, argument in [("inv", np.ones((2, 3))), ("det", np.ones(3)), ("eigh", np.ones((2, 1)))]:
+        with pytest.raises(np.linalg.LinAlgError) as expected:
+            getattr(np.linalg, name)(argument)
+        with pytest.raises(np.linalg.LinAlgError, match=str(expected.value)):
+            tracer.grad(lambda x, n=name: np.sum(getattr(np.linalg, n)(x)))(argument)
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        tracer.grad(lambda x: np.sum(np.linalg.inv(x)))(np.ones((2, 2)))
+    with pytest.raises(DerivativeError, match="raw"):
+        tracer.grad(lambda x: np.sum(np.linalg.qr(x, "raw")[0]))(np.ones((2, 2)))
+
+
+def test_eigenvalues_that_are_equal() -> None:
+    """The derivative of what does not depend on the choice of vectors is right."""
+    half = np.full((3, 3), 0.5) + np.eye(3)  # eigenvalues 1, 1, 2.5
+    power = tracer.grad(lambda x: np.sum(np.linalg.eigvalsh(x) ** 3))
+    np.testing.assert_allclose(_symmetric(power(half)), 3 * half @ half, rtol=1e-12)
+    nuclear = tracer.grad(lambda x: np.linalg.norm(x, "nuc"))
+    np.testing.assert_allclose(nuclear(half), np.eye(3), atol=1e-12)
+
+
+def _symmetric(gradient: np.ndarray) -> np.ndarray:
+    """The gradient in the space of symmetric matrices, of one that reads a triangle."""
+    return np.asarray(gradient + gradient.T) / 2
+
+
+def test_determinant_of_a_matrix_of_low_rank() -> None:
+    """All partial derivatives vanish where two singular values do; so does NaN not arise."""
+    matrix = np.outer(np.arange(1.0, 6.0), np.ones(5))
+    np.testing.assert_allclose(tracer.grad(np.linalg.det)(matrix), np.zeros((5, 5)), atol=1e-9)
+    hessian = tracer.hessian(np.linalg.det)(np.zeros((2, 2)))
+    expected = np.zeros((2, 2, 2, 2))
+    expected[0, 0, 1, 1] = expected[1, 1, 0, 0] = 1
+    expected[0, 1, 1, 0] = expected[1, 0, 0, 1] = -1
+    np.testing.assert_array_equal(hessian, expected)
+
+
+def test_a_factor_serves_the_solution_and_its_derivative() -> None:
+    """One factorisation in the program of a value and its gradient."""
+    graph = tracer.make_graph(
+        tracer.value_and_grad(lambda a, b: tnp.sum(tnp.linalg.solve(a, b) ** 2))
+    )(np.eye(5), np.ones(5))
+    assert sum(node.primitive.name == "lu" for node in graph.nodes) == 1
