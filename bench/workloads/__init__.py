@@ -21,6 +21,7 @@ NAMES = (
     "ode",
     "nbody",
     "stencil",
+    "cholesky",
     "bundle",
     "hmc",
     "scaling",

@@ -6,18 +6,15 @@ algorithm 2.1: with K = s² exp(−½ ‖x − x'‖² / l²) + σ² I and its C
 scikit-learn carries: 442 patients, ten features each.
 """
 
-import importlib
 import math
 from functools import cache
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from bench.environment import INSTALL_BENCH
-from bench.errors import BenchError
 from bench.workload import Function, Inputs, Size, Tolerance, Work, Workload, gradient
+from bench.workloads.packaged_data import read_table
 
 PATIENTS, FEATURES = 442, 10
 
@@ -33,7 +30,7 @@ def build(size: Size) -> Function:
         kernel = np.exp(2.0 * scale - 0.5 * distances) + np.exp(2.0 * noise) * identity
         factor = np.linalg.cholesky(kernel)
         whitened = np.linalg.solve(factor, measured)
-        return 0.5 * np.sum(whitened**2) + np.sum(np.log(np.diagonal(factor))) + rest
+        return 0.5 * np.sum(whitened**2) + np.sum(np.log(np.diag(factor))) + rest
 
     return likelihood
 
@@ -58,13 +55,10 @@ def torch_build(torch: ModuleType, size: Size) -> Function:
 @cache
 def diabetes() -> tuple[Any, Any]:
     """Features and measurements, each with mean 0 and deviation 1."""
-    if find_spec("sklearn") is None:
-        raise BenchError(f"scikit-learn is not installed: {INSTALL_BENCH}")
-    features, measured = importlib.import_module("sklearn.datasets").load_diabetes(return_X_y=True)
-    return (
-        (features - features.mean(axis=0)) / features.std(axis=0),
-        (measured - measured.mean()) / measured.std(),
-    )
+    files = ("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
+    table = read_table(files, "load_diabetes", scaled=False)
+    table = (table - table.mean(axis=0)) / table.std(axis=0)
+    return table[:, :FEATURES], table[:, FEATURES]
 
 
 def make_inputs(size: Size, rng: np.random.Generator) -> Inputs:

@@ -1,15 +1,12 @@
 """The handwritten digits that scikit-learn carries: 1797 images of 8 × 8 pixels, split once."""
 
-import importlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from bench.environment import INSTALL_BENCH
-from bench.errors import BenchError
+from bench.workloads.packaged_data import read_table
 
 Array = np.ndarray[Any, Any]
 
@@ -33,11 +30,9 @@ class Digits:
 @cache
 def load_digits() -> Digits:
     """The images, shuffled and split; `BenchError` where scikit-learn is missing."""
-    if find_spec("sklearn") is None:
-        raise BenchError(f"scikit-learn is not installed: {INSTALL_BENCH}")
-    bunch = importlib.import_module("sklearn.datasets").load_digits()
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(bunch.target))
-    images, labels = bunch.data[order] / 16.0, bunch.target[order]
+    table = read_table(("digits.csv.gz",), "load_digits")
+    table = table[np.random.default_rng(SPLIT_SEED).permutation(len(table))]
+    images, labels = table[:, :-1] / 16.0, table[:, -1].astype(np.int64)
     return Digits(
         images[TEST_ROWS:], labels[TEST_ROWS:], images[:TEST_ROWS], labels[:TEST_ROWS]
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NEW = ("lstm", "conv", "ode", "nbody", "stencil", "bundle", "hmc")
+NEW = ("cholesky", "lstm", "conv", "ode", "nbody", "stencil", "bundle", "hmc")
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -10,6 +10,7 @@ from bench.subjects import TracerSubject
 from bench.timing import Effort
 from bench.workloads import digits
 from bench.workloads.digits_data import TEST_ROWS, batch, load_digits
+from bench.workloads.packaged_data import read_table
 
 
 def test_split_keeps_every_image_once() -> None:
@@ -18,6 +19,15 @@ def test_split_keeps_every_image_once() -> None:
     assert len(data.train_labels) + TEST_ROWS == 1797
     assert data.train_images.shape[1] == 64
     assert 0.0 <= data.train_images.min() <= data.train_images.max() <= 1.0
+
+
+def test_the_files_hold_what_the_loaders_give() -> None:
+    files, loader = ("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz"), "load_diabetes"
+    read = read_table(files, loader, scaled=False)
+    assert read.shape == (442, 11)
+    np.testing.assert_array_equal(read, read_table(("elsewhere.csv.gz",), loader, scaled=False))
+    digits = read_table(("digits.csv.gz",), "load_digits")
+    np.testing.assert_array_equal(digits, read_table(("elsewhere.csv.gz",), "load_digits"))
 
 
 def test_batches_are_one_hot_and_go_on_beyond_the_data() -> None:

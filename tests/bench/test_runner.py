@@ -139,7 +139,7 @@ def test_a_subject_without_the_workload_is_passed_over() -> None:
 
 
 def test_a_missing_package_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.workloads.digits_data.find_spec", lambda package: None)
+    monkeypatch.setattr("bench.workloads.packaged_data.find_spec", lambda package: None)
     from bench.workloads.digits_data import load_digits
 
     load_digits.cache_clear()
