@@ -133,11 +133,6 @@ class Emitter:
         self.numbers = 0
 
     @property
-    def in_rest(self) -> bool:
-        """Whether code is written for what is left of a loop: it runs once, and may be slow."""
-        return False
-
-    @property
     def depth(self) -> int:
         """How many loops are open."""
         return len(self.frames)

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from codegen.loops.linear import merge_loops
-from codegen.loops.nodes import Assign, Loop, Reduce, Statement
+from codegen.loops.nodes import Assign, Declare, Loop, Reduce, Statement
 from codegen.loops.operations import DType
 from codegen.loops.sizes import Size, is_size, whole
+from codegen.loops.walk import statements
 from codegen.render.llvm_emit import INT64, Value, literal_value
 from codegen.render.llvm_memory import LaneState
 from codegen.render.llvm_operands import Lanes
@@ -156,6 +157,9 @@ class LaneWriter(StatementWriter):
             plan = replace(plan, width=plan.narrow, copies=1)
             self.begin_reductions(plan)
             state, width, several = replace(state, width=plan.width), plan.width, True
+            for statement in statements(loop.body):
+                if isinstance(statement, Declare):  # its last value is as wide as before
+                    self.scalars.pop(statement.name, None)
 
         def rest(index: Value) -> None:
             left = self.made(INT64, 1, self.write(f"sub i64 {stop.text}, {index.text}"))

@@ -55,11 +55,6 @@ class MemoryWriter(Emitter):
         self.lane_state: LaneState | None = None
         self.guard: str | None = None
 
-    @property
-    def in_rest(self) -> bool:
-        """Whether the lanes that count are not known to be all."""
-        return self.lane_state is not None and self.lane_state.left is not None
-
     def value(self, expression: Expression) -> Value:
         """The value of an expression; the expression writer's."""
         raise NotImplementedError

@@ -90,8 +90,7 @@ class Lanes:
         emitter, dtype = self.emitter, self.dtype.name
         key = (name, dtype, self.width)
         emitter.function_uses[key] += 1
-        in_place = emitter.function_uses[key] <= MOST_IN_PLACE and not emitter.in_rest
-        if name in SHORT or in_place:
+        if name in SHORT or emitter.function_uses[key] <= MOST_IN_PLACE:
             return emit_inline(emitter.out, name, dtype, self.width, operands, emitter.target)
         form = emit(name, dtype, self.width, emitter.target, emitter.out)
         emitter.out.definitions[form.name] = form.definition
