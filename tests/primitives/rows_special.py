@@ -86,6 +86,13 @@ GAMMA = {
     "gammaincc": _row(special.gammaincc, ((0.2, 0.4), (0.5, 1.0)), ((0.5, 1.0), (3.0, 4.0))),
     "betainc": _row(special.betainc, ((0.5, 2.0), (0.5, 2.0), (0.3, 0.7)), special=()),
     "betaincc": _row(special.betaincc, ((0.5, 2.0), (0.5, 2.0), (0.3, 0.7)), special=()),
+    "stdtr": _row(special.stdtr, ((1.5, 3.0), (-0.9, 0.9)), ((1.5, 3.0), (-4.0, -2.0)), special=()),
+    "gammaincinv": _row(special.gammaincinv, ((0.6, 2.0), (0.2, 0.4)), special=(), ulps=256),
+    "gammainccinv": _row(special.gammainccinv, ((0.6, 2.0), (0.2, 0.4)), special=(), ulps=256),
+    "betaincinv": _row(
+        special.betaincinv, ((0.6, 2.0), (0.6, 2.0), (0.3, 0.7)), special=(), ulps=256
+    ),
+    "stdtrit": _row(special.stdtrit, ((1.5, 3.0), (0.1, 0.2)), special=(), ulps=256),
     "gamma_density": _row(_density(_gamma_density), ((0.5, 3.0), (0.5, 3.0)), special=()),
     "beta_density": _row(
         _density(_beta_density), ((0.5, 2.0), (0.5, 2.0), (0.3, 0.7)), special=()

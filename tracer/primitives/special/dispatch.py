@@ -8,11 +8,12 @@ from types import ModuleType
 from typing import Any
 
 from tracer.dispatch import LATE
-from tracer.primitives.special import bessel, entropy, error, gamma, incomplete, integrals
+from tracer.primitives.special import bessel, entropy, error, gamma, incomplete, integrals, inverse
 
 SAME_NAME: tuple[tuple[ModuleType, str], ...] = (
     (gamma, "gamma rgamma betaln beta binom poch"),
-    (incomplete, "gammainc gammaincc betainc betaincc"),
+    (incomplete, "gammainc gammaincc betainc betaincc stdtr"),
+    (inverse, "gammaincinv gammainccinv betaincinv stdtrit"),
     (error, "erfcx erfcinv ndtri log_ndtr dawsn"),
     (bessel, "i0 i0e i1 i1e k0 k0e k1 k1e j0 j1 y0 y1 iv ive"),
     (integrals, "exp1 expi expn spence exprel hyp1f1"),

@@ -21,28 +21,28 @@ from tracer.primitives.transcendental import digamma, exp, gammaln, log1p
 ROOT_TWO_PI = math.sqrt(2 * math.pi)
 
 
-def _factors(z: Any) -> tuple[Any, Any, Any]:
-    """(p, q, d) with Γ(z) = p·q/d for z ≥ 0: Stirling's formula from 10 on, z + 10 below.
+def _factors(z: Any) -> tuple[Any, Any, Any, Any]:
+    """(low, p, q, r) with Γ(z) = p·q where z ≥ 10, p·q/(z·r) below; r is 1/z where z ≥ 10.
 
-    Two factors, since the power alone overflows before Γ does.
+    By Stirling's formula, of z + 10 where z is low. Two factors, since the power alone overflows
+    before Γ does; r apart, since z may be tiny.
     """
     low = z < 10.0
-    product = 1.0 + 0.0 * z
-    for k in range(10):
+    product = z + 1.0
+    for k in range(2, 10):
         product = product * (z + float(k))
     raised = where(low, z + 10.0, z)
     p = power(raised, raised * 0.5 - 0.25)
     q = p * exp(-raised) * (ROOT_TWO_PI * exp(stirling_error(raised)))
-    return p, q, where(low, product, 1.0)
+    return low, p, q, where(low, product, 1.0 / z)
 
 
 def gamma_program(x: Any) -> Any:
     """Γ(x); by reflection below 0."""
     z = absolute(x)
-    p, q, d = _factors(where(z < 180.0, z, 180.0))
-    positive = where(d == 1.0, p * q, (p * q) / d)
-    sine = sine_of_half_turns(z)
-    negative = ((-math.pi / (z * sine)) / p) / q * d
+    low, p, q, rest = _factors(where(z < 180.0, z, 180.0))
+    positive = where(low, (p * q) / rest / z, p * q)
+    negative = -((math.pi / sine_of_half_turns(z)) / p) / q * rest
     value = where(x < 0.0, negative, positive)
     pole = (x < 0.0) & (floor(x) == x)
     value = where(x == 0.0, 1.0 / x, value)
@@ -52,9 +52,9 @@ def gamma_program(x: Any) -> Any:
 def rgamma_program(x: Any) -> Any:
     """1/Γ(x), 0 at the poles of Γ."""
     z = absolute(x)
-    p, q, d = _factors(where(z < 300.0, z, 300.0))
-    negative = -((z * sine_of_half_turns(z) / math.pi) * (p / d)) * q
-    positive = where(d == 1.0, 1.0 / p / q, d / (p * q))
+    low, p, q, rest = _factors(where(z < 300.0, z, 300.0))
+    negative = -((sine_of_half_turns(z) / math.pi) * (p / rest)) * q
+    positive = where(low, z * (rest / (p * q)), 1.0 / p / q)
     value = where(x < 0.0, negative, positive)
     whole = (x < 0.0) & (floor(x) == x)
     value = where(whole, value * 0.0, value)

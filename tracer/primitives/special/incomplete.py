@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tracer.primitives.arithmetic import absolute, log, minimum, power
+from tracer.primitives.arithmetic import absolute, log, minimum, power, sqrt
 from tracer.primitives.programs import AUTOMATIC, of_scipy, program
 from tracer.primitives.special.common import (
     NEGLIGIBLE,
@@ -21,8 +21,8 @@ from tracer.primitives.special.common import (
     stirling_error,
     where,
 )
-from tracer.primitives.special.gamma import log_beta_positive, rgamma_program
-from tracer.primitives.transcendental import exp, expm1, log1p
+from tracer.primitives.special.gamma import betaln, log_beta_positive, rgamma_program
+from tracer.primitives.transcendental import erfc, exp, expm1, log1p
 
 LONGEST = 1e5  # terms of a series or fraction, so that every call ends
 
@@ -281,4 +281,43 @@ betaincc: Any = program(
     AUTOMATIC,
     AUTOMATIC,
     lambda t, out, a, b, x: -t * beta_density(a, b, x),
+)
+
+
+def _stdtr_program(df: Any, t: Any) -> Any:
+    """Student's distribution function, by the incomplete beta function of the shorter way."""
+    square = t * t
+    near = square < df
+    usual = (df > 0.0) & (df < 1e15) & (absolute(t) < float("inf"))
+    half = 0.5 * where(usual, df, 1.0)
+    total = 2.0 * half + square
+
+    def inside() -> Any:
+        tail = 0.5 * branch(
+            near,
+            lambda: _betainc(0.5 + 0.0 * t, half, square / total, lower=False),
+            lambda: _betainc(half, 0.5 + 0.0 * t, 2.0 * half / total, lower=True),
+        )
+        return where(t < 0.0, tail, 1.0 - tail)
+
+    def limit() -> Any:
+        normal = 0.5 * erfc(-math.sqrt(0.5) * t)
+        value = where(df >= 1e15, normal, where(t < 0.0, 0.0, 1.0))
+        return where((df <= 0.0) | (df != df) | (t != t), float("nan"), value)
+
+    return branch(usual, inside, limit)
+
+
+def student_density(df: Any, t: Any) -> Any:
+    """The density of Student's distribution, of arrays."""
+    half = df.dtype.type(0.5)
+    exponent = -half * (df + df.dtype.type(1)) * log1p(t * t / df)
+    return exp(exponent - betaln(half * df, half)) / sqrt(df)
+
+
+stdtr: Any = program(
+    of_scipy("stdtr"),
+    _stdtr_program,
+    AUTOMATIC,
+    lambda t, out, df, x: t * student_density(df, x),
 )
