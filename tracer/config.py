@@ -45,6 +45,12 @@ SWITCHES = {
         "NUMBA_NUM_THREADS or OMP_NUM_THREADS says how many threads there are",
         ("auto", "always", "never"),
     ),
+    "pool": Switch(
+        "TRACER_POOL",
+        os.environ.get("TRACER_POOL", "256"),
+        "megabytes of freed large results that are kept for the next ones, at most a sixteenth of "
+        "the machine's memory; 0 for none",
+    ),
     "unroll": Switch(
         "TRACER_UNROLL",
         os.environ.get("TRACER_UNROLL", "8"),

@@ -11,15 +11,22 @@ from codegen.dispatch.abi import (
     ErrorHandler,
     KernelCode,
     Status,
+    default_error,
     raising,
     workspace_error,
 )
 from codegen.dispatch.guards import MISMATCH, Guards
 from codegen.dispatch.layout import Layout
+from codegen.dispatch.memory import CHECKED, memory_error, use_memory_check
 from codegen.dispatch.results import Results
 from codegen.dispatch.runtime_text import ENTRY_TABLE
 from codegen.dispatch.spec import CallSpec
-from codegen.dispatch.symbols import ARRAY_NEW_DECLARATION, PYTHON_FUNCTIONS, declarations
+from codegen.dispatch.symbols import (
+    ARRAY_NEW_DECLARATION,
+    OPTIONAL_DECLARATIONS,
+    PYTHON_FUNCTIONS,
+    declarations,
+)
 from codegen.dispatch.table import Table
 from codegen.dispatch.writer import Writer
 
@@ -38,6 +45,11 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
 def _no_workspace(code: int, status: Status) -> BaseException:
     return workspace_error(status[1])
+
+
+def _no_memory(code: int, status: Status) -> BaseException:
+    found = memory_error(status[1], "a compiled function")
+    return found or default_error(code, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,12 @@ def entry_text(
     guards.write(spec)
     for pointer in guards.held:
         body.hold(pointer)
+    needed = spec.bytes_needed
+    if needed >= CHECKED:
+        use_memory_check()
+        wanted = body.load("i64", "%table", table.word(needed))
+        fits = body.value(f"call i32 @tracer_memory_fits(i64 {wanted})")
+        body.require_equal("i32", fits, "1", "no_memory")
     results.write(spec.result)
     _Call(body, table, results).write(spec, kernel_word, handler, release_gil)
     result = results.finish()
@@ -114,6 +132,13 @@ def entry_text(
         body.release(pointer)
     body.emit(f"ret ptr {result}")
     results.write_failures()
+    if needed >= CHECKED:
+        body.begin("no_memory")
+        body.store("i64", wanted, "%status", 8)
+        known = body.load("ptr", "%table", table.reference(raising(_no_memory)))
+        code = int(KernelCode.OUT_OF_MEMORY)
+        body.emit(f"call ptr @tracer_raise_error(ptr {known}, i32 {code}, ptr %status)")
+        body.jump("failed")
     body.begin("failed")
     for pointer in guards.held:
         body.release(pointer)
@@ -134,5 +159,6 @@ def entry_text(
     head.emit("%table = load ptr, ptr %place")
     declared = declarations(list(PYTHON_FUNCTIONS))
     function = f"define ptr @entry({passed}) {{\nstart:\n{head.text()}\n{body.text()}\n}}\n"
-    source = "\n".join((declared, ARRAY_NEW_DECLARATION, _RUNTIME_DECLARATIONS, function))
+    used = [line for line in OPTIONAL_DECLARATIONS if line.split()[2].split("(")[0] in function]
+    source = "\n".join((declared, ARRAY_NEW_DECLARATION, *used, _RUNTIME_DECLARATIONS, function))
     return EntryText(source, table)

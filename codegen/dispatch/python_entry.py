@@ -16,6 +16,7 @@ from codegen.dispatch.abi import (
     default_error,
     workspace_error,
 )
+from codegen.dispatch.memory import CHECKED, memory_error
 from codegen.dispatch.spec import (
     ArrayLeaf,
     CallSpec,
@@ -125,6 +126,10 @@ class PythonEntry:
         inputs = self._inputs((*args, *kwargs.values())) if fits else None
         if inputs is None:
             return self.next(*args, **kwargs)
+        needed = self._spec.bytes_needed
+        error = memory_error(needed, "a compiled function") if needed >= CHECKED else None
+        if error is not None:
+            raise error
         outputs = [np.empty(_shape(leaf), leaf.dtype) for leaf in self._spec.outputs]
         self._run(inputs, outputs)
         return _build(self._spec.result, iter(outputs))

@@ -7,12 +7,14 @@ after the kernel (a bool, a custom container) leaves a placeholder, which `finis
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from codegen.dispatch import layout as at
+from codegen.dispatch.memory import LARGE, load_blocks
 from codegen.dispatch.spec import (
     ArrayLeaf,
     CustomNode,
@@ -22,7 +24,7 @@ from codegen.dispatch.spec import (
     ObjectLeaf,
     ScalarLeaf,
 )
-from codegen.dispatch.symbols import ARRAY_NEW, PREFIX, scalar_allocator
+from codegen.dispatch.symbols import ARRAY_NEW, ARRAY_NEW_LARGE, PREFIX, scalar_allocator
 from codegen.dispatch.table import Table
 from codegen.dispatch.writer import Writer
 
@@ -145,7 +147,9 @@ class Results:
         sizes = body.at("%table", self.table.row(leaf.shape))
         body.hold(dtype)  # the call takes this reference, whether it succeeds or not
         arguments = f"ptr {kind}, ptr {dtype}, i32 {ndim}, ptr {sizes}, ptr null, ptr null, i32 0"
-        made = self._make(f"call ptr @{PREFIX}{ARRAY_NEW}({arguments}, ptr null)", place)
+        large = math.prod(leaf.shape) * leaf.dtype.itemsize >= LARGE and load_blocks() is not None
+        maker = ARRAY_NEW_LARGE if large else ARRAY_NEW
+        made = self._make(f"call ptr @{PREFIX}{maker}({arguments}, ptr null)", place)
         self._output(body.load("ptr", made, at.ARRAY_DATA))
 
     def _scalar(self, leaf: ScalarLeaf, place: _Place) -> None:

@@ -139,7 +139,7 @@ _NAMES = (
     "function_dealloc", "function_traverse", "function_clear", "function_get",
     "cleared", "same_dtype", "dict_values", "raise_error",
     "workspace_take", "workspace_give", "workspace_trim",
-    "workspace_buffer", "workspace_capacity", "workspace_used",
+    "workspace_buffer", "workspace_capacity", "workspace_used", "workspace_limit",
 )  # fmt: skip
 
 
@@ -153,6 +153,11 @@ def _forget_workspace(words: tuple[int, int, int]) -> None:
     """In a forked child: another thread of the parent may have held the buffer, and is gone."""
     for address in words:
         ctypes.c_int64.from_address(address).value = 0
+
+
+def _most_workspace() -> int:
+    """Bytes of workspace that are kept between calls at most: an eighth of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
 
 
 @cache
@@ -179,6 +184,7 @@ def _load() -> Runtime | str:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _forget_workspace(words))
     trim = ctypes.PYFUNCTYPE(None)(code["workspace_trim"])
+    ctypes.c_int64.from_address(code["workspace_limit"]).value = _most_workspace()
     _kept.append((entry_type, function_type))
     return Runtime(layout, entry_type, function_type, function_call, trim, words)
 

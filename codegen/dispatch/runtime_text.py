@@ -44,6 +44,7 @@ _WORKSPACE = """
 @workspace_buffer = global ptr null
 @workspace_capacity = global i64 0
 @workspace_used = global i64 0
+@workspace_limit = global i64 9223372036854775807
 
 define internal ptr @allocate(i64 %size) {
   %room = add i64 %size, 72
@@ -119,6 +120,14 @@ define void @workspace_give(ptr %given) {
   br i1 %cached, label %keep, label %free
 keep:
   store i64 0, ptr @workspace_used
+  %capacity = load i64, ptr @workspace_capacity
+  %limit = load i64, ptr @workspace_limit
+  %large = icmp sgt i64 %capacity, %limit
+  br i1 %large, label %trim, label %done
+trim:
+  call void @workspace_trim()
+  br label %done
+done:
   ret void
 free:
   call void @deallocate(ptr %given)

@@ -7,6 +7,7 @@ its outputs. `codegen.dispatch.abi` says what the kernel finds behind each point
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -199,3 +200,10 @@ class CallSpec:
     def outputs(self) -> tuple[ArrayLeaf | ScalarLeaf, ...]:
         """The kernel's outputs, in order."""
         return tuple(leaves(self.result))
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes of all results and of the workspace."""
+        arrays = (leaf for leaf in self.outputs if isinstance(leaf, ArrayLeaf))
+        sizes = (math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in arrays)
+        return self.workspace + sum(sizes)

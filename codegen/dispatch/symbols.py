@@ -48,6 +48,7 @@ _ABI_VERSION = 0
 _ARRAY_TYPE = 2
 _NEW_FROM_DESCR = 94
 _NEW_FROM_DESCR_ARGUMENTS = "ptr, ptr, i32, ptr, ptr, ptr, i32, ptr"
+_SET_HANDLER, _GET_HANDLER = 304, 305
 _KNOWN_ABI_VERSION = 0x02000000
 _TYPE_SLOT_ALLOC = 47
 
@@ -80,6 +81,25 @@ def _array_new() -> int:
     return int(table[_NEW_FROM_DESCR])
 
 
+def handler_functions() -> tuple[int, int]:
+    """Address of PyDataMem_SetHandler, after its companion has given a handler as it should; and
+    whether NumPy asks for large pages. Raises UnexpectedLayoutError.
+    """
+    table = _array_table()
+    get = ctypes.PYFUNCTYPE(ctypes.py_object)(table[_GET_HANDLER])
+    try:
+        capsule = get()
+        named = ctypes.pythonapi.PyCapsule_GetName
+        named.restype, named.argtypes = ctypes.c_char_p, [ctypes.py_object]
+        name = named(capsule)
+    except (ValueError, TypeError):
+        raise UnexpectedLayoutError("NumPy's C table has no memory handler at its place") from None
+    if name != b"mem_handler":
+        raise UnexpectedLayoutError(f"NumPy's memory handler is called {name!r}")
+    core = importlib.import_module("numpy._core._multiarray_umath")
+    return int(table[_SET_HANDLER]), int(core._get_madvise_hugepage())
+
+
 def scalar_allocator(kind: type[np.generic]) -> int:
     """Address of `PyObject *allocate(type, 0)` that gives a new scalar of the class `kind`."""
     slot = ctypes.pythonapi.PyType_GetSlot
@@ -96,8 +116,13 @@ def declarations(names: list[str]) -> str:
     )
 
 
-ARRAY_NEW = "array_new"
+ARRAY_NEW, ARRAY_NEW_LARGE = "array_new", "array_new_large"
 ARRAY_NEW_DECLARATION = f"declare ptr @{PREFIX}{ARRAY_NEW}({_NEW_FROM_DESCR_ARGUMENTS})"
+OPTIONAL_DECLARATIONS = (
+    f"declare ptr @{PREFIX}{ARRAY_NEW_LARGE}({_NEW_FROM_DESCR_ARGUMENTS})",
+    f"declare i32 @{PREFIX}memory_fits(i64)",
+)
+"""Of functions which exist only once an entry needs them."""
 
 
 def addresses() -> dict[str, int]:

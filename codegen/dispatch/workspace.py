@@ -1,8 +1,9 @@
 """The memory that kernels work in.
 
 One buffer for the process, as only one kernel at a time runs under the GIL. It grows to the largest
-size asked for. A kernel that starts while the buffer is in use (called back from another one, or in
-another thread while the GIL is released) gets memory of its own for that call.
+size asked for; one of more than an eighth of the machine's memory is given back after the call. A
+kernel that starts while the buffer is in use (called back from another one, or in another thread
+while the GIL is released) gets memory of its own for that call.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.dispatch.memory import CHECKED, memory_error
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
 from codegen.render.numba import Array, RenderedKernel, render_kernel
@@ -102,6 +103,12 @@ def _call_lines(program: Program, rendered: RenderedKernel, namespace: dict[str,
         namespace[f"{name}_dtype"], namespace[f"{name}_shape"] = buffer.dtype, buffer.shape
         lines.append(f"    if {name}.shape != {name}_shape or {name}.dtype != {name}_dtype:")
         lines.append("        raise mismatch(inputs)")
+    needed = sum(buffer.size * buffer.dtype.itemsize for buffer in program.outputs)
+    needed += rendered.plan.peak
+    if needed >= CHECKED:
+        namespace["memory_error"] = memory_error
+        lines.append(f"    error = memory_error({needed}, 'a compiled function')")
+        lines += ["    if error is not None:", "        raise error"]
     for name, buffer in zip(outputs, program.outputs, strict=True):
         namespace[f"{name}_dtype"], namespace[f"{name}_shape"] = buffer.dtype, buffer.shape
         lines.append(f"    {name} = empty({name}_shape, {name}_dtype)")
