@@ -66,7 +66,8 @@ def _specs(values: Sequence[Any]) -> list[ArraySpec]:
 def _check(context: Context, node: Node, status: Buffer) -> None:
     """Leave the program where the function raised; the detail is the number of its exception."""
     found = context.load(status, ())
-    name = str(node.params["rules"].name).replace("{", "{{").replace("}", "}}")
+    rules = node.params.get("rules")
+    name = str(node.primitive.name if rules is None else rules.name).replace("{", "{{").replace("}", "}}")
     text = f"{name} failed when compiled code called it"
     context.check(
         Operation("equal", (found, ZERO), BOOL), "CallbackError", text, node.source, found

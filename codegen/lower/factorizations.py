@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.loops.nodes import Buffer, View
-from codegen.lower.context import Context, Indices
+from codegen.loops.nodes import Buffer, Expression, Literal, Load, Operation, View
+from codegen.lower.context import BOOL, INT64, Context, Indices, integer
 from codegen.lower.lapack import INFO, INT32, Emission
 from kernels.lapack import workspace_size
 from tracer.types import ArrayType, real_dtype
@@ -28,15 +28,10 @@ def _triangle_of(
     context: Context, source: Buffer, target: Any, prefix: Indices, shape: tuple[int, int]
 ) -> None:
     """The upper triangle, of a matrix that lies transposed, in C order; zeros below it."""
-    from codegen.loops.nodes import Literal, Operation
-    from codegen.lower.context import BOOL
-
     dtype = source.dtype
     zero = Literal(0j if dtype.kind == "c" else 0.0, dtype)
     with context.loops(shape) as (row, column):
         above = Operation("less_equal", (row, column), BOOL)
-        from codegen.loops.nodes import Load
-
         value = Operation("select", (above, Load(source, (column, row)), zero), dtype)
         context.store(target.buffer, (*target.prefix, *prefix, row, column), context.let(value))
 
@@ -61,9 +56,7 @@ def _qr(emission: Emission) -> None:
     with context.loops(emission.lead, "serial") as batch:
         results = [View(packed), View(scales), View(work), View(info)]
         emission.call("geqrf", factored, results, [a.view(batch, True)], [(0, 0)])
-        _triangle_of(context, packed, emission.results[1], batch, (inner, columns)) if (
-            inner <= columns
-        ) else _tall_triangle(emission, packed, batch, inner, columns)
+        _triangle_of(context, packed, emission.results[1], batch, (inner, columns))
         with context.loops((inner, rows)) as (column, row):
             if inner <= columns:
                 context.store(start, (column, row), context.load(packed, (column, row)))
@@ -77,21 +70,11 @@ def _store_or_zero(
     context: Context, source: Buffer, target: Buffer, column: Any, row: Any, columns: int
 ) -> None:
     """What lies in a column, 0 where there is none."""
-    from codegen.loops.nodes import Literal, Load, Operation
-    from codegen.lower.context import BOOL, integer
-
     dtype = source.dtype
     zero = Literal(0j if dtype.kind == "c" else 0.0, dtype)
     there = Operation("less", (column, integer(columns)), BOOL)
     value = Operation("select", (there, Load(source, (column, row)), zero), dtype)
     context.store(target, (column, row), context.let(value))
-
-
-def _tall_triangle(
-    emission: Emission, packed: Buffer, batch: Indices, inner: int, columns: int
-) -> None:
-    """R of a complete factorisation: as many rows as the matrix has."""
-    _triangle_of(emission.context, packed, emission.results[1], batch, (inner, columns))
 
 
 def _svd(emission: Emission) -> None:
@@ -150,4 +133,75 @@ def _eigh(emission: Emission) -> None:
         emission.check(memory[2], "Eigenvalues did not converge")
 
 
-FACTORIZATIONS: dict[str, Callable[[Emission], None]] = {"qr": _qr, "svd": _svd, "eigh": _eigh}
+def _eig(emission: Emission) -> None:
+    """`geev`; of a real matrix it gives real and imaginary parts, of vectors in pairs of rows."""
+    context, (a,) = emission.context, emission.operands
+    dtype, size = emission.dtype, emission.node.operands[0].type.shape[-1]
+    vectors, is_complex = emission.params["vectors"], emission.dtype.kind == "c"
+    job, rows = ("V", size) if vectors else ("N", 1)
+    # results: copy, values (or their real parts), right vectors, work, info, the last
+    arguments = ["c:N", f"c:{job}", f"i:{size}", "r:0", f"i:{size}", "r:1"]
+    arguments += [] if is_complex else ["r:5"]
+    arguments += ["r:6", "i:1", "r:2", f"i:{rows}", "w:", "w:"]
+    arguments += ["r:5"] if is_complex else []
+    arguments += ["r:4"]
+    wanted = _asked(emission, "geev", arguments)
+    place = arguments.index("w:")
+    arguments[place : place + 2] = ["r:3", f"i:{wanted}"]
+    copy, unused = emission.workspace(dtype, size, size), emission.workspace(dtype, 1)
+    parts = emission.workspace(real_dtype(dtype), 2 * size if is_complex else size)
+    work, info = emission.workspace(dtype, wanted), _info(emission)
+    real_values = emission.workspace(dtype, size)
+    real_vectors = emission.workspace(dtype, rows, rows)
+    with context.loops(emission.lead, "serial") as batch:
+        values = emission.result(0, batch) if is_complex else View(real_values)
+        found = View(real_vectors)
+        if is_complex and vectors:
+            found = emission.result(1, batch)
+        results = [View(copy), values, found, View(work), View(info), View(parts), View(unused)]
+        emission.call("geev", arguments, results, [a.view(batch, True)], [(0, 0)])
+        emission.check(info, "Eigenvalues did not converge")
+        if not is_complex:
+            _join_parts(emission, real_values, parts, real_vectors, batch)
+
+
+def _join_parts(
+    emission: Emission, real: Buffer, imaginary: Buffer, rows: Buffer, batch: Indices
+) -> None:
+    """Complex eigenvalues and vectors: a pair of rows holds the real and the imaginary part of a
+    vector, whose conjugate belongs to the second eigenvalue of the pair."""
+    context, values = emission.context, emission.result(0, batch)
+    wide, size = values.buffer.dtype, real.shape[0]
+    zero, one = Literal(0.0, real.dtype), Literal(1, INT64)
+    with context.loop(size) as place:
+        part = context.load(imaginary, (place,))
+        value = context.operation("complex", context.load(real, (place,)), part, dtype=wide)
+        context.store(values.buffer, (*values.indices, place), value)
+        if not emission.params["vectors"]:
+            return
+        target = emission.result(1, batch)
+        first, second = _less(part, zero), _less(zero, part)
+        above = Operation("subtract", (place, one), INT64)
+        above = context.let(Operation("select", (first, above, place), INT64))
+        below = Operation("add", (place, one), INT64)
+        below = context.let(Operation("select", (second, below, place), INT64))
+        paired = context.let(Operation("logical_or", (first, second), BOOL))
+        with context.loop(size) as column:
+            shown = context.load(rows, (above, column))
+            hidden = context.load(rows, (below, column))
+            turned = Operation("select", (first, Operation("negative", (hidden,), real.dtype), hidden), real.dtype)
+            hidden = context.let(Operation("select", (paired, turned, zero), real.dtype))
+            vector = context.operation("complex", shown, hidden, dtype=wide)
+            context.store(target.buffer, (*target.indices, place, column), vector)
+
+
+def _less(one: Expression, other: Expression) -> Expression:
+    return Operation("less", (one, other), BOOL)
+
+
+FACTORIZATIONS: dict[str, Callable[[Emission], None]] = {
+    "qr": _qr,
+    "svd": _svd,
+    "eigh": _eigh,
+    "eig": _eig,
+}

@@ -12,7 +12,7 @@ import tracer
 from tests.primitives.builders import plain
 from tests.primitives.row import Case, Interval, Row, Shape, type_of
 from tracer.primitives import determinant as dets
-from tracer.primitives import lu, orthogonal, spectral, triangular
+from tracer.primitives import lu, matrix_functions, orthogonal, spectral, triangular
 from tracer.primitives.matrices import adjoint, product
 
 Function = Callable[..., Any]
@@ -138,6 +138,12 @@ def _eigh_reference(x: Any) -> Any:
     return values, np.swapaxes(vectors, -1, -2)
 
 
+def _eig_reference(x: Any) -> Any:
+    values, vectors = np.linalg.eig(_shift(x))
+    wide = np.result_type(x.dtype, np.complex64)
+    return values.astype(wide), np.swapaxes(vectors, -1, -2).astype(wide)
+
+
 def _cutoff(x: Any) -> Any:
     real = np.zeros((), x.dtype).real.dtype
     return np.full(x.shape[:-2], 1e-6, real)
@@ -206,5 +212,20 @@ ROWS: dict[str, Row] = {
             lambda a, b: dets.least_squares(_shift(a), b, _cutoff(a)),
             *_systems(((3, 2), (3, 1)), ((2, 3), (2, 2))),
         ),
+    ),
+    "eig": _row(
+        _eig_reference,
+        _cases(lambda x: spectral.eig(_shift(x)), *_stacks((3, 3), (2, 2, 2), (0, 2, 2))),
+    ),
+    "matrix_exponential": _row(
+        lambda x: scipy.linalg.expm(x * 6),
+        _cases(lambda x: [matrix_functions.exponential(x * 6)], *_stacks((2, 2), (2, 3, 3), (1, 1))),
+        order=2,
+        ulps=4096.0,
+    ),
+    "matrix_function": _row(
+        lambda x: scipy.linalg.sqrtm(_shift(x)),
+        _cases(lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (3, 3))], [("c16", (2, 2))])
+        + _cases(lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (2, 2, 2))]),
     ),
 }
