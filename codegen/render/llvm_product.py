@@ -22,6 +22,8 @@ class ProductWriter(LaneWriter):
     def product(self, call: Call) -> None:
         """`product_…` with pointers, strides and sizes; operands are read as they lie."""
         (result, scratch), (left, right) = call.results, call.operands
+        if result.axes == (1, 0):  # A B lies transposed: write B' A'
+            result, left, right = flipped(result), flipped(right), flipped(left)
         dtype = result.buffer.dtype
         tile = tile_for(dtype.itemsize, self.vectorizer.vector_bytes)
         rows, columns = result.shape
@@ -61,3 +63,8 @@ class ProductWriter(LaneWriter):
 def reads_often(rows: int, elements: int) -> bool:
     """Whether B is read so often that a copy in panels pays."""
     return rows >= ALWAYS_PACKED_FROM or (rows >= PACKED_FROM and elements >= LARGE_OPERAND)
+
+
+def flipped(view: View) -> View:
+    """The transposed matrix."""
+    return View(view.buffer, view.indices, None if view.axes == (1, 0) else (1, 0))
