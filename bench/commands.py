@@ -71,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
         )
         for workload in workloads:
             run_workload(context, workload, sizes[workload.name])
+            if options.json is not None:  # whole as far as it goes, should the run be stopped
+                write_report(report, options.json)
         if limits is not None:
             report.limits = limits.best(measure_limits()).as_json()
     if options.json is not None:

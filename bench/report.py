@@ -23,6 +23,8 @@ TITLES = {
     "cpp": "by hand, C++",
     "cpp-fast": "by hand, C++ -ffast-math",
 }
+OPERATION = "microseconds an operation"
+"""The figure of eager calls, which have a table of their own."""
 ROOM = 0.95
 """Ratios above this and below its inverse count as equal: the machine's noise."""
 INTRODUCTION = """\
@@ -89,6 +91,7 @@ def _sections(reports: Sequence[Report], page: Path, pictures: Path) -> list[str
         lines += [*_environment(report), "", *_calls_table(report, groups), ""]
         lines += [*_slower(groups), ""]
         lines += ["#### Compiling, starting and dispatch", "", *_stages_table(groups), ""]
+        lines += _eager_table(report)
         lines += _failures(report.failures)
         lines += _facts(report)
     lines += [
@@ -113,7 +116,7 @@ def _groups(report: Report) -> dict[str, dict[str, Measurement]]:
     """Measurements of calls by workload, size and program, then by subject."""
     found: dict[str, dict[str, Measurement]] = {}
     for item in report.measurements:
-        if item.calls is not None:
+        if item.calls is not None and OPERATION not in item.figures:
             program = "" if item.program == "gradient" else f", {item.program}"
             group = f"{item.workload} {item.size}{program}"
             found.setdefault(group, {})[item.subject] = item
@@ -243,6 +246,28 @@ def _stages_table(groups: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
                 cells = [column(items[name]) for column in COLUMNS.values()]
                 lines.append(f"| {group} | {TITLES[name]} | {' | '.join(cells)} |")
     return lines
+
+
+def _eager_table(report: Report) -> list[str]:
+    """What an operation costs in an eager gradient; by least times."""
+    rows: dict[str, dict[str, float]] = {}
+    for item in report.measurements:
+        if item.calls is not None and OPERATION in item.figures:
+            scale = item.figures[OPERATION] / item.calls.median
+            cells = rows.setdefault(f"{item.program} {item.size}", {})
+            cells[item.subject] = scale * item.calls.minimum
+    if not rows:
+        return []
+    lines = [
+        "#### Eager gradients, microseconds an operation",
+        "",
+        "| operation | tracer | autograd | ratio |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, cells in rows.items():
+        ours, theirs = cells.get("tracer-eager", float("nan")), cells.get("autograd", float("nan"))
+        lines.append(f"| {name} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} |")
+    return [*lines, ""]
 
 
 def _failures(failures: Sequence[Failure]) -> list[str]:

@@ -14,7 +14,7 @@ from bench.memory import PeakMemory, measure_peak
 from bench.results import Failure, Measurement
 from bench.startup import Startup, measure_dispatch, measure_warm
 from bench.subjects import REFERENCE, Prepared, Stopwatch, Subject, Task, reference_outputs
-from bench.timing import Calls
+from bench.timing import SLOW_SECONDS, Calls
 from bench.workload import Size, Workload
 
 STAGES = ("trace", "lower", "compile", "first call")
@@ -109,9 +109,11 @@ def _prepare(
     try:
         prepared = subject.prepare(task)
         stopwatch = Stopwatch()
-        _, first = measure_peak(lambda: stopwatch.time("first call", prepared.first_call))
-        prepared.call()
-        results, later = measure_peak(prepared.call)
+        results, first = measure_peak(lambda: stopwatch.time("first call", prepared.first_call))
+        later = first
+        if stopwatch.stages["first call"] < SLOW_SECONDS:
+            prepared.call()
+            results, later = measure_peak(prepared.call)
         outputs = prepared.to_numpy(results)
         difference = check_outputs(
             outputs, reference, task.program.outputs, task.workload.tolerance

@@ -13,7 +13,8 @@ WARM_LIMIT_SECONDS = 0.02
 """Calls shorter than this are repeated once untimed before a sample: the caches are their own."""
 SLOW_SECONDS = 1.0
 """A subject stops taking part when its samples have taken this long, and all that was asked for:
-one that takes a second a call must not keep all others waiting."""
+one that takes a second a call must not keep all others waiting. Of a call that takes longer by
+itself the estimate is the only sample."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
         name: max(1, math.ceil(effort.sample_seconds / max(estimate, 1e-9)))
         for name, estimate in estimates.items()
     }
-    samples: dict[str, list[float]] = {name: [] for name in names}
+    samples: dict[str, list[float]] = {
+        name: [estimates[name]] if estimates[name] > SLOW_SECONDS else [] for name in names
+    }
     gc.collect()
     gc.freeze()
     try:

@@ -82,6 +82,19 @@ def test_stages_and_failures_and_facts(tmp_path: Path) -> None:
     assert "- gmm small (gradient), torch: a | in the message" in text
 
 
+def test_eager_operations_have_a_table_of_their_own(tmp_path: Path) -> None:
+    report = full_report()
+    for subject, figure in (("tracer-eager", 6.0), ("autograd", 4.0)):
+        item = dataclasses.replace(measurement(subject, 1e-5, "eager"), program="add")
+        report.measurements.append(
+            dataclasses.replace(item, figures={"microseconds an operation": figure})
+        )
+    text = page_of(tmp_path, report)
+    # The median was twice the least time.
+    assert "| add small | 3.0 | 2.0 | 1.50 |" in text
+    assert "| eager" not in text
+
+
 def test_two_runs_are_two_sections(tmp_path: Path) -> None:
     other = dataclasses.replace(full_report(), created="2025-02-03T00:00:00+00:00")
     text = page_of(tmp_path, full_report(), other)
