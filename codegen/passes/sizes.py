@@ -49,8 +49,8 @@ SIZED = frozenset(
 )
 """Operations whose int64 constants may be sizes. Others, as division, are better with constants."""
 PLAIN_STEPS = 8
-LARGEST_PLAIN = 64.0
 MOST_SCALES = 8
+USUAL_MULTIPLES = frozenset((0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def is_number(literal: Literal) -> bool:
 
 
 def _is_plain(value: float) -> bool:
-    return abs(value) <= LARGEST_PLAIN and (value * PLAIN_STEPS).is_integer()
+    return abs(value) <= SMALL and (value * PLAIN_STEPS).is_integer()
 
 
 def _scales(words: Iterable[int]) -> list[float]:
@@ -97,8 +97,8 @@ def _comes_of(value: float, scales: list[float]) -> bool:
     """Whether a constant is a small multiple of a size or of its inverse."""
     for scale in scales:
         for factor in (value * scale, value / scale):
-            near = round(factor * PLAIN_STEPS) / PLAIN_STEPS
-            if near and _is_plain(near) and abs(factor - near) <= 1e-6 * abs(near):
+            near = round(abs(factor) * 4) / 4
+            if near in USUAL_MULTIPLES and abs(abs(factor) - near) <= 1e-6 * near:
                 return True
     return False
 

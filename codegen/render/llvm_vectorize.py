@@ -23,7 +23,7 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.operations import DType
-from codegen.loops.sizes import typical, whole
+from codegen.loops.sizes import is_size, typical, whole
 from codegen.loops.walk import contains_load, subexpressions
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_forms import Forms
@@ -159,7 +159,8 @@ class Vectorizer:
         if width < 2 or (trips is not None and trips <= width // 4):
             return None
         cost = sum(self.lane_cost(part, survey, width) for part in loop.body) + 2.0
-        if cost > LONG_BODY and self.vector_bytes <= 32 and (trips is None or trips > 8 * width):
+        many = trips is None or is_size(trips) or trips > 8 * width
+        if cost > LONG_BODY and self.vector_bytes <= 32 and many:
             factor = min(2 if cost < LONGEST_BODY else 4, MOST_LANES // width)
             sums = sum(isinstance(part, Declare) for part in loop.body)
             factor = min(factor, max(1, MOST_SUMS // max(1, sums)))
