@@ -57,13 +57,15 @@ class Program:
         return found
 
     def _build(self, orders: Orders) -> Graph:
+        from tracer.source.host import unread
         from tracer.transforms.graphs import jvp_graph
         from tracer.transforms.simplify import simplify
 
         types = [SCALAR] * self.arity
         place = next((k for k, order in enumerate(orders) if order), None)
         if place is None:
-            return simplify(build_closed(lambda *xs: [self.source(*xs)], types, self.name))
+            with unread():  # programs say `cond` and `while_loop` themselves
+                return simplify(build_closed(lambda *xs: [self.source(*xs)], types, self.name))
         lower = self.graph(tuple(n - (k == place) for k, n in enumerate(orders)))
         active = tuple(k == place for k in range(self.arity))
         pushed = jvp_graph(lower, active, (True,))

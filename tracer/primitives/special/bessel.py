@@ -46,7 +46,8 @@ def i1e_program(x: Any) -> Any:
 def _unscaled(x: Any, value: Any) -> Any:
     """exp(|x|)·value; in two factors, since the exponential overflows first."""
     half = exp(0.5 * absolute(x))
-    return where(value == 0.0, value, half * value * half)
+    value = where(value == 0.0, value, half * value * half)
+    return where(absolute(x) == float("inf"), x, value)
 
 
 def _second_kind(x: Any, order: int, *, scaled: bool) -> Any:
@@ -202,7 +203,7 @@ i1e: Any = program(
     lambda t, out, x: t * (i0e(x) - sign(x) * out - _over(out, x)),
 )
 i0: Any = program(
-    of_scipy("i0"), lambda x: _unscaled(x, i0e_program(x)), lambda t, out, x: t * i1(x)
+    of_scipy("i0"), lambda x: _unscaled(absolute(x), i0e_program(x)), lambda t, out, x: t * i1(x)
 )
 i1: Any = program(
     of_scipy("i1"),

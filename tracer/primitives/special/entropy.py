@@ -74,6 +74,6 @@ kl_div: Any = program(
 )
 log_expit: Any = program(
     of_scipy("log_expit"),
-    lambda x: minimum(x, 0.0) - log1p(exp(-absolute(x))),
+    lambda x: -(log1p(exp(-absolute(x))) - minimum(x, 0.0)),
     lambda t, out, x: t * expit(negative(x)),
 )

@@ -52,12 +52,11 @@ def gamma_program(x: Any) -> Any:
 def rgamma_program(x: Any) -> Any:
     """1/Γ(x), 0 at the poles of Γ."""
     z = absolute(x)
-    low, p, q, rest = _factors(where(z < 300.0, z, 300.0))
+    low, p, q, rest = _factors(where(z < 200.0, z, 200.0))
     negative = -((sine_of_half_turns(z) / math.pi) * (p / rest)) * q
     positive = where(low, z * (rest / (p * q)), 1.0 / p / q)
-    value = where(x < 0.0, negative, positive)
-    whole = (x < 0.0) & (floor(x) == x)
-    value = where(whole, value * 0.0, value)
+    value = where(x < 0.0, negative + 0.0, where(x == 0.0, x, positive))
+    value = where(x == float("-inf"), 0.0, value)
     return where(x != x, x, value)
 
 

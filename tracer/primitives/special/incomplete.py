@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tracer.primitives.arithmetic import absolute, log, minimum, power, sqrt
+from tracer.primitives.arithmetic import absolute, log, maximum, minimum, power, sqrt
 from tracer.primitives.programs import AUTOMATIC, of_scipy, program
 from tracer.primitives.special.common import (
     NEGLIGIBLE,
@@ -104,13 +104,20 @@ def _gammainc_program(a: Any, x: Any) -> Any:
             x < a + 1.0, lambda: _gamma_series(a, x), lambda: 1.0 - _gamma_fraction(a, x)
         )
 
+    usual = usual & ~_far(a, x)
     return branch(usual, inside, lambda: _gamma_limit(a, x, lower=True))
+
+
+def _far(a: Any, x: Any) -> Any:
+    """Whether large a and x lie so far apart that the smaller tail is 0 in float64."""
+    distance = (x - a) / sqrt(maximum(a, x))
+    return (maximum(a, x) > 1e4) & (absolute(distance) > 60.0)
 
 
 def _gamma_limit(a: Any, x: Any, *, lower: bool) -> Any:
     """P or Q at the ends of their ranges, NaN outside; not smooth there."""
     one, nothing = (1.0, 0.0) if lower else (0.0, 1.0)
-    value = where(x == 0.0, nothing, one)
+    value = where((x == 0.0) | (x < a), nothing, one)
     value = where(a == float("inf"), where(x == float("inf"), float("nan"), nothing), value)
     value = where((a == 0.0) & (x == 0.0), float("nan"), value)
     undefined = (a < 0.0) | (x < 0.0) | (a != a) | (x != x)
@@ -132,6 +139,7 @@ def _gammaincc_program(a: Any, x: Any) -> Any:
             lambda: _gamma_fraction(a, x),
         )
 
+    usual = usual & ~_far(a, x)
     return branch(usual, inside, lambda: _gamma_limit(a, x, lower=False))
 
 

@@ -53,11 +53,11 @@ def _exponential_fraction(n: Any, x: Any) -> Any:
 def _exp1_program(x: Any) -> Any:
     """E₁(x) = ∫ₓ^∞ e⁻ᵗ/t dt."""
     value = branch(
-        (x > 1.0) & (x < float("inf")),
+        (x > 1.0) & (x < 750.0),
         lambda: _exponential_fraction(1.0, x),
         lambda: where(x > 0.0, _exp1_series(where((x > 0.0) & (x <= 1.0), x, 1.0)), float("inf")),
     )
-    value = where(x == float("inf"), 0.0, value)
+    value = where(x >= 750.0, 0.0, value)
     return where((x < 0.0) | (x != x), float("nan"), value)
 
 
@@ -116,7 +116,7 @@ def _expn_small(n: Any, x: Any) -> Any:
 
 def _expn_program(n: Any, x: Any) -> Any:
     """Eₙ(x) = ∫₁^∞ e⁻ˣᵗ/tⁿ dt for whole n ≥ 0."""
-    usual = (n >= 1.0) & (x > 0.0) & (x < float("inf"))
+    usual = (n >= 1.0) & (x > 0.0) & (x < 750.0)
 
     def inside() -> Any:
         return branch(
@@ -128,7 +128,7 @@ def _expn_program(n: Any, x: Any) -> Any:
     edge = where(n > 1.0, 1.0 / where(n > 1.0, n - 1.0, 1.0), float("inf"))
     other = where(x == 0.0, edge, where(n == 0.0, exp(-x) / x, 0.0))
     value = branch(usual, inside, lambda: other)
-    value = where(x == float("inf"), 0.0, value)
+    value = where(x >= 750.0, 0.0, value)
     undefined = (n < 0.0) | (x < 0.0) | (n != n) | (x != x) | (floor(n) != n)
     return where(undefined, float("nan"), value)
 
@@ -163,7 +163,7 @@ def _spence_program(z: Any) -> Any:
     value = where(high, -0.5 * size * size - value, value)
     value = where(z == 0.0, math.pi**2 / 6, value)
     value = where(z == float("inf"), float("-inf"), value)
-    return where((z < 0.0) | (z != z), float("nan"), value)
+    return where((z < 0.0) | (z != z), float("nan"), value + 0.0)
 
 
 def _exprel_program(x: Any) -> Any:
@@ -206,10 +206,9 @@ def _lambertw(x: Any, *, lower: bool) -> Any:
         defined = (rest >= 0.0) & (x < float("inf"))
 
     def step(k: Any, w: Any) -> tuple[Any]:
-        power = exp(w)
-        error = w * power - x
+        error = w - x * exp(-w)  # that of w·eʷ = x over eʷ, which may overflow
         more = w + 1.0
-        change = error / (power * more - (w + 2.0) * error / (more + more))
+        change = error / (more - (w + 2.0) * error / (more + more))
         return (w - change,)
 
     def solved() -> Any:
