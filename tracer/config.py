@@ -36,7 +36,8 @@ SWITCHES = {
     "check": Switch(
         "TRACER_CHECK",
         os.environ.get("TRACER_CHECK", ""),
-        "1: verify the graph and the loop program after each pass (the tests do)",
+        "1: verify the graph and the loop program after each pass (the tests do); access: check "
+        "also, in compiled code, that each access to memory stays inside its array",
     ),
     "parallel": Switch(
         "TRACER_PARALLEL",

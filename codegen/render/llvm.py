@@ -18,6 +18,7 @@ from codegen.loops.walk import statements
 from codegen.passes.parallel import buffer_uses
 from codegen.passes.sizes import SizedProgram
 from codegen.passes.workspace import WorkspacePlan, plan_workspace
+from codegen.render.llvm_checked import CheckedWriter
 from codegen.render.llvm_emit import require_dtype
 from codegen.render.llvm_machine import Machine
 from codegen.render.llvm_sections import PARAMETERS, SectionWriter
@@ -64,7 +65,8 @@ def _module_text(
 ) -> str:
     large = sum(1 for _ in statements(program.body)) > LARGE_PROGRAM
     copies = 1 if large else MOST_COPIES
-    writer = SectionWriter(machine.target, machine.vector_bytes, copies, machine.parallel)
+    kind = CheckedWriter if machine.checked else SectionWriter
+    writer = kind(machine.target, machine.vector_bytes, copies, machine.parallel)
     writer.uses = buffer_uses(program.body)
     if sized is not None:
         sized.sizes.spell = writer.size
@@ -97,6 +99,8 @@ def _module_text(
         for buffer in group:
             require_dtype(buffer.dtype)
     writer.enter = enter
+    if isinstance(writer, CheckedWriter):
+        writer.watch(all_buffers(program))
     for buffer in program.workspace:
         if buffer.is_tape:
             slot = writer.write("alloca [2 x i64], align 16")
@@ -109,6 +113,11 @@ def _module_text(
         f"{writer.out.module_text()}\n"
         f"define i32 @{KERNEL}({PARAMETERS}) nounwind {{\nentry:\n{lines}\n}}\n"
     )
+
+
+def all_buffers(program: Program) -> tuple[Buffer, ...]:
+    """The buffers in an order that numbers them."""
+    return (*program.inputs, *program.constants, *program.outputs, *program.workspace)
 
 
 def constant_arrays(program: Program) -> list[np.ndarray]:

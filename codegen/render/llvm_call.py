@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,12 +10,14 @@ import numpy as np
 
 from codegen.dispatch import ArrayLeaf, CallSpec, ListNode, default_error, make_entry
 from codegen.dispatch.abi import KernelCode, Status
+from codegen.loops.errors import ProgramError
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
 from codegen.passes.products import use_products
 from codegen.passes.workspace import plan_workspace
-from codegen.render.llvm import constant_arrays
-from codegen.render.llvm_code import code_for
+from codegen.render.llvm import all_buffers, constant_arrays
+from codegen.render.llvm_checked import OUT_OF_BOUNDS
+from codegen.render.llvm_code import Found, code_for
 from codegen.render.llvm_machine import host_machine
 from codegen.render.llvm_statements import OUT_OF_MEMORY
 
@@ -27,21 +28,26 @@ class LlvmProgram:
     """A compiled program: call it with the list of its inputs, get the list of its outputs.
 
     Inputs must have exactly the program's dtypes and shapes (TypeError otherwise); those that are
-    not contiguous are copied. A failed check raises the program's error. `seconds` is the compile
-    time, `workspace_bytes` the peak workspace of one call, tapes aside. `origin` says where the
-    machine code came from, and `reason` why there was none that served. Calls from several threads
-    at once each have workspace of their own.
+    not contiguous are copied. A failed check raises the program's error. `workspace_bytes` is the
+    peak workspace of one call, tapes aside. `origin` says where the machine code came from, and
+    `reason` why there was none that served. Calls from several threads at once each have workspace
+    of their own.
     """
 
-    def __init__(self, program: Program, parallel: str = "auto") -> None:
-        start = time.perf_counter()
+    def __init__(
+        self,
+        program: Program,
+        parallel: str = "auto",
+        known: tuple[Found, int] | None = None,
+    ) -> None:
+        """`known` is code with the bytes of its workspace, where a program's body is not needed."""
         self.program = program
-        plan = plan_workspace(program)
-        found = code_for(program, plan, parallel)
+        if known is None:
+            plan = plan_workspace(program)
+            known = code_for(program, plan, parallel), plan.peak
+        found, self.workspace_bytes = known
         self.code, self.origin, self.reason = found.code, found.origin, found.reason
         self.constants = [*constant_arrays(program), found.table]
-        self.workspace_bytes = plan.peak
-        self.seconds = time.perf_counter() - start
 
     @functools.cached_property
     def entry(self) -> Callable[..., Any]:
@@ -78,6 +84,9 @@ class LlvmProgram:
 
     def error(self, code: int, status: Status) -> BaseException:
         """The exception for a code that the kernel returned."""
+        if code == OUT_OF_BOUNDS:
+            buffer = all_buffers(self.program)[status[0]]
+            return ProgramError(f"the code of {self.program.name} reaches outside of {buffer.name}")
         if code == OUT_OF_MEMORY:
             return default_error(KernelCode.OUT_OF_MEMORY, (0, status[0], 0, 0))
         return make_error(self.program.errors[code - 1], list(status))

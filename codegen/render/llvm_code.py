@@ -32,11 +32,21 @@ COMPILED, DISK, MEMORY = "compiled", "disk", "memory"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Code:
-    """Machine code in memory, and how the table follows from words."""
+    """Machine code in memory, and how the table follows from words.
+
+    `identity` names all that it was made from but words; `symbols` are what it calls.
+    """
 
     linked: Linked
-    address: int
     recipe: Recipe
+    identity: str
+    symbols: tuple[Symbol, ...]
+    machine_code: bytes
+
+    @property
+    def address(self) -> int:
+        """Where the kernel is."""
+        return self.linked[KERNEL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,8 @@ class _Wanted:
 
     @property
     def identity(self) -> str:
-        return f"{processor()} {self.machine}\n{self.outlined.text}"
+        text = f"{processor()} {self.machine}\n{self.outlined.text}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def words(self) -> list[int]:
@@ -80,7 +91,8 @@ def code_for(program: Program, plan: WorkspacePlan, parallel: str = "auto") -> F
     where it is known there, or made now. `parallel` as in `Machine`.
     """
     offsets = {b: plan.offsets[b] for b in program.workspace if b in plan.offsets}
-    machine = replace(host_machine(), parallel=parallel)
+    checked = config.get("check") == "access"
+    machine = replace(host_machine(), parallel=parallel, checked=checked)
     wanted = _Wanted(program, plan, machine, outline(program), offsets)
     with LOCK:
         code, table, origin, reason = _find(wanted)
@@ -93,9 +105,7 @@ def code_for(program: Program, plan: WorkspacePlan, parallel: str = "auto") -> F
 
 def _find(wanted: _Wanted) -> tuple[Code, list[int], str, str]:
     identity, words = wanted.identity, wanted.words
-    key = hashlib.sha256(identity.encode()).hexdigest()
-    known = _codes.setdefault(key, [])
-    _codes.move_to_end(key)
+    known = _known(identity)
     for code in known:
         table = code.recipe.table(words)
         if table is not None:
@@ -104,12 +114,30 @@ def _find(wanted: _Wanted) -> tuple[Code, list[int], str, str]:
     if found is None:
         found, origin = _compiled(wanted, identity), COMPILED
     known.append(found)
-    while len(_codes) > MOST_KEPT:
-        _codes.popitem(last=False)
     table = found.recipe.table(words)
     assert table is not None, "code serves the program that it was made or found for"
     reason = known[-2].recipe.broken_guard(words) if origin == COMPILED and known[1:] else ""
     return found, table, origin, reason
+
+
+def _known(identity: str) -> list[Code]:
+    """The list of code in memory for an identity, used last now."""
+    known = _codes.setdefault(identity, [])
+    _codes.move_to_end(identity)
+    while len(_codes) > MOST_KEPT:
+        _codes.popitem(last=False)
+    return known
+
+
+def adopt(identity: str, code: bytes, symbols: Sequence[Symbol], recipe: Recipe) -> Code:
+    """Code from elsewhere, to serve programs of this identity from now on."""
+    with LOCK:
+        known = _known(identity)
+        for other in known:
+            if other.recipe == recipe:
+                return other
+        known.append(_loaded(identity, code, symbols, recipe))
+        return known[-1]
 
 
 def forget_code() -> None:
@@ -136,13 +164,14 @@ def _compiled(wanted: _Wanted, identity: str) -> Code:
     if store is not None:
         header = json.dumps([symbols, recipe.plain()]).encode()
         _put(store, identity, header + b"\n" + code)
-    return _loaded(code, symbols, recipe)
+    return _loaded(identity, code, symbols, recipe)
 
 
-def _loaded(code: bytes, symbols: Sequence[Symbol], recipe: Recipe) -> Code:
-    resolve(tuple(symbols))
-    linked = Linked(code, (KERNEL,), [symbol for symbol, _, _ in symbols])
-    return Code(linked, linked[KERNEL], recipe)
+def _loaded(identity: str, code: bytes, symbols: Sequence[Symbol], recipe: Recipe) -> Code:
+    called = tuple([(symbol, library, name) for symbol, library, name in symbols])
+    resolve(called)
+    linked = Linked(code, (KERNEL,), [symbol for symbol, _, _ in called])
+    return Code(linked, recipe, identity, called, code)
 
 
 def _variant(identity: str, number: int) -> str:
@@ -163,7 +192,7 @@ def _code_on_disk(identity: str, words: list[int]) -> Code | None:
         symbols, plain = json.loads(header)
         recipe = Recipe.from_plain(plain)
         if recipe.table(words) is not None:
-            return _loaded(code, [(s, library, name) for s, library, name in symbols], recipe)
+            return _loaded(identity, code, symbols, recipe)
     return None
 
 

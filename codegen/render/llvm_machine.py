@@ -16,12 +16,14 @@ from codegen.render.vector_math import Target
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What the code is for: bytes of a vector register, instruction set extras, and whether loops
-    are shared by threads: "never", "always", or "auto", where that is worth it.
+    are shared by threads: "never", "always", or "auto", where that is worth it. `checked` code asks
+    before each access whether it stays inside its buffer.
     """
 
     vector_bytes: int
     target: Target
     parallel: str = "never"
+    checked: bool = False
 
 
 @cache
