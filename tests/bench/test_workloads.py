@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.subjects import Task, TracerSubject, reference_outputs, traced_outputs
 from bench.workload import Workload
@@ -268,3 +269,19 @@ def test_rows_of_the_lstm_follow_each_other_as_in_the_images() -> None:
     images, _ = batch(4)
     np.testing.assert_array_equal(rows[:, 0], images[:2].reshape(16, 8))
     np.testing.assert_array_equal(rows[:, 1], images[2:].reshape(16, 8))
+
+
+def test_the_gaussian_process_is_a_normal_distribution() -> None:
+    """−log p by the density of SciPy, whose covariance is written element by element."""
+    workload = load_workload("cholesky")
+    scale, lengths, noise, features, measured = workload.make_inputs(
+        {"n": 7}, np.random.default_rng(2)
+    )
+    covariance = np.empty((7, 7))
+    for i, j in np.ndindex(7, 7):
+        distance = np.sum(((features[i] - features[j]) / np.exp(lengths)) ** 2)
+        covariance[i, j] = np.exp(scale[0]) ** 2 * np.exp(-0.5 * distance)
+        covariance[i, j] += np.exp(noise[0]) ** 2 * (i == j)
+    expected = -stats.multivariate_normal(np.zeros(7), covariance).logpdf(measured)
+    value = workload.build({"n": 7})(scale, lengths, noise, features, measured)
+    assert value == pytest.approx(expected, rel=1e-10)
