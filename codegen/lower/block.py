@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from codegen.loops.nodes import Expression, Literal, Statement
+from tracer.graph.nodes import Variable as GraphVariable
 from tracer.types import INT64
 
 if TYPE_CHECKING:
@@ -38,6 +40,17 @@ class Block:
         if self.nest is not None:
             self._statements.append(self.nest.loops())
             self.nest = None
+
+    def forget(self, values: Set[Any]) -> None:
+        """Drop, here and in enclosing blocks, what is known of some values of a graph."""
+        block: Block | None = self
+        while block is not None:
+            block.known = {
+                key: scalar
+                for key, scalar in block.known.items()
+                if values.isdisjoint(part for part in key if isinstance(part, GraphVariable))
+            }
+            block = block.parent
 
     def find(self, key: Any) -> Expression | None:
         """The scalar that holds the value of that key, here or in an enclosing block."""

@@ -30,7 +30,7 @@ from codegen.loops.nodes import (
 from codegen.lower.block import ZERO as ZERO
 from codegen.lower.block import Block as Block
 from codegen.lower.block import Indices as Indices
-from tracer.graph.nodes import Node, Source
+from tracer.graph.nodes import Graph, Node, Source
 from tracer.graph.nodes import Variable as GraphVariable
 from tracer.types import ArrayType
 
@@ -119,6 +119,7 @@ class Context:
         self.inner_values: list[GraphVariable] = []
         self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
         self.emit_inline: Any = None
+        self.called: set[Graph] = set()
         self.nest: Nest | None = None  # that is being added to
 
     # names and statements

@@ -72,6 +72,10 @@ def emit_call(context: Context, node: Node, position: int, plan: Plan, wanted: W
     from codegen.lower.graph import lower_body
 
     graph: Graph = node.params["graph"]
+    if graph in context.called:  # what is known of its values is that of the call before
+        own = {result for inner in graph.nodes for result in inner.results}
+        context.block.forget(own | set(graph.inputs))
+    context.called.add(graph)
     for variable, operand in zip(graph.inputs, node.operands, strict=True):
         context.put(variable, operand_place(context, operand))
     targets: list[Stored | None] = [wanted.get(result) for result in node.results]

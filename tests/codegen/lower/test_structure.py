@@ -226,3 +226,19 @@ def test_products_with_both_zeros_are_not_the_same_expression(backend: str) -> N
     plus, minus = f(np.ones(5))
     assert not np.signbit(plus).any()
     assert np.signbit(minus).all()
+
+
+def test_a_graph_that_is_called_twice() -> None:
+    """What is known of the values of the first call is not taken for those of the second."""
+    double = tracer.jit(lambda x, i: np.sin(x * 2.0) * x[i])
+
+    def function(x: Any, y: Any, i: Any, j: Any) -> Any:
+        return double(x, i) + 1.0, double(y, j)
+
+    x, y = np.array([0.5]), np.array([0.25])
+    inputs = (x, y, np.int64(0), np.int64(0))
+    found = tracer.jit(function)(*inputs)
+    for value, given in zip(found, ((x, 1.0), (y, 0.0)), strict=True):
+        np.testing.assert_allclose(value, np.sin(given[0] * 2) * given[0] + given[1], rtol=1e-15)
+    with pytest.raises(IndexError):
+        tracer.jit(function)(x, y, np.int64(0), np.int64(7))
