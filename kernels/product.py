@@ -29,8 +29,14 @@ def scratch_elements(rows: int, columns: int, depth: int) -> int:
 
 
 def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArraySpec, ...]:
-    """`(m, k) @ (k, n)` of equal dtypes, and the memory."""
-    (product,) = matmul.result_spec(operands, params)
+    """`(m, k) @ (k, n)` of equal dtypes, and the memory.
+
+    The parameter `panel`, where there is one, names the index of the loop around the call: the
+    right operand is packed already where that is not 0.
+    """
+    if not set(params) <= {"panel"}:
+        raise ValueError(f"product has no parameters {sorted(params)}")
+    (product,) = matmul.result_spec(operands, {})
     if len(product.shape) != 2:
         raise ValueError(f"product takes matrices, not {operands[0].shape} and {operands[1].shape}")
     rows, columns = product.shape
@@ -40,17 +46,18 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
 
 def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
     """NumPy's own, and zeros."""
-    (product,) = matmul.evaluate(operands, params)
-    size = scratch_elements(*product.shape, operands[0].shape[1])
+    (product,) = matmul.evaluate(operands, {})
+    (rows, depth), columns = operands[0].shape, operands[1].shape[1]
+    size = scratch_elements(rows, columns, depth)
     return product, np.zeros(size, product.dtype)
 
 
-def product_blas(result: Array, scratch: Array, left: Array, right: Array) -> None:
+def product_blas(result: Array, scratch: Array, left: Array, right: Array, panel: str = "") -> None:
     """result = left @ right by BLAS, which has memory of its own."""
     np.dot(left, right, result)
 
 
-def product_zero(result: Array, scratch: Array, left: Array, right: Array) -> None:
+def product_zero(result: Array, scratch: Array, left: Array, right: Array, panel: str = "") -> None:
     """result = 0: a sum over nothing."""
     result[...] = 0
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from codegen.loops.nodes import Buffer, Call, Program, Statement, View
+from codegen.passes.panels import panels
 from codegen.passes.rewrite import Body, map_blocks
 from kernels.product import scratch_elements
 
@@ -23,13 +24,18 @@ fast on one core there, and has threads of its own.
 """
 
 
-def use_products(program: Program, vector_bytes: int) -> Program:
-    """The program with `product` in place of `matmul` where that is the faster one."""
+def use_products(program: Program, vector_bytes: int, by_panels: bool = False) -> Program:
+    """The program with `product` in place of `matmul` where that is the faster one.
+
+    With `by_panels` loops over the rows of a product run with the product, some rows at a time: one
+    thread then does both.
+    """
     maker = _Maker(vector_bytes)
     body = maker.block(program.body)
     if not maker.made:
         return program
-    return replace(program, workspace=(*program.workspace, *maker.made), body=body)
+    changed = replace(program, workspace=(*program.workspace, *maker.made), body=body)
+    return panels(changed) if by_panels else changed
 
 
 def is_product(call: Call, vector_bytes: int) -> bool:

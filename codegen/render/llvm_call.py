@@ -10,6 +10,7 @@ import numpy as np
 
 from codegen.dispatch import ArrayLeaf, CallSpec, ListNode, default_error, make_entry
 from codegen.dispatch.abi import KernelCode, Status
+from codegen.dispatch.threads import configured_threads
 from codegen.loops.errors import ProgramError
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
@@ -113,4 +114,6 @@ def compile_llvm(program: Program, parallel: str = "auto") -> LlvmProgram:
 
     Raises UnsupportedProgramError for what the renderer lacks.
     """
-    return LlvmProgram(use_products(program, host_machine().vector_bytes), parallel)
+    alone = parallel == "never" or configured_threads() == 1
+    program = use_products(program, host_machine().vector_bytes, by_panels=alone)
+    return LlvmProgram(program, parallel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen.loops.nodes import Call, Literal, View
+from codegen.loops.nodes import Call, Literal, Variable, View
 from codegen.render.llvm_emit import INT64
 from codegen.render.llvm_lanes import LaneWriter
 from codegen.render.llvm_product_text import tile_for
@@ -31,7 +31,12 @@ class ProductWriter(LaneWriter):
         b_step, b_column = self.steps(right)
         c_row, _ = self.steps(result)
         packing_a = left.axes == (1, 0) or columns >= A_PACKED_FROM
+        panel = call.params.get("panel")
         packing_b = right.axes == (1, 0) or reads_often(rows, left.shape[1] * columns)
+        packing_b |= panel is not None
+        packed = "0"
+        if isinstance(panel, str):
+            packed = self.write(f"icmp ne i64 {self.value(Variable(panel, INT64)).text}, 0")
         sizes = [self.extent(extent) for extent in (rows, columns, left.shape[1])]
         arguments = (
             *(f"ptr {self.start(left)}", f"i64 {a_row}", f"i64 {a_step}"),
@@ -40,6 +45,7 @@ class ProductWriter(LaneWriter):
             *(f"i64 {size}" for size in sizes),
             f"ptr {self.start(scratch)}",
             *(f"i1 {int(flag)}" for flag in (packing_a, packing_b)),
+            f"i1 {packed}",
         )
         symbol = f"@tracer_product_{tile.suffix}"
         kinds = [argument.split()[0] for argument in arguments]

@@ -295,7 +295,8 @@ def _turn(text: FunctionText, element: str, size: int, whole: int, k: str, first
 
 PRODUCT_PARAMETERS = (
     "ptr %a, i64 %a_row, i64 %a_step, ptr %b, i64 %b_step, i64 %b_column, ptr %c, i64 %c_row, "
-    "i64 %rows, i64 %columns, i64 %depth, ptr %scratch, i1 %packing_a, i1 %packing_b"
+    "i64 %rows, i64 %columns, i64 %depth, ptr %scratch, i1 %packing_a, i1 %packing_b, "
+    "i1 %packed"
 )
 
 
@@ -309,6 +310,7 @@ def product(tile: Tile) -> str:
 
     `packing_a` copies blocks of A before use, as is needed where its rows are not contiguous;
     without `packing_b` whole panels of B are read where they lie: its columns are then contiguous.
+    With `packed` they lie in the scratch memory since an earlier call, of one block.
     """
     assert tile.rows <= TALLEST_TILE, "scratch memory has room for so many rows"
     assert tile.columns <= WIDEST_TILE, "and for so many columns"
@@ -404,7 +406,8 @@ def _panel(text: FunctionText, block: _Block, column: str, valid: str) -> tuple[
     partial = text.write(f"icmp ne i64 {valid}, {tile.columns}")
     copied = text.write(f"or i1 %packing_b, {partial}")
     first = text.write(f"icmp eq i64 {block.i}, 0")
-    due = text.write(f"and i1 {first}, {copied}")
+    fresh = text.write("xor i1 %packed, true")
+    due = text.write(f"and i1 {fresh}, {text.write(f'and i1 {first}, {copied}')}")
     with text.when(due):
         text.line(
             f"call void @{pack_name(tile, tile.columns)}(ptr {source}, i64 %b_step, "

@@ -76,6 +76,7 @@ class Library:
             *(rows, columns, depth),
             scratch[guard:].ctypes.data,
             *packing,
+            False,
         )
         for memory in (result, scratch):
             assert (memory[:guard] == 7.0).all(), "nothing is written in front of the array"
