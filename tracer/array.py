@@ -83,7 +83,12 @@ class ArrayFace:
         if method == "__call__" and not kwargs:
             function = FUNCTIONS.get(ufunc) or find(ufunc)
             if function is not None:
-                return function(*inputs)
+                try:
+                    return function(*inputs)
+                except NotAnArrayError:
+                    if METHODS["__has_selection__"](inputs):
+                        return NotImplemented
+                    raise
         handler = METHODS["__ufunc_method__"]
         return handler(ufunc, method, inputs, kwargs)
 
@@ -95,7 +100,13 @@ class ArrayFace:
                 f"{_where()}{name} is not traced; compose it from functions that are, or wrap it "
                 "with tracer.primitive"
             )
-        return ours(*args, **kwargs)
+        try:
+            return ours(*args, **kwargs)
+        except NotAnArrayError:
+            result = METHODS["__of_selections__"](function, args, kwargs)
+            if result is NotImplemented:
+                raise
+            return result
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         indexing = "; to index a plain array write tracer.numpy.asarray(table)[i]"

@@ -35,6 +35,7 @@ from tracer.numpy import operators as _operators
 from tracer.numpy import padding as _padding
 from tracer.numpy import polynomials as _polynomials
 from tracer.numpy import reductions as _reductions
+from tracer.numpy import selected_functions as _selected_functions
 from tracer.numpy import sets as _sets
 from tracer.numpy import shapes as _shapes
 from tracer.numpy import sorting as _sorting
@@ -66,6 +67,7 @@ _FAMILIES = (
     _padding,
     _polynomials,
     _reductions,
+    _selected_functions,
     _sets,
     _shapes,
     _sorting,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tracer.dispatch import FUNCTIONS
+from tracer.dispatch import FUNCTIONS, METHODS
 from tracer.errors import DTypeError, NotAnArrayError, ShapeError, UnsupportedFunctionError
 from tracer.numpy.views import rebind
 from tracer.primitives.cast import cast as cast_array
@@ -59,9 +59,15 @@ def array_function(*numpy_functions: Any) -> Callable[[Function], Function]:
 
         @functools.wraps(ours)
         def function(*args: Any, **kwargs: Any) -> Any:
-            if any_traced(args, kwargs):
+            if not any_traced(args, kwargs):
+                return theirs(*args, **kwargs)
+            try:
                 return ours(*args, **kwargs)
-            return theirs(*args, **kwargs)
+            except NotAnArrayError:
+                result = METHODS["__of_selections__"](theirs, args, kwargs)
+                if result is NotImplemented:
+                    raise
+                return result
 
         for numpy_function in numpy_functions:
             PUBLIC[numpy_function] = function

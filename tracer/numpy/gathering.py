@@ -10,6 +10,7 @@ import numpy as np
 
 from tracer.dispatch import METHODS, method
 from tracer.errors import ShapeError
+from tracer.numpy import masks
 from tracer.numpy.common import (
     PUBLIC,
     array_function,
@@ -23,6 +24,7 @@ from tracer.numpy.common import (
 )
 from tracer.numpy.elementwise import wrapped_places
 from tracer.numpy.indexing import as_value, take_along, updated
+from tracer.numpy.masks import is_unknown_mask, masked_read
 from tracer.numpy.reductions import truth
 from tracer.numpy.selection import check_place, concrete_mask
 from tracer.numpy.shapes import ravel as shapes_ravel
@@ -34,6 +36,7 @@ from tracer.primitives.cast import cast
 from tracer.primitives.comparison import less, select
 from tracer.primitives.index import gather, scatter
 from tracer.primitives.ordering import searchsorted
+from tracer.primitives.shape import concatenate
 from tracer.trace import Tracer
 from tracer.types import BOOL, INT64, PYTHON_SCALARS, broadcast_shapes, normalize_axis
 
@@ -186,8 +189,23 @@ def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -
     x = as_array(a)
     if axis is None:
         x, axis = reshape(x, (math.prod(x.shape),)), 0
-    kept = np.flatnonzero(concrete_mask(truth(condition)))
+    chosen = truth(condition)
+    if is_unknown_mask(chosen) and out is None:
+        return _compressed(x, chosen, normalize_axis(axis, len(x.shape)))
+    kept = np.flatnonzero(concrete_mask(chosen))
     return take(x, kept, axis, out)
+
+
+def _compressed(x: Any, chosen: Any, axis: int) -> Any:
+    """What a condition, which only the run knows, selects along an axis."""
+    missing = x.shape[axis] - chosen.shape[0]
+    if missing < 0:
+        raise ShapeError(
+            f"{where_text()}a condition of length {chosen.shape[0]} that only the run knows is "
+            f"longer than the axis, {x.shape[axis]}"
+        )
+    mask = concatenate([chosen, np.zeros(missing, bool)], 0) if missing else chosen
+    return masked_read(x, (*(slice(None),) * axis, mask))
 
 
 @array_function(np.extract)
@@ -225,7 +243,10 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = 0) -> tuple[An
         )
     if size is not None:
         return _counted_places(truth(x), size, fill_value)
-    return np.nonzero(concrete_mask(truth(x)))
+    mask = truth(x)
+    if is_unknown_mask(mask):
+        return masks.nonzero(mask)
+    return np.nonzero(concrete_mask(mask))
 
 
 array_function(np.nonzero)(nonzero)

@@ -11,6 +11,8 @@ import numpy as np
 from tracer.dispatch import method
 from tracer.errors import NotAnArrayError
 from tracer.numpy.common import as_array, where_text
+from tracer.numpy.masks import has_unknown_mask, masked_read, masked_write
+from tracer.numpy.selected import Selected
 from tracer.numpy.selection import Selection, check_place, fit, select_by
 from tracer.numpy.views import as_view, rebind
 from tracer.primitives.arithmetic import (
@@ -96,6 +98,8 @@ def index_view(x: Any, index: Any) -> Any:
     """`x[index]`; a view where the index is of ints and slices only."""
     if type(x) is not Tracer and not _has_tracer(index):
         return x[index]
+    if has_unknown_mask(index):
+        return masked_read(as_array(x), index)
     chosen = select_by(index, x.shape)
     if chosen.arrays or (chosen.result == () and x.shape):
         result = chosen.read(x)
@@ -106,7 +110,7 @@ def index_view(x: Any, index: Any) -> Any:
 def _has_tracer(index: Any) -> bool:
     if type(index) is tuple or type(index) is list:
         return any(map(_has_tracer, index))
-    return type(index) is Tracer
+    return type(index) is Tracer or type(index) is Selected
 
 
 def as_value(value: Any, dtype: DType) -> Any:
@@ -146,8 +150,15 @@ def _masked_whole(x: Any, index: Any, value: Any) -> Any:
     return reshape(index, (*index.shape, *(1,) * rest)), value
 
 
+_WITH_MASKS = (tuple, Tracer, Selected)
+
+
 def updated(x: Any, index: Any, value: Any) -> Any:
     """A copy of `x` with `x[index] = value`."""
+    if type(value) is Selected or (type(index) in _WITH_MASKS and has_unknown_mask(index)):
+        whole = None if type(value) is Selected else _masked_whole(x, index, as_array(value))
+        if whole is None:
+            return masked_write(x, index, value)
     value = as_value(value, x.dtype)
     whole = _masked_whole(x, index, value)
     if whole is not None:

@@ -11,10 +11,11 @@ from tracer.numpy.common import array_function, as_array
 from tracer.numpy.gathering import take
 from tracer.numpy.indexing import index_view
 from tracer.numpy.joining import concatenate
+from tracer.numpy.selected_functions import unique_of
 from tracer.primitives.broadcast import reduce_sum, reshape
 from tracer.primitives.cast import cast
 from tracer.primitives.comparison import equal, greater, logical_not
-from tracer.trace import Tracer
+from tracer.trace import Tracer, is_abstract
 from tracer.types import INT64
 
 
@@ -40,6 +41,8 @@ def unique(
 ) -> Any:
     """The different elements, in order; gathered from where each stands first."""
     x = as_array(ar)
+    if type(x) is Tracer and is_abstract(x) and axis is None:
+        return unique_of(x, {"return_index": return_index or return_inverse or return_counts})
     known = _known(x, "unique()")
     _, first, inverse, counts = np.unique(
         known, True, True, True, axis, equal_nan=equal_nan

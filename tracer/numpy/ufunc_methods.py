@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tracer.dispatch import FUNCTIONS, method
-from tracer.errors import DTypeError
+from tracer.dispatch import FUNCTIONS, METHODS, method
+from tracer.errors import DTypeError, NotAnArrayError
 from tracer.numpy import cumulative, reductions
 from tracer.numpy.common import (
     NO_VALUE,
@@ -279,9 +279,15 @@ class Ufunc:
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         if not any_traced(inputs, kwargs):
             return self.ufunc(*inputs, **kwargs)
-        if kwargs or len(inputs) > self.nin:
-            return call(self.ufunc, inputs, kwargs)
-        return self.function(*inputs)
+        try:
+            if kwargs or len(inputs) > self.nin:
+                return call(self.ufunc, inputs, kwargs)
+            return self.function(*inputs)
+        except NotAnArrayError:
+            result = METHODS["__of_selections__"](self.ufunc, inputs, kwargs)
+            if result is NotImplemented:
+                raise
+            return result
 
     def _method(self, name: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
         if not any_traced(inputs, kwargs):
