@@ -15,6 +15,7 @@ import numpy as np
 from tracer import backend as backends
 from tracer import config, tree
 from tracer.cache_info import CacheInfo, Signature, why_compiled
+from tracer.collector import patient_collector
 from tracer.errors import NotAnArrayError
 from tracer.graph.build import build
 from tracer.graph.evaluate import evaluate
@@ -66,12 +67,14 @@ class Lowered:
         self.traced = traced
         self.backend = backend
 
+    @patient_collector()
     def compile(self) -> Compiled:
         """The machine code."""
         parallel = self.traced.owner.parallel
         made = backends.executable(self.traced.graph, self.backend, parallel)
         return Compiled(self.traced, made)
 
+    @patient_collector()
     def _text(self, kind: str) -> str:
         parallel = self.traced.owner.parallel
         return backends.render(self.traced.graph, self.backend, kind, parallel)
@@ -96,6 +99,7 @@ class Lowered:
 class Traced:
     """A function traced for one signature: `graph`, and how results are put together."""
 
+    @patient_collector()
     def __init__(self, owner: JittedFunction, signature: Signature, args: Any, kwargs: Any) -> None:
         begin = time.perf_counter()
         self.owner = owner
@@ -264,16 +268,20 @@ class JittedFunction:
                 return self._bind(traced, leaves)
             entry = self._keep(signature, traced.lower().compile())
             if entry.traced is traced:  # else another thread was faster
-                self._add_entry(entry, args, kwargs, leaves)
+                native = self._add_entry(entry, args, kwargs, leaves)
+                if native is not None and state.watch is None:
+                    return native(*args, **kwargs)
         else:
             self._hits += 1
         return entry.run(leaves)
 
-    def _add_entry(self, compiled: Compiled, args: Any, kwargs: Any, leaves: Any) -> None:
-        """Let calls like this one go to native code without Python from now on."""
+    def _add_entry(
+        self, compiled: Compiled, args: Any, kwargs: Any, leaves: Any
+    ) -> Callable[..., Any] | None:
+        """Let calls like this one go to native code without Python from now on: that code."""
         named = not set(self.static_argnames).isdisjoint((*self._names, *kwargs))
         if named or self not in _NATIVE or self._native_entries >= MOST_ENTRIES:
-            return
+            return None
         count = len(args)
         static = {place % count for place in self.static_argnums if -count <= place < count}
         form = compiled.traced.out_form
@@ -289,6 +297,7 @@ class JittedFunction:
             self._native_entries += 1
             self._native_target = entry
             self.target = self.call if state.watch is not None else entry
+        return entry
 
     def _inside_trace(self, leaves: Any, signature: Signature, args: Any, kwargs: Any) -> Any:
         if any(is_abstract(leaf) for leaf in leaves if type(leaf) is Tracer):

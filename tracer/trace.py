@@ -12,6 +12,7 @@ perturbations.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 import threading
@@ -319,13 +320,16 @@ class GraphTrace(Trace):
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         """Infer the result's type, and write the node down."""
-        recorded = tuple(self.operand(operand) for operand in operands)
+        recorded = tuple([self.operand(operand) for operand in operands])
         source = state.source or user_source()
-        if state.deriving and source is not None and not source.function.startswith(DERIVATIVE):
-            source = source._replace(function=DERIVATIVE + source.function)
-        types = [type_of(operand) for operand in recorded]
+        if state.deriving and source is not None:
+            source = _derivative_of(source)
+        if self.linear:
+            types = [type_of(operand) for operand in recorded]
+        else:
+            types = [operand.type for operand in recorded]
         result_types = infer_types(primitive, types, params, source)
-        results = tuple(self.new_variable(type_) for type_ in result_types)
+        results = tuple([self.new_variable(type_) for type_ in result_types])
         self.nodes.append(Node(primitive, recorded, params, results, source))
         if primitive.multiple:
             return tuple(Tracer(result) for result in results)
@@ -339,6 +343,14 @@ class GraphTrace(Trace):
         constants = tuple((variable, array) for variable, array, _ in self.constants.values())
         graph = Graph(inputs, constants, tuple(self.nodes), recorded, name)
         return graph, [tracer for _, tracer in captured]
+
+
+@functools.lru_cache(maxsize=4096)
+def _derivative_of(source: Source) -> Source:
+    """The source of a node of the derivative of that line."""
+    if source.function.startswith(DERIVATIVE):
+        return source
+    return source._replace(function=DERIVATIVE + source.function)
 
 
 def infer_types(

@@ -9,6 +9,7 @@ zero everywhere.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ PYTHON_KINDS: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
 def elementwise_type(ufunc: np.ufunc) -> Rule:
     """The type rule: NumPy's result dtype, and the broadcast shape."""
 
+    @functools.lru_cache(maxsize=4096)
     def type_rule(*operands: ArrayType) -> ArrayType:
         dtypes = resolve_ufunc(ufunc, tuple(operand.dtype for operand in operands))
         return ArrayType(dtypes[-1], broadcast_shapes(*[operand.shape for operand in operands]))

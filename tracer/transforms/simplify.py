@@ -53,8 +53,12 @@ def remove_dead(graph: Graph) -> Graph:
     needed = {output for output in graph.outputs if type(output) is Variable}
     kept: list[Node] = []
     for node in reversed(graph.nodes):
-        if not is_impure(node) and not any(r in needed for r in node.results):
-            continue
+        for result in node.results:
+            if result in needed:
+                break
+        else:
+            if not is_impure(node):
+                continue
         if node.primitive.name == "loop":
             from tracer.transforms.prune import prune_loop_node
 
@@ -72,7 +76,11 @@ def fold(graph: Graph) -> Graph:
     makers: dict[Variable, Node] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        operands = tuple(equal.get(op, op) if type(op) is Variable else op for op in node.operands)
+        operands = node.operands
+        for operand in operands:
+            if type(operand) is Variable and operand in equal:
+                operands = tuple([equal.get(op, op) for op in operands])
+                break
         known = _known(node, operands, makers)
         if known is not None:
             equal[node.results[0]] = known
@@ -82,7 +90,7 @@ def fold(graph: Graph) -> Graph:
         if twin is not None:
             equal.update(zip(node.results, twin, strict=True))
             continue
-        if operands != node.operands:
+        if operands is not node.operands:
             node = Node(node.primitive, operands, node.params, node.results, node.source)
         if node.primitive.name == "add":
             node = _added_in_place(node, makers, nodes)
@@ -106,10 +114,12 @@ def _added_in_place(node: Node, makers: dict[Variable, Node], nodes: list[Node])
     """
     for x, y in (node.operands, node.operands[::-1]):
         maker = makers.get(y) if type(y) is Variable else None
-        if maker is None or not _same_type(node, x) or not _same_type(node, y):
+        if maker is None:
             continue
         name = maker.primitive.name
-        if name not in ("scatter", "pad"):
+        if name != "scatter" and name != "pad":
+            continue
+        if not _same_type(node, x) or not _same_type(node, y):
             continue
         blank = maker.operands[0] if name == "scatter" else maker.operands[1]
         if not _is_number(blank, 0.0, makers):
@@ -149,13 +159,18 @@ def _operand_key(operand: Any) -> Any:
 
 def _key(node: Node, operands: tuple[Any, ...]) -> Any:
     """Equal for nodes that compute the same; None where that cannot be said."""
-    if is_impure(node):
+    if (node.primitive.multiple or node.primitive.name in _IMPURE) and is_impure(node):
         return None
-    params = tuple(
-        (name, id(value) if isinstance(value, Graph) else value)
-        for name, value in node.params.items()
-    )
-    key = (node.primitive.name, params, *(_operand_key(operand) for operand in operands))
+    params: tuple[Any, ...] = ()
+    if node.params:
+        params = tuple(
+            [
+                (name, id(value) if isinstance(value, Graph) else value)
+                for name, value in node.params.items()
+            ]
+        )
+    keys = [operand if type(operand) is Variable else _operand_key(operand) for operand in operands]
+    key = (node.primitive.name, params, *keys)
     try:
         hash(key)
     except TypeError:
@@ -169,8 +184,8 @@ def _known(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) 
         return None
     type_ = node.results[0].type
     if (
-        operands
-        and type_.shape == ()
+        type_.shape == ()
+        and operands
         and all(type(operand) is Constant for operand in operands)
         and node.primitive.lowering is not None
         and node.primitive.lowering.kind == "elementwise"
