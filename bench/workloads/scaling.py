@@ -1,8 +1,11 @@
-"""What tracing, differentiating and lowering cost a node, and whether it stays linear.
+"""What tracing, differentiating, lowering and compiling cost a node, and whether it stays linear.
 
 The function is a chain of additions and multiplications. `trace` is the function alone, `transform`
-what its gradient takes beyond that, `lower` the way to the text of the loop program; nothing is
-compiled. The figures are per node of the gradient's graph.
+what its gradient takes beyond that, `simplify` the walk over the gradient's graph, `lower` and
+`optimize` the way to the loop program, and `compile` that to machine code, with nothing found in
+memory or on disk. All are given in microseconds a node of the gradient's graph; `to loops` is the
+sum without `compile`. Where a backend would take minutes, `lower` includes `optimize` and the
+program's text, and nothing is compiled.
 """
 
 import functools
@@ -12,13 +15,15 @@ import numpy as np
 
 import tracer
 from bench.context import Context
-from bench.display import Table, format_seconds
+from bench.display import Table
 from bench.errors import describe_error
 from bench.results import Failure, Measurement
 from bench.subjects import BACKENDS, Stopwatch, TracerSubject
 from bench.workload import Function, Inputs, Size, Tolerance, Workload, gradient
 
 REPEATS = 3
+STAGES = ("trace", "transform", "simplify", "lower", "optimize", "compile")
+COMPILED_WHOLE = "llvm"
 COMPILED = [backend for backend in BACKENDS if backend not in ("numpy", "eager")]
 
 
@@ -64,26 +69,18 @@ def measure(context: Context, size_name: str, size: Size) -> list[Measurement]:
 def _measure_backend(
     size_name: str, size: Size, subject: TracerSubject, repeats: int
 ) -> Measurement:
-    (x,) = make_inputs(size, np.random.default_rng(0))
-    function = build(size)
-    plain, both, lower, nodes = [], [], [], 0
-    for _ in range(repeats):
-        stopwatch = Stopwatch()
-        jitted = tracer.jit(function, backend=subject.backend)
-        stopwatch.time("plain", jitted.trace, x)
-        jitted = tracer.jit(tracer.value_and_grad(function), backend=subject.backend)
-        traced = stopwatch.time("both", jitted.trace, x)
-        stopwatch.time("lower", traced.lower(backend=subject.backend).loops)
-        nodes = len(traced.graph.nodes)
-        plain.append(stopwatch.stages["plain"])
-        both.append(stopwatch.stages["both"])
-        lower.append(stopwatch.stages["lower"])
+    before = tracer.config.get("cache_dir")
+    tracer.config.set("cache_dir", "off")
+    try:
+        found = [_measure_once(size, subject.backend, number) for number in range(repeats)]
+    finally:
+        tracer.config.set("cache_dir", before)
+    nodes = found[0][1]
     stages = {
-        "trace": min(plain),
-        "transform": max(0.0, min(both) - min(plain)),
-        "lower": min(lower),
+        stage: min(stages[stage] * nodes / count for stages, count in found)
+        for stage in found[0][0]
     }
-    total = min(both) + min(lower)
+    total = sum(seconds for stage, seconds in stages.items() if stage != "compile")
     figures = {"graph nodes": float(nodes), "microseconds a node": 1e6 * total / nodes}
     return Measurement(
         "scaling", size_name, dict(size), "gradient", subject.name, subject.kind, stages,
@@ -91,24 +88,50 @@ def _measure_backend(
     )  # fmt: skip
 
 
+def _measure_once(size: Size, backend: str, number: int) -> tuple[dict[str, float], int]:
+    """Seconds of each stage, and the nodes of the gradient's graph.
+
+    Each `number` has a function of another length, so that no machine code is found.
+    """
+    (x,) = make_inputs(size, np.random.default_rng(0))
+    function = build({"nodes": size["nodes"] + number})
+    stopwatch = Stopwatch()
+    plain = tracer.jit(function, backend=backend).trace(x)
+    traced = tracer.jit(tracer.value_and_grad(function), backend=backend).trace(x)
+    stages = {
+        "trace": plain.timings["trace"],
+        "transform": max(0.0, traced.timings["trace"] - plain.timings["trace"]),
+        "simplify": traced.timings["simplify"],
+    }
+    if backend == COMPILED_WHOLE:
+        compiled = traced.lower(backend=backend).compile()
+        stages |= {stage: compiled.timings[stage] for stage in ("lower", "optimize", "compile")}
+    else:
+        stopwatch.time("lower", traced.lower(backend=backend).loops)
+        stages["lower"] = stopwatch.stages["lower"]
+    return stages, len(traced.graph.nodes)
+
+
 def _table(size_name: str, size: Size, measurements: list[Measurement]) -> Table:
-    columns = ("subject", "graph nodes", "trace", "transform", "lower", "µs a node")
-    rows = [
-        (
-            item.subject,
-            f"{item.figures['graph nodes']:.0f}",
-            *(format_seconds(item.stages[stage]) for stage in ("trace", "transform", "lower")),
-            f"{item.figures['microseconds a node']:.1f}",
-        )
-        for item in measurements
-    ]
-    title = f"scaling {size_name}: {size['nodes']} operations and their gradient"
+    columns = ("subject", "graph nodes", *STAGES[:-1], "to loops", STAGES[-1])
+    rows = []
+    for item in measurements:
+        nodes = item.figures["graph nodes"]
+        cells = [
+            f"{1e6 * item.stages[stage] / nodes:.1f}" if stage in item.stages else "-"
+            for stage in STAGES
+        ]
+        total = f"{item.figures['microseconds a node']:.1f}"
+        rows.append((item.subject, f"{nodes:.0f}", *cells[:-1], total, cells[-1]))
+    title = (
+        f"scaling {size_name}: {size['nodes']} operations and their gradient, microseconds a node"
+    )
     return Table(title, columns, rows)
 
 
 WORKLOAD = Workload(
     name="scaling",
-    description="seconds a node to trace, differentiate and lower chains of 100 to 10 000 nodes",
+    description="time a node to trace, differentiate, lower and compile chains of 100 to 10 000",
     sizes={
         "small": {"nodes": 100},
         "medium": {"nodes": 1_000},
