@@ -1,4 +1,4 @@
-"""`tracer.scipy.special` against mpmath and against SciPy: values, derivatives, dtypes, dispatch."""
+"""`tracer.scipy.special` against mpmath and SciPy: values, derivatives, dtypes, dispatch."""
 
 from __future__ import annotations
 

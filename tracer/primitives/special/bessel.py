@@ -46,8 +46,12 @@ def i1e_program(x: Any) -> Any:
 def _unscaled(x: Any, value: Any) -> Any:
     """exp(|x|)·value; in two factors, since the exponential overflows first."""
     half = exp(0.5 * absolute(x))
-    value = where(value == 0.0, value, half * value * half)
-    return where(absolute(x) == float("inf"), x, value)
+    return where(value == 0.0, value, half * value * half)
+
+
+def _finite(x: Any, value: Any) -> Any:
+    """NaN at infinities, as SciPy's I₀ and I₁."""
+    return where(absolute(x) == float("inf"), float("nan"), value)
 
 
 def _second_kind(x: Any, order: int, *, scaled: bool) -> Any:
@@ -203,11 +207,11 @@ i1e: Any = program(
     lambda t, out, x: t * (i0e(x) - sign(x) * out - _over(out, x)),
 )
 i0: Any = program(
-    of_scipy("i0"), lambda x: _unscaled(absolute(x), i0e_program(x)), lambda t, out, x: t * i1(x)
+    of_scipy("i0"), lambda x: _finite(x, _unscaled(x, i0e_program(x))), lambda t, out, x: t * i1(x)
 )
 i1: Any = program(
     of_scipy("i1"),
-    lambda x: _unscaled(x, i1e_program(x)),
+    lambda x: _finite(x, _unscaled(x, i1e_program(x))),
     lambda t, out, x: t * (i0(x) - _over(out, x)),
 )
 k0: Any = program(

@@ -162,7 +162,7 @@ def _spence_program(z: Any) -> Any:
     size = log(where(high, z, 1.0))
     value = where(high, -0.5 * size * size - value, value)
     value = where(z == 0.0, math.pi**2 / 6, value)
-    value = where(z == float("inf"), float("-inf"), value)
+    value = where(z == float("inf"), float("nan"), value)  # as SciPy
     return where((z < 0.0) | (z != z), float("nan"), value + 0.0)
 
 
@@ -192,11 +192,11 @@ def _lambertw(x: Any, *, lower: bool) -> Any:
     p = -root if lower else root
     near = horner(p, _BRANCH_POINT)
     if lower:
-        inside = where((x < 0.0) & (x > -0.25), x, -0.1)
-        logarithm = log(-inside)
+        small = (x < 0.0) & (x > -0.25)
+        logarithm = log(where(small, -x, 0.1))
         other = log(-logarithm)
         far = logarithm - other + other / logarithm
-        start = where(x < -0.25, near, far)
+        start = where(small, far, near)
         defined = (rest >= 0.0) & (x < 0.0)
     else:
         positive = where(x > 0.0, x, 1.0)
@@ -205,6 +205,10 @@ def _lambertw(x: Any, *, lower: bool) -> Any:
         start = where(x < 0.3, where(x < -0.2, near, x / (1.0 + x)), far)
         defined = (rest >= 0.0) & (x < float("inf"))
 
+    def logarithmic(k: Any, w: Any) -> tuple[Any]:
+        """Newton's method for w + log(−w) = log(−x), where eʷ is out of range."""
+        return (w - (w + log(-w) - logarithm) / (1.0 + 1.0 / w),)
+
     def step(k: Any, w: Any) -> tuple[Any]:
         error = w - x * exp(-w)  # that of w·eʷ = x over eʷ, which may overflow
         more = w + 1.0
@@ -212,7 +216,11 @@ def _lambertw(x: Any, *, lower: bool) -> Any:
         return (w - change,)
 
     def solved() -> Any:
-        return times(6, step, start)[0]
+        if not lower:
+            return times(6, step, start)[0]
+        return branch(
+            x > -0.1, lambda: times(5, logarithmic, start)[0], lambda: times(6, step, start)[0]
+        )
 
     value = branch(defined & (root > 0.02), solved, lambda: near)
     # The value of x that rounds −1/e counts as the branch point.
@@ -316,11 +324,6 @@ def _expn_slope(t: Any, out: Any, n: Any, x: Any) -> Any:
     return -t * select(zero, first, below)
 
 
-def _no_order(t: Any, out: Any, n: Any, x: Any) -> Any:
-    """Orders are whole numbers."""
-    return t * x.dtype.type(0)
-
-
 def _w_slope(t: Any, out: Any, x: Any) -> Any:
     return t * (exp(-out) / (out + _one(x)))
 
@@ -347,7 +350,7 @@ exp1: Any = program(
     of_scipy("exp1"), _exp1_program, lambda t, out, x: -t * (exp(-x) / x)
 )
 expi: Any = program(of_scipy("expi"), _expi_program, lambda t, out, x: t * (exp(x) / x))
-expn: Any = program(of_scipy("expn"), _expn_program, _no_order, _expn_slope)
+expn: Any = program(of_scipy("expn"), _expn_program, None, _expn_slope)
 spence: Any = program(of_scipy("spence"), _spence_program, _spence_slope)
 exprel: Any = program(of_scipy("exprel"), _exprel_program, AUTOMATIC)
 hyp1f1: Any = program(
