@@ -13,6 +13,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -107,18 +108,28 @@ def share_object_store() -> None:
     use_object_store(object_store())
 
 
+FOLDERS = ("codegen", "kernels", "tracer/primitives", "tracer/transforms")
+"""Where the sources lie that machine code depends on."""
+
+
 @cache
-def emitters_digest() -> str:
-    """A digest of the sources that make machine code of a loop program."""
-    root = Path(__file__).parent
-    paths = [
-        *(root / "render").glob("llvm*.py"),
-        *(root / "render" / "vector_math").glob("*.py"),
-        root / "loops" / "linear.py",
-        root / "passes" / "parallel.py",
-        root / "passes" / "workspace.py",
-    ]
+def sources_digest() -> str:
+    """A digest of our sources: of their paths, sizes and times, since reading them all would take
+    longer than to load code.
+    """
+    root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for folder in FOLDERS:
+        for entry in sorted(_sources(str(root / folder)), key=lambda found: found.path):
+            status = entry.stat()
+            digest.update(f"{entry.path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _sources(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _sources(entry.path)
+            elif entry.name.endswith(".py"):
+                yield entry

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,25 +24,57 @@ Outputs = list[Any]
 
 
 class CompiledGraph:
-    """A graph compiled by one backend."""
+    """A graph compiled by one backend.
+
+    `timings` has the seconds of "lower", "optimize" and "compile"; "load" in place of what is not
+    done, where machine code was there.
+    """
+
+    _key: str | None = None
 
     def __init__(self, graph: Graph, backend: str, parallel: str = "auto") -> None:
-        start = time.perf_counter()
-        program = lower_graph(graph)
-        lowered = time.perf_counter()
-        self.program: Program = optimize(program)
-        optimized = time.perf_counter()
-        self.native = _native(self.program, backend, parallel)
-        self.timings = {
-            "lower": lowered - start,
-            "optimize": optimized - lowered,
-            "compile": time.perf_counter() - optimized,
-        }
+        self.graph = graph
+        self.timings: dict[str, float] = {}
+        found = self._on_disk(parallel) if backend == "llvm" else None
+        self.native = self._made(backend, parallel) if found is None else found
         self.origin: str = getattr(self.native, "origin", "compiled")
         self.reason: str = getattr(self.native, "reason", "")
         self.small = SMALL if backend == "llvm" else sys.maxsize
         if config.debugging("time"):
             print({stage: round(seconds * 1e3, 3) for stage, seconds in self.timings.items()})
+
+    def _on_disk(self, parallel: str) -> Any:
+        """The native code of this very graph, where an earlier process has left it."""
+        from codegen.warm import find, key_of
+
+        start = time.perf_counter()
+        self._key = key_of(self.graph, parallel)
+        found = None if self._key is None else find(self.graph, self._key)
+        if found is not None:
+            self.timings["load"] = time.perf_counter() - start
+        return found
+
+    def _made(self, backend: str, parallel: str) -> Any:
+        start = time.perf_counter()
+        program = lower_graph(self.graph)
+        lowered = time.perf_counter()
+        self.program = optimize(program)
+        optimized = time.perf_counter()
+        made = _native(self.program, backend, parallel)
+        compiled = getattr(made, "origin", "compiled") == "compiled"
+        self.timings["lower"] = lowered - start
+        self.timings["optimize"] = optimized - lowered
+        self.timings["compile" if compiled else "load"] = time.perf_counter() - optimized
+        if self._key is not None:
+            from codegen.warm import keep
+
+            keep(self._key, made)
+        return made
+
+    @cached_property
+    def program(self) -> Program:
+        """The loop program; made when it is asked for, where the code was on disk."""
+        return optimize(lower_graph(self.graph))
 
     def run(self, inputs: Sequence[Any]) -> Outputs:
         """The outputs; 0-d ones as NumPy scalars."""
@@ -69,7 +102,7 @@ class CompiledGraph:
         from codegen.render.llvm_entry import arguments_of, result_node
 
         arguments = arguments_of((*args, *kwargs.values()), static, leaves)
-        outputs = self.program.outputs
+        outputs = self.native.program.outputs
         if arguments is None:
             return None
         result = result_node(build(*range(len(outputs))), outputs, build)

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-SMALL = 16
-"""Integers up to this one are part of the code; base words are larger."""
+SMALL = 32
+"""Integers up to this one are part of the code; words are larger."""
 
 _COMPUTE: dict[str, Callable[[int, int], int]] = {
     "add": operator.add,

@@ -9,7 +9,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
-from codegen.cache import emitters_digest
+from codegen.cache import sources_digest
 from codegen.render.vector_math import Target
 
 
@@ -64,4 +64,4 @@ def processor() -> str:
     """All that machine code depends on beside the text it is made from."""
     _, name, features = _host()
     version = f"{llvmlite.__version__} {llvm.llvm_version_info} {llvm.get_process_triple()}"
-    return f"{version} {name} {features} {emitters_digest()}"
+    return f"{version} {name} {features} {sources_digest()}"

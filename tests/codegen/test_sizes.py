@@ -44,17 +44,17 @@ def normalised(x: Any) -> Any:
 
 
 PROGRAMS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
-    "elementwise": (lambda x: np.tanh(x) * 3.7 + x, [(1000, 8), (1234, 8), (17, 8), (40, 8)]),
-    "sum": (lambda x: np.sum(x, axis=0), [(100, 5), (101, 5), (103, 5), (20, 5)]),
+    "elementwise": (lambda x: np.tanh(x) * 3.7 + x, [(1000, 8), (1234, 8), (33, 8), (47, 8)]),
+    "sum": (lambda x: np.sum(x, axis=0), [(100, 5), (101, 5), (103, 5), (38, 5)]),
     "row sums": (lambda x: np.sum(x * x, axis=1), [(100, 33), (57, 45), (1000, 61)]),
-    "maximum": (lambda x: np.max(x, axis=1), [(19, 50), (33, 41), (80, 177)]),
+    "maximum": (lambda x: np.max(x, axis=1), [(39, 50), (34, 41), (80, 177)]),
     "mean": (mean_of_squares, [(1000,), (1024,), (333,)]),
-    "matrix product": (lambda x: x @ x.T, [(40, 30), (50, 20), (67, 31)]),
+    "matrix product": (lambda x: x @ x.T, [(40, 35), (50, 34), (67, 41)]),
     "small product": (lambda x: x @ np.ones((8, 3)), [(1000, 8), (1234, 8), (3000, 8)]),
     "slices": (lambda x: x[5:-3] * x[8:] - x[:-8], [(100,), (200,), (77,)]),
-    "strided": (lambda x: x[::2].sum() + x[1::3], [(100,), (200,), (77,)]),
+    "strided": (lambda x: x[::2].sum() + x[1::3], [(200,), (300,), (177,)]),
     "reversed": (lambda x: x[::-1] + x, [(100, 3), (200, 3), (77, 3)]),
-    "transposed": (lambda x: x.T * 2.0, [(100, 30), (40, 70), (33, 35)]),
+    "transposed": (lambda x: x.T * 2.0, [(100, 38), (40, 70), (33, 35)]),
     "concatenated": (lambda x: np.concatenate([x, 2 * x, x[:7]]), [(100,), (60,), (999,)]),
     "reshaped": (lambda x: x.reshape(-1, 4).sum(axis=0), [(100, 8), (120, 8), (300, 8)]),
     "running": (lambda x: np.cumsum(x), [(100,), (60,), (999,)]),
@@ -67,7 +67,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "variance": (normalised, [(100, 5), (1000, 5), (54, 5)]),
     "log-sum-exp": (log_sum_exp, [(100, 40), (60, 33), (200, 111)]),
     "scan": (scanned, [(100, 40), (60, 33), (200, 111)]),
-    "indexed": (indexed, [(100, 3), (60, 3), (202, 3)]),
+    "indexed": (indexed, [(100, 3), (80, 3), (202, 3)]),
     "gradient": (tracer.grad(mean_of_squares), [(1000,), (1024,), (333,)]),
     "gradient of rows": (
         tracer.grad(lambda x: np.sum(log_sum_exp(x) ** 2)),
@@ -153,7 +153,7 @@ def tracer_code() -> Any:
 def test_other_relations_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codegen.render.llvm_code.object_store", lambda: None)
     f = tracer.jit(lambda x: np.exp(-x) @ np.ones((8, 300)), parallel=False)
-    for rows in (20, 40000, 50000):
+    for rows in (40, 40000, 50000):
         f(np.ones((rows, 8)))
     assert all(
         reason.startswith("other loop structure: ") for reason in f.cache_info().reasons[1:]
@@ -234,7 +234,10 @@ def test_a_division_by_zero_serves_nobody() -> None:
 
 
 def test_numbers_go_to_the_table_as_they_are() -> None:
-    values = [(0.1, np.dtype(np.float64)), (-1e-30, np.dtype(np.float32))]
+    values: list[tuple[float, Any]] = [
+        (0.1, np.dtype(np.float64)),
+        (-1e-30, np.dtype(np.float32)),
+    ]
     entries = np.array(number_bits(values), np.int64)
     assert entries[:1].view(np.float64)[0] == 0.1
     assert entries[1:].view(np.float32)[0] == np.float32(-1e-30)
