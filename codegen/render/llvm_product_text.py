@@ -54,6 +54,7 @@ class FunctionText:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.slots: list[str] = []
         self.block = "entry"
         self.count = 0
 
@@ -118,6 +119,28 @@ class FunctionText:
         self.start(labels[2])
 
     @contextmanager
+    def outer_loop(self, stop: str | int, step: int) -> Iterator[str]:
+        """`for index in range(0, stop, step)`, with the index in memory.
+
+        LLVM takes its time to improve what loops in loops count in registers; where much is done
+        in each iteration nothing is gained by it.
+        """
+        labels = [self.fresh(stem) for stem in ("test", "body", "done")]
+        slot = f"%{self.fresh('slot')}"
+        self.slots.append(f"  {slot} = alloca i64")
+        self.line(f"store i64 0, ptr {slot}")
+        self.line(f"br label %{labels[0]}")
+        self.start(labels[0])
+        index = self.write(f"load i64, ptr {slot}")
+        more = self.write(f"icmp slt i64 {index}, {stop}")
+        self.line(f"br i1 {more}, label %{labels[1]}, label %{labels[2]}")
+        self.start(labels[1])
+        yield index
+        self.line(f"store i64 {self.add(index, step)}, ptr {slot}")
+        self.line(f"br label %{labels[0]}")
+        self.start(labels[2])
+
+    @contextmanager
     def when(self, condition: str) -> Iterator[None]:
         """Only where an i1 holds."""
         then, after = self.fresh("then"), self.fresh("after")
@@ -129,7 +152,7 @@ class FunctionText:
 
     def function(self, name: str, parameters: str) -> str:
         """The whole text, for what has been written; it returns nothing."""
-        body = "\n".join(self.lines)
+        body = "\n".join([*self.slots, *self.lines])
         return (
             f"define internal void @{name}({parameters}) nounwind {{\n"
             f"entry:\n{body}\n  ret void\n}}\n"
@@ -244,12 +267,13 @@ def pack(tile: Tile, whole: int) -> str:
     if whole % 4 == 0:
         pieces = text.write("and i64 %depth, -4")
         limit = text.write(f"select i1 {turning}, i64 {pieces}, i64 0")
-        with text.loop(limit, 4) as k:
-            for first in range(0, whole, 4):
-                _turn(text, element, tile.size, whole, k, first)
+        with text.outer_loop(limit, 4) as k, text.loop(whole, 4) as first:
+            _turn(text, element, tile.size, whole, k, first)
     else:
         limit = "0"
-    with text.loop("%depth", start=limit) as k:
+    left = text.subtract("%depth", limit)
+    with text.outer_loop(left, 1) as number:
+        k = text.add(number, limit)
         here, there = text.times(k, "%step"), text.times(k, "%width")
         with text.loop("%valid") as j:
             at = text.place(element, "%from", text.add(here, text.times(j, "%across")))
@@ -270,7 +294,7 @@ def _copy_row(text: FunctionText, element: str, size: int, whole: int, k: str) -
     text.line(f"store <{whole} x {element}> {row}, ptr {target}, align {size}")
 
 
-def _turn(text: FunctionText, element: str, size: int, whole: int, k: str, first: int) -> None:
+def _turn(text: FunctionText, element: str, size: int, whole: int, k: str, first: str) -> None:
     """Four columns at four places of the depth, turned round."""
     four, eight = f"<4 x {element}>", f"<8 x {element}>"
 
@@ -280,8 +304,9 @@ def _turn(text: FunctionText, element: str, size: int, whole: int, k: str, first
         return text.write(f"shufflevector {kind} {one}, {kind} {two}, {lanes}")
 
     columns = []
-    for j in range(first, first + 4):
-        at = text.place(element, "%from", text.add(k, text.times("%across", j)))
+    for j in range(4):
+        column = text.times(text.add(first, j), "%across")
+        at = text.place(element, "%from", text.add(k, column))
         columns.append(text.write(f"load {four}, ptr {at}, align {size}"))
     interleaved = (0, 4, 1, 5, 2, 6, 3, 7)
     left = shuffled(four, columns[0], columns[1], interleaved)
@@ -325,12 +350,12 @@ def product(tile: Tile) -> str:
     tiles = text.place(element, panels, text.times(rounded, deepest))
     once = text.write("icmp sgt i64 %depth, 0")
     reach = text.write(f"select i1 {once}, i64 %depth, i64 1")
-    with text.loop(reach, DEPTH_BLOCK) as k:
+    with text.outer_loop(reach, DEPTH_BLOCK) as k:
         deep = text.smaller(text.subtract("%depth", k), DEPTH_BLOCK)
         adding = text.write(f"icmp sgt i64 {k}, 0")
-        with text.loop("%columns", COLUMN_BLOCK) as j:
+        with text.outer_loop("%columns", COLUMN_BLOCK) as j:
             wide = text.smaller(text.subtract("%columns", j), COLUMN_BLOCK)
-            with text.loop("%rows", ROW_BLOCK) as i:
+            with text.outer_loop("%rows", ROW_BLOCK) as i:
                 high = text.smaller(text.subtract("%rows", i), ROW_BLOCK)
                 block = _Block(tile, k, j, i, deep, wide, high, adding, panels, tiles)
                 _block(text, block)
@@ -358,7 +383,7 @@ def _block(text: FunctionText, block: _Block) -> None:
     tile, element = block.tile, block.tile.element
     start_a = text.add(text.times(block.i, "%a_row"), text.times(block.k, "%a_step"))
     block_a = text.place(element, "%a", start_a)
-    with text.when("%packing_a"), text.loop(block.high, tile.rows) as row:
+    with text.when("%packing_a"), text.outer_loop(block.high, tile.rows) as row:
         valid = text.smaller(text.subtract(block.high, row), tile.rows)
         source = text.place(element, block_a, text.times(row, "%a_row"))
         target = text.place(element, block.tiles, text.times(row, block.deep))
@@ -370,7 +395,7 @@ def _block(text: FunctionText, block: _Block) -> None:
     depth_step = text.write(f"select i1 %packing_a, i64 {tile.rows}, i64 %a_step")
     jump = text.write(f"select i1 %packing_a, i64 {block.deep}, i64 %a_row")
     base_a = text.write(f"select i1 %packing_a, ptr {block.tiles}, ptr {block_a}")
-    with text.loop(block.wide, tile.columns) as column:
+    with text.outer_loop(block.wide, tile.columns) as column:
         valid = text.smaller(text.subtract(block.wide, column), tile.columns)
         panel, step, vectors = _panel(text, block, column, valid)
         micro = f"@{micro_name(tile, tile.vectors)}"
@@ -380,7 +405,7 @@ def _block(text: FunctionText, block: _Block) -> None:
             micro = text.write(f"select i1 {fits}, ptr {chosen}, ptr {micro}")
         whole_columns = text.write(f"icmp eq i64 {valid}, {text.times(vectors, tile.width)}")
         corner = text.place(element, "%c", text.add(block.j, column))
-        with text.loop(block.high, tile.rows) as row:
+        with text.outer_loop(block.high, tile.rows) as row:
             left = text.subtract(block.high, row)
             valid_rows = text.smaller(left, tile.rows)
             last = text.subtract(valid_rows, 1)
