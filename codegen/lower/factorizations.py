@@ -199,9 +199,33 @@ def _less(one: Expression, other: Expression) -> Expression:
     return Operation("less", (one, other), BOOL)
 
 
+def _schur(emission: Emission) -> None:
+    """`gees` without an order of the eigenvalues: T takes the matrix' place."""
+    context, (a,) = emission.context, emission.operands
+    dtype, size = emission.dtype, emission.node.operands[0].type.shape[-1]
+    is_complex = dtype.kind == "c"
+    # results: T, Z, eigenvalues (or their parts), work, info, count, flags, rwork
+    arguments = ["c:V", "c:N", "i:0", f"i:{size}", "r:0", f"i:{size}", "r:5", "r:2"]
+    arguments += [] if is_complex else ["r:7"]
+    arguments += ["r:1", f"i:{size}", "w:", "w:"]
+    arguments += ["r:7", "r:6", "r:4"] if is_complex else ["r:6", "r:4"]
+    wanted = _asked(emission, "gees", arguments)
+    place = arguments.index("w:")
+    arguments[place : place + 2] = ["r:3", f"i:{wanted}"]
+    memory = [emission.workspace(dtype, size), emission.workspace(dtype, wanted), _info(emission)]
+    memory += [emission.workspace(INT32, 1), emission.workspace(INT32, size)]
+    memory.append(emission.workspace(real_dtype(dtype), size))
+    with context.loops(emission.lead, "serial") as batch:
+        factors = [emission.result(0, batch), emission.result(1, batch)]
+        results = [*factors, *map(View, memory)]
+        emission.call("gees", arguments, results, [a.view(batch, True)], [(0, 0)])
+        emission.check(memory[2], "Schur form did not converge")
+
+
 FACTORIZATIONS: dict[str, Callable[[Emission], None]] = {
     "qr": _qr,
     "svd": _svd,
     "eigh": _eigh,
     "eig": _eig,
+    "schur": _schur,
 }

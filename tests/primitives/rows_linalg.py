@@ -12,7 +12,8 @@ import tracer
 from tests.primitives.builders import plain
 from tests.primitives.row import Case, Interval, Row, Shape, type_of
 from tracer.primitives import determinant as dets
-from tracer.primitives import lu, matrix_functions, orthogonal, spectral, triangular
+from tracer.primitives import lu, matrix_functions, orthogonal, schur, spectral, triangular
+from tracer.primitives import matrices
 from tracer.primitives.matrices import adjoint, product
 
 Function = Callable[..., Any]
@@ -144,6 +145,24 @@ def _eig_reference(x: Any) -> Any:
     return values.astype(wide), np.swapaxes(vectors, -1, -2).astype(wide)
 
 
+def _projectors(x: Any) -> list[Any]:
+    """What of a Schur form does not depend on the phases of its vectors."""
+    t, z = schur.schur(_shift(x))
+    first = z[..., :1, :]
+    return [matrices.diagonal(t), matrices.product(matrices.swap(first), matrices.conjugated(first))]
+
+
+def _schur_reference(x: Any) -> Any:
+    a = _shift(x)
+    values = np.empty(a.shape[:-1], a.dtype)
+    projectors = np.empty(a.shape, a.dtype)
+    for place in np.ndindex(a.shape[:-2]):
+        t, z = scipy.linalg.schur(a[place])
+        values[place] = np.diag(t)
+        projectors[place] = np.outer(z[:, 0], z[:, 0].conj())
+    return values, projectors
+
+
 def _cutoff(x: Any) -> Any:
     real = np.zeros((), x.dtype).real.dtype
     return np.full(x.shape[:-2], 1e-6, real)
@@ -227,5 +246,16 @@ ROWS: dict[str, Row] = {
         lambda x: scipy.linalg.sqrtm(_shift(x)),
         _cases(lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (3, 3))], [("c16", (2, 2))])
         + _cases(lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (2, 2, 2))]),
+    ),
+    "schur": _row(
+        _schur_reference,
+        _cases(
+            _projectors,
+            [("c16", (3, 3))],
+            [("c8", (3, 3))],
+            [("c16", (2, 2, 2))],
+            [("c16", (1, 1))],
+            [("c16", (0, 2, 2))],
+        ),
     ),
 }
