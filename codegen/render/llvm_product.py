@@ -5,7 +5,7 @@ from __future__ import annotations
 from codegen.loops.nodes import Call, Literal, Variable, View
 from codegen.render.llvm_emit import INT64
 from codegen.render.llvm_lanes import LaneWriter
-from codegen.render.llvm_product_text import tile_for
+from codegen.render.llvm_product_writer import tile_for
 
 ALWAYS_PACKED_FROM = 96
 PACKED_FROM = 32

@@ -14,7 +14,8 @@ import llvmlite.binding as llvm
 
 from codegen.cache import object_store
 from codegen.render.llvm_machine import object_code, processor, target_machine
-from codegen.render.llvm_product_text import Tile, library_text, product_name
+from codegen.render.llvm_product_text import library_text, product_name
+from codegen.render.llvm_product_writer import Tile
 
 NAME = re.compile(r"(float|double)_(\d+)x(\d+)x(\d+)")
 SIZES = {"float": 4, "double": 8}

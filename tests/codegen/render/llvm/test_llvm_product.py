@@ -17,11 +17,10 @@ from codegen.passes.products import is_product, use_products
 from codegen.render.llvm_machine import object_code, target_machine
 from codegen.render.llvm_product_text import (
     PRODUCT_PARAMETERS,
-    Tile,
     library_text,
     product_name,
-    tile_for,
 )
+from codegen.render.llvm_product_writer import Tile, tile_for
 from kernels import product as sizes
 from kernels.product import scratch_elements
 from tests.codegen.programs import FLOAT, buffer
@@ -59,7 +58,7 @@ class Library:
         prototype = ctypes.CFUNCTYPE(None, *(types[kind] for kind in kinds))
         self.function = prototype(self.engine.get_function_address(product_name(tile)))
 
-    def __call__(self, left: Array, right: Array, packing: tuple[bool, bool]) -> Array:
+    def __call__(self, left: Array, right: Array, packing: tuple[bool, ...]) -> Array:
         rows, depth = left.shape
         columns = right.shape[1]
         guard = 64
