@@ -86,9 +86,11 @@ def _sections(reports: Sequence[Report], page: Path, pictures: Path) -> list[str
         f"![Times of peers over tracer's, one row a workload]({place}bench-ratios.svg)",
         "",
     ]
-    for report in reports:
+    for number, report in enumerate(reports):
         groups = _groups(report)
-        lines += [*_environment(report), "", *_calls_table(report, groups), ""]
+        before = reports[number - 1].versions if number else {}
+        lines += [f"### Run {number + 1}, {report.created[:10]}", ""]
+        lines += [*_environment(report, before), "", *_calls_table(report, groups), ""]
         lines += [*_slower(groups), ""]
         lines += ["#### Compiling, starting and dispatch", "", *_stages_table(groups), ""]
         lines += _eager_table(report)
@@ -123,21 +125,20 @@ def _groups(report: Report) -> dict[str, dict[str, Measurement]]:
     return found
 
 
-def _environment(report: Report) -> list[str]:
-    """What it ran on and how, without names of hosts or folders."""
+def _environment(report: Report, before: Mapping[str, str]) -> list[str]:
+    """What it ran on and how, without names of hosts or folders; versions unless as before."""
     about = report.machine
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     threads = about.get("threads", 1)
     lines = [
-        f"### Run of {report.created[:10]}",
-        "",
         "```bash",
         str(report.settings.get("command", "python -m bench run")),
         "```",
         "",
         f"{about.get('processor', 'a processor')}, {about.get('processors', '?')} processors, "
         f"{threads} thread{'s' if threads != 1 else ''} each, {about.get('system', '')}; "
-        f"load of the machine at the start {about.get('load_average', ['?'])[0]}. {versions}.",
+        f"load of the machine at the start {(about.get('load_average') or ['?'])[0]}. "
+        + (f"{versions}." if report.versions != before else "Versions as above."),
     ]
     if report.limits:
         rows = limits_table(limits_of_json(report.limits)).rows

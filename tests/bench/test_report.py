@@ -98,8 +98,10 @@ def test_eager_operations_have_a_table_of_their_own(tmp_path: Path) -> None:
 def test_two_runs_are_two_sections(tmp_path: Path) -> None:
     other = dataclasses.replace(full_report(), created="2025-02-03T00:00:00+00:00")
     text = page_of(tmp_path, full_report(), other)
-    assert text.count("\n### Run of") == 2
-    assert "### Run of 2025-02-03" in text
+    assert "### Run 1, 2024-01-01" in text
+    assert "### Run 2, 2025-02-03" in text
+    assert text.count("python CPython 3.11.") == 1
+    assert text.count("Versions as above.") == 1
 
 
 def test_the_plots_are_the_same_for_the_same_results(tmp_path: Path) -> None:
