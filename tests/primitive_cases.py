@@ -6,7 +6,14 @@ A new primitive needs one row, in the family that it belongs to, and no other te
 
 from __future__ import annotations
 
-from tests.primitives import rows_arrays, rows_control, rows_elementwise, rows_linalg, rows_special
+from tests.primitives import (
+    rows_arrays,
+    rows_control,
+    rows_elementwise,
+    rows_linalg,
+    rows_random,
+    rows_special,
+)
 from tests.primitives.row import Row
 
 ROWS: dict[str, Row] = {
@@ -15,4 +22,5 @@ ROWS: dict[str, Row] = {
     **rows_control.ROWS,
     **rows_special.ROWS,
     **rows_linalg.ROWS,
+    **rows_random.ROWS,
 }

@@ -67,7 +67,7 @@ from tracer.transforms.vmap import vmap  # noqa: E402
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import tracer` stays quick.
-_LATER = ("optim", "plot", "view")
+_LATER = ("optim", "plot", "random", "scipy", "view")
 
 
 _VIEWS = ("draw", "explain")
@@ -120,8 +120,10 @@ __all__ = [
     "plot",
     "odeint",
     "primitive",
+    "random",
     "root",
     "scan",
+    "scipy",
     "stop_gradient",
     "switch",
     "tree",

@@ -8,14 +8,17 @@ from codegen.loops.nodes import Expression, Literal, Operation
 from codegen.lower.context import ZERO, Context, Indices, Scalar
 from tracer.graph.nodes import Node
 from tracer.primitives.programs import graph_of
-from tracer.types import FLOAT64
 
 
 def broadcast_indices(shape: tuple[int, ...], indices: Indices) -> Indices:
     """The indices of an operand of that shape which NumPy's broadcasting pairs with `indices`."""
     lead = len(indices) - len(shape)
+    if not shape:
+        return ()
+    if 1 not in shape:
+        return indices[lead:] if lead else indices
     return tuple(
-        ZERO if extent == 1 else index for extent, index in zip(shape, indices[lead:], strict=True)
+        [ZERO if n == 1 else index for n, index in zip(shape, indices[lead:], strict=True)]
     )
 
 
@@ -75,13 +78,13 @@ def _part_dtype(dtype: Any) -> Any:
 
 
 def _program(context: Context, node: Node, operands: list[Expression]) -> Expression:
-    """A scalar function with branches and loops, written out for this element in float64."""
+    """A scalar function with branches and loops, written out for this element in its own dtypes."""
     from codegen.lower.graph import lower_body
 
     graph = graph_of(node.primitive, node.params)
     with context.inner_graph():
         for variable, operand in zip(graph.inputs, operands, strict=True):
-            context.put(variable, Scalar(_converted(context, operand, FLOAT64)))
+            context.put(variable, Scalar(_converted(context, operand, variable.type.dtype)))
         (place,) = lower_body(context, graph, [None])
         assert isinstance(place, Scalar), "the result of a program is a scalar"
         return _converted(context, place.expression, node.results[0].type.dtype)

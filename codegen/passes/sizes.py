@@ -97,6 +97,8 @@ def _comes_of(value: float, scales: list[float]) -> bool:
     """Whether a constant is a small multiple of a size or of its inverse."""
     for scale in scales:
         for factor in (value * scale, value / scale):
+            if not abs(factor) <= 2 * max(USUAL_MULTIPLES):
+                continue
             near = round(abs(factor) * 4) / 4
             if near in USUAL_MULTIPLES and abs(abs(factor) - near) <= 1e-6 * near:
                 return True

@@ -39,9 +39,14 @@ PROGRAMS: dict[str, Program] = {}
 
 
 class Program:
-    """A scalar function of float64 numbers: its graph, and the graphs of its derivatives."""
+    """A scalar function: its graph, and the graphs of its derivatives. `types` are those of its
+    operands, by default all float64.
+    """
 
-    def __init__(self, name: str, arity: int, source: Source) -> None:
+    def __init__(
+        self, name: str, arity: int, source: Source, types: tuple[ArrayType, ...] = ()
+    ) -> None:
+        self.types = types or (SCALAR,) * arity
         self.name = name
         self.arity = arity
         self.source = source
@@ -61,7 +66,7 @@ class Program:
         from tracer.transforms.graphs import jvp_graph
         from tracer.transforms.simplify import simplify
 
-        types = [SCALAR] * self.arity
+        types = self.types
         place = next((k for k, order in enumerate(orders) if order), None)
         if place is None:
             with unread():  # programs say `cond` and `while_loop` themselves
