@@ -164,6 +164,13 @@ class Context:
             return int(expression.value.real), int(expression.value.real)
         return self.ranges.get(expression.name) if isinstance(expression, Variable) else None
 
+    def begin_call(self, graph: Graph) -> None:
+        """Forget what is known of a graph's values, where it was called before."""
+        if graph in self.called:
+            own = {result for node in graph.nodes for result in node.results}
+            self.block.forget(own | set(graph.inputs))
+        self.called.add(graph)
+
     @contextmanager
     def inner_graph(self) -> Iterator[None]:
         """Values that get a place inside are those of a body: afterwards nothing reads them."""

@@ -72,10 +72,7 @@ def emit_call(context: Context, node: Node, position: int, plan: Plan, wanted: W
     from codegen.lower.graph import lower_body
 
     graph: Graph = node.params["graph"]
-    if graph in context.called:  # what is known of its values is that of the call before
-        own = {result for inner in graph.nodes for result in inner.results}
-        context.block.forget(own | set(graph.inputs))
-    context.called.add(graph)
+    context.begin_call(graph)
     for variable, operand in zip(graph.inputs, node.operands, strict=True):
         context.put(variable, operand_place(context, operand))
     targets: list[Stored | None] = [wanted.get(result) for result in node.results]
@@ -499,6 +496,10 @@ class _Stacks:
             context.put(result, own)
 
 
-CONTROL: dict[str, Any] = {"call": emit_call, "switch": emit_switch, "loop": emit_loop}
-CONTROL["callback"] = emit_callback
-CONTROL["lapack"] = emit_lapack
+CONTROL: dict[str, Any] = {
+    "call": emit_call,
+    "switch": emit_switch,
+    "loop": emit_loop,
+    "callback": emit_callback,
+    "lapack": emit_lapack,
+}
