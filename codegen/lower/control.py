@@ -496,10 +496,5 @@ class _Stacks:
             context.put(result, own)
 
 
-CONTROL: dict[str, Any] = {
-    "call": emit_call,
-    "switch": emit_switch,
-    "loop": emit_loop,
-    "callback": emit_callback,
-    "lapack": emit_lapack,
-}
+CONTROL: dict[str, Any] = {"call": emit_call, "switch": emit_switch, "loop": emit_loop}
+CONTROL |= {"callback": emit_callback, "lapack": emit_lapack}

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from codegen.loops.nodes import Buffer, Expression, Literal, Load, Operation, View
 from codegen.lower.context import BOOL, INT64, Context, Indices, integer
 from codegen.lower.lapack import INFO, INT32, Emission
 from kernels.lapack import workspace_size
-from tracer.types import ArrayType, real_dtype
+from tracer.types import real_dtype
 
 
 def _info(emission: Emission) -> Buffer:
@@ -114,7 +112,14 @@ def _eigh(emission: Emission) -> None:
     vectors, is_complex = emission.params["vectors"], dtype.kind == "c"
     routine = "heevd" if is_complex else "syevd"
     half = "L" if emission.params["lower"] else "U"
-    arguments = [f"c:{'V' if vectors else 'N'}", f"c:{half}", f"i:{size}", "r:0", f"i:{size}", "r:1"]
+    arguments = [
+        f"c:{'V' if vectors else 'N'}",
+        f"c:{half}",
+        f"i:{size}",
+        "r:0",
+        f"i:{size}",
+        "r:1",
+    ]
     arguments += ["w:", "w:"]
     reals = 1 + 5 * size + 2 * size * size if vectors else size + 1
     whole = 3 + 5 * size if vectors else 1
@@ -172,31 +177,35 @@ def _join_parts(
     vector, whose conjugate belongs to the second eigenvalue of the pair."""
     context, values = emission.context, emission.result(0, batch)
     wide, size = values.buffer.dtype, real.shape[0]
-    zero, one = Literal(0.0, real.dtype), Literal(1, INT64)
     with context.loop(size) as place:
         part = context.load(imaginary, (place,))
         value = context.operation("complex", context.load(real, (place,)), part, dtype=wide)
         context.store(values.buffer, (*values.indices, place), value)
-        if not emission.params["vectors"]:
-            return
-        target = emission.result(1, batch)
-        first, second = _less(part, zero), _less(zero, part)
-        above = Operation("subtract", (place, one), INT64)
-        above = context.let(Operation("select", (first, above, place), INT64))
-        below = Operation("add", (place, one), INT64)
-        below = context.let(Operation("select", (second, below, place), INT64))
-        paired = context.let(Operation("logical_or", (first, second), BOOL))
-        with context.loop(size) as column:
-            shown = context.load(rows, (above, column))
-            hidden = context.load(rows, (below, column))
-            turned = Operation("select", (first, Operation("negative", (hidden,), real.dtype), hidden), real.dtype)
-            hidden = context.let(Operation("select", (paired, turned, zero), real.dtype))
-            vector = context.operation("complex", shown, hidden, dtype=wide)
-            context.store(target.buffer, (*target.indices, place, column), vector)
+        if emission.params["vectors"]:
+            _join_vector(emission, part, rows, emission.result(1, batch), place)
 
 
-def _less(one: Expression, other: Expression) -> Expression:
-    return Operation("less", (one, other), BOOL)
+def _join_vector(
+    emission: Emission, part: Expression, rows: Buffer, target: View, place: Expression
+) -> None:
+    """One eigenvector, the imaginary part of whose eigenvalue is given."""
+    context, real = emission.context, rows.dtype
+    zero, one = Literal(0.0, real), Literal(1, INT64)
+    second = context.let(Operation("less", (part, zero), BOOL))
+    first = context.let(Operation("less", (zero, part), BOOL))
+    paired = context.let(Operation("logical_or", (first, second), BOOL))
+    before = Operation("subtract", (place, one), INT64)
+    after = Operation("add", (place, one), INT64)
+    above = context.let(Operation("select", (second, before, place), INT64))
+    below = context.let(Operation("select", (first, after, place), INT64))
+    with context.loop(rows.shape[1]) as column:
+        shown = context.load(rows, (above, column))
+        hidden = context.load(rows, (below, column))
+        negated = Operation("negative", (hidden,), real)
+        turned = Operation("select", (second, negated, hidden), real)
+        hidden = context.let(Operation("select", (paired, turned, zero), real))
+        vector = context.operation("complex", shown, hidden, dtype=target.buffer.dtype)
+        context.store(target.buffer, (*target.indices, place, column), vector)
 
 
 def _schur(emission: Emission) -> None:

@@ -255,9 +255,7 @@ def _factored_solve(emission: Emission) -> None:
             reversed(steps) if transposed else steps, ways, strict=True
         ):
             matrix = factors.plain(batch)
-            solve_in_place(
-                emission, matrix, source, target, flags, (size, columns), transposed
-            )
+            solve_in_place(emission, matrix, source, target, flags, (size, columns), transposed)
         if transposed:
             with context.loops((size, columns)) as (row, column):
                 place = context.load(order.buffer, (*order.prefix, *batch, row))

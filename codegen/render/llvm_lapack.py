@@ -60,12 +60,8 @@ class RoutineWriter(KernelWriter):
 
 def copy_loops(prefix: str, target: View, source: View) -> Statement:
     """One view copied into another of its shape."""
-    indices = tuple(
-        Variable(f"{prefix}_{axis}", INT64) for axis in range(len(target.shape))
-    )
-    result: Statement = Store(
-        target.buffer, positions(target, indices), element(source, indices)
-    )
+    indices = tuple(Variable(f"{prefix}_{axis}", INT64) for axis in range(len(target.shape)))
+    result: Statement = Store(target.buffer, positions(target, indices), element(source, indices))
     for index, extent in zip(reversed(indices), reversed(target.shape), strict=True):
         result = counting(index, extent, (result,), "parallel")
     return result

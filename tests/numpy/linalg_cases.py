@@ -45,7 +45,9 @@ def _systems() -> list[Case]:
         Case("det", lambda xp, a: xp.linalg.det(a), (SQ,), 2),
         Case("det stack", lambda xp, a: xp.linalg.det(a), (STACK,), 2),
         Case("det complex", lambda xp, a: xp.linalg.det(a), (complex_normal(4, 4),), 2),
-        Case("det small", lambda xp, a: xp.linalg.det(a[:2, :2]) * xp.linalg.det(a[:1, :1]), (SQ,), 2),
+        Case(
+            "det small", lambda xp, a: xp.linalg.det(a[:2, :2]) * xp.linalg.det(a[:1, :1]), (SQ,), 2
+        ),
         Case("det singular", lambda xp, a: xp.linalg.det(a), (SINGULAR,), 2, sweep=False),
         Case("det singular 5", lambda xp, a: xp.linalg.det(a), (SINGULAR5,), 1, sweep=False),
         Case("det empty", lambda xp, a: xp.linalg.det(a), (EMPTY,), 0),
@@ -69,13 +71,27 @@ def _systems() -> list[Case]:
             lambda xp, a, b: xp.linalg.tensorsolve(a, b, axes=(0, 2)),
             (normal(2, 6, 3), normal(6)),
         ),
-        Case("tensorinv", lambda xp, a: xp.linalg.tensorinv(a + 5 * np.eye(6).reshape(6, 2, 3), ind=1), (normal(6, 2, 3),)),
-        Case("matrix_power", lambda xp, a: (xp.linalg.matrix_power(a, 5), xp.linalg.matrix_power(a, -2), xp.linalg.matrix_power(a, 0)), (SQ,)),
+        Case(
+            "tensorinv",
+            lambda xp, a: xp.linalg.tensorinv(a + 5 * np.eye(6).reshape(6, 2, 3), ind=1),
+            (normal(6, 2, 3),),
+        ),
+        Case(
+            "matrix_power",
+            lambda xp, a: (
+                xp.linalg.matrix_power(a, 5),
+                xp.linalg.matrix_power(a, -2),
+                xp.linalg.matrix_power(a, 0),
+            ),
+            (SQ,),
+        ),
         Case("matrix_power whole", lambda xp, a: xp.linalg.matrix_power(a, 3), (WHOLE,), 0),
         Case("pinv", lambda xp, a: xp.linalg.pinv(a), (TALL,), 2),
         Case("pinv wide", lambda xp, a: xp.linalg.pinv(a, rcond=1e-10), (WIDE,), 2),
         Case("pinv rtol", lambda xp, a: xp.linalg.pinv(a, rtol=1e-10), (CTALL,), 2),
-        Case("pinv hermitian", lambda xp, a: xp.linalg.pinv(_hermitian(xp, a), hermitian=True), (SQ,)),
+        Case(
+            "pinv hermitian", lambda xp, a: xp.linalg.pinv(_hermitian(xp, a), hermitian=True), (SQ,)
+        ),
         Case("lstsq", lambda xp, a, b: xp.linalg.lstsq(a, b), (TALL, normal(5)), 2, False, False),
         Case("lstsq x", lambda xp, a, b: xp.linalg.lstsq(a, b)[0], (TALL, normal(5, 2)), 2),
         Case("lstsq wide", lambda xp, a, b: xp.linalg.lstsq(a, b)[0], (WIDE, normal(3)), 2),
@@ -83,7 +99,9 @@ def _systems() -> list[Case]:
         Case("matrix_rank", lambda xp, a: xp.linalg.matrix_rank(a), (STACK,), 0),
         Case("matrix_rank tol", lambda xp, a: xp.linalg.matrix_rank(a, 0.5), (STACK,), 0),
         Case("matrix_rank vector", lambda xp, a: xp.linalg.matrix_rank(a), (B4,), 0),
-        Case("multi_dot", lambda xp, a, b, c: xp.linalg.multi_dot([a, b, c]), (SQ, B42, normal(2)), 2),
+        Case(
+            "multi_dot", lambda xp, a, b, c: xp.linalg.multi_dot([a, b, c]), (SQ, B42, normal(2)), 2
+        ),
     ]
 
 

@@ -60,7 +60,9 @@ def test_compiled_value_is_that_of_numpy(case: Case) -> None:
 
 def test_every_name_is_there() -> None:
     ours = {name for name in np.linalg.__all__ if name != "LinAlgError"}
-    assert not [name for name in sorted(ours) if getattr(tnp.linalg, name) is getattr(np.linalg, name)]
+    assert not [
+        name for name in sorted(ours) if getattr(tnp.linalg, name) is getattr(np.linalg, name)
+    ]
 
 
 @pytest.mark.parametrize("backend", ["numpy", *COMPILED])
@@ -75,7 +77,11 @@ def test_singular_matrices_raise_what_numpy_raises(backend: str) -> None:
 
 
 def test_eager_errors() -> None:
-    for name, argument in [("inv", np.ones((2, 3))), ("det", np.ones(3)), ("eigh", np.ones((2, 1)))]:
+    for name, argument in [
+        ("inv", np.ones((2, 3))),
+        ("det", np.ones(3)),
+        ("eigh", np.ones((2, 1))),
+    ]:
         with pytest.raises(np.linalg.LinAlgError) as expected:
             getattr(np.linalg, name)(argument)
         with pytest.raises(np.linalg.LinAlgError, match=str(expected.value)):

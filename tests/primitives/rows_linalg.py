@@ -12,8 +12,15 @@ import tracer
 from tests.primitives.builders import plain
 from tests.primitives.row import Case, Interval, Row, Shape, type_of
 from tracer.primitives import determinant as dets
-from tracer.primitives import lu, matrix_functions, orthogonal, schur, spectral, triangular
-from tracer.primitives import matrices
+from tracer.primitives import (
+    lu,
+    matrices,
+    matrix_functions,
+    orthogonal,
+    schur,
+    spectral,
+    triangular,
+)
 from tracer.primitives.matrices import adjoint, product
 
 Function = Callable[..., Any]
@@ -67,7 +74,11 @@ def _systems(*shapes: tuple[Shape, Shape]) -> list[list[tuple[str, Shape]]]:
 
 
 SYSTEMS = _systems(
-    ((3, 3), (3, 2)), ((5, 5), (5, 1)), ((2, 3, 3), (2, 3, 1)), ((1, 1), (1, 1)), ((0, 2, 2), (0, 2, 1))
+    ((3, 3), (3, 2)),
+    ((5, 5), (5, 1)),
+    ((2, 3, 3), (2, 3, 1)),
+    ((1, 1), (1, 1)),
+    ((0, 2, 2), (0, 2, 1)),
 )
 
 
@@ -149,7 +160,10 @@ def _projectors(x: Any) -> list[Any]:
     """What of a Schur form does not depend on the phases of its vectors."""
     t, z = schur.schur(_shift(x))
     first = z[..., :1, :]
-    return [matrices.diagonal(t), matrices.product(matrices.swap(first), matrices.conjugated(first))]
+    return [
+        matrices.diagonal(t),
+        matrices.product(matrices.swap(first), matrices.conjugated(first)),
+    ]
 
 
 def _schur_reference(x: Any) -> Any:
@@ -180,7 +194,8 @@ ROWS: dict[str, Row] = {
     "cholesky": _row(
         lambda x: np.linalg.cholesky(_positive(x)),
         _cases(
-            lambda x: triangular.cholesky(_positive(x)), *_stacks((3, 3), (2, 4, 4), (1, 1), (0, 2, 2))
+            lambda x: triangular.cholesky(_positive(x)),
+            *_stacks((3, 3), (2, 4, 4), (1, 1), (0, 2, 2)),
         ),
     ),
     "lu": _row(
@@ -214,8 +229,10 @@ ROWS: dict[str, Row] = {
         ),
     ),
     "cofactors": _row(
-        lambda x: np.linalg.det(_mixed(x))[..., None, None]
-        * np.swapaxes(np.linalg.inv(_mixed(x)), -1, -2),
+        lambda x: (
+            np.linalg.det(_mixed(x))[..., None, None]
+            * np.swapaxes(np.linalg.inv(_mixed(x)), -1, -2)
+        ),
         _cases(lambda x: dets.cofactors(_mixed(x)), *_stacks((3, 3), (2, 2, 2))),
     ),
     "pseudoinverse": _row(
@@ -238,13 +255,17 @@ ROWS: dict[str, Row] = {
     ),
     "matrix_exponential": _row(
         lambda x: scipy.linalg.expm(x * 6),
-        _cases(lambda x: [matrix_functions.exponential(x * 6)], *_stacks((2, 2), (2, 3, 3), (1, 1))),
+        _cases(
+            lambda x: [matrix_functions.exponential(x * 6)], *_stacks((2, 2), (2, 3, 3), (1, 1))
+        ),
         order=2,
         ulps=4096.0,
     ),
     "matrix_function": _row(
         lambda x: scipy.linalg.sqrtm(_shift(x)),
-        _cases(lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (3, 3))], [("c16", (2, 2))])
+        _cases(
+            lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (3, 3))], [("c16", (2, 2))]
+        )
         + _cases(lambda x: [matrix_functions.square_root(_shift(x))], [("f8", (2, 2, 2))]),
     ),
     "schur": _row(

@@ -99,9 +99,7 @@ def solve_columns(a: Any, b: Any) -> Any:
         flat = reshape(moveaxis(b, -2, 0), (shape[-2], columns))
         found = reshape(lu.solve(a, flat), (shape[-2], *lead, shape[-1]))
         return moveaxis(found, 0, -2)
-    a, b = (
-        x if x.shape[:-2] == lead else broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b)
-    )
+    a, b = (x if x.shape[:-2] == lead else broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
     return lu.solve(a, b)
 
 

@@ -218,4 +218,3 @@ least_squares_p = Composite("least_squares", _least_squares, _least_squares_jvp)
 def least_squares(a: Any, b: Any, cutoff: Any) -> Any:
     """The shortest x of least |A·x − b|, the rank, and the singular values."""
     return least_squares_p(a, b, cutoff)
-

@@ -76,9 +76,7 @@ def _lu_evaluate(a: Any, *, nonsingular: bool, constant: bool) -> Any:
     return each_matrix(factor, types, [a])
 
 
-def _lu_jvp(
-    primals: Any, tangents: Any, results: Any, *, nonsingular: bool, constant: bool
-) -> Any:
+def _lu_jvp(primals: Any, tangents: Any, results: Any, *, nonsingular: bool, constant: bool) -> Any:
     """dL = L·tril(F, −1) and dU = triu(F)·U with F = L⁻¹·P·dA·U⁻¹, where A is square."""
     if constant:
         return None, None, None
@@ -109,7 +107,7 @@ def _lu_jvp(
     return swap(change), None, None
 
 
-lu_p = register(
+lu_p: Primitive = register(
     Primitive(
         "lu",
         _lu_type,
@@ -176,9 +174,7 @@ def _solve_jvp(primals: Any, tangents: Any, x: Any, *, transposed: bool) -> Any:
     return bind(factored_solve_p, *system, right, transposed=transposed)
 
 
-def _solve_vjp(
-    ct: Any, primals: Any, x: Any, active: Any, *, transposed: bool
-) -> list[Any]:
+def _solve_vjp(ct: Any, primals: Any, x: Any, active: Any, *, transposed: bool) -> list[Any]:
     *system, _ = primals
     multiplier = bind(factored_solve_p, *system, ct, transposed=not transposed)
     of_a = None
@@ -198,7 +194,7 @@ def _solve_batch(size: int, operands: Any, batched: Any, *, transposed: bool) ->
     return bind(factored_solve_p, *all_lanes(size, operands, batched), transposed=transposed)
 
 
-factored_solve_p = register(
+factored_solve_p: Primitive = register(
     Primitive(
         "factored_solve",
         _solve_type,
@@ -216,9 +212,7 @@ class Factored:
 
     def __init__(self, a: Any, *, nonsingular: bool) -> None:
         self.a = a
-        self.factors, self.pivots, self.permutation = lu(
-            a, nonsingular=nonsingular, constant=True
-        )
+        self.factors, self.pivots, self.permutation = lu(a, nonsingular=nonsingular, constant=True)
 
     def solve(self, b: Any, *, transposed: bool = False) -> Any:
         """The x of A·x = b, or Aᵀ·x = b; `b` (…, n, k)."""
@@ -263,7 +257,7 @@ def _log_determinant_jvp(primals: Any, tangents: Any, results: Any) -> Any:
     return results[0] * imaginary(imag_part(moved)), real_part(moved)
 
 
-log_determinant_p = register(
+log_determinant_p: Primitive = register(
     Primitive(
         "log_determinant",
         _log_determinant_type,

@@ -132,14 +132,16 @@ def _without_exchanges(x: Any) -> tuple[Any, Any]:
     for place in range(size):
         pivot = rows_of(columns_of(x, place, place + 1), place, place + 1)
         below = np.arange(size) > place
-        column = select(below[:, None], divide(columns_of(x, place, place + 1), pivot), x.dtype.type(0))
+        column = select(
+            below[:, None], divide(columns_of(x, place, place + 1), pivot), x.dtype.type(0)
+        )
         columns.append(column)
         x = x - product(column, rows_of(x, place, place + 1))
     unit = concatenate(columns, len(x.shape) - 1) + identity(x.shape, x.dtype)
     return unit, upper(x)
 
 
-qr_p = register(
+qr_p: Primitive = register(
     Primitive(
         "qr",
         _qr_type,
@@ -191,9 +193,7 @@ def safe_inverse(x: Any) -> Any:
     return select(zero, x.dtype.type(0), divide(x.dtype.type(1), select(zero, x.dtype.type(1), x)))
 
 
-def _svd_jvp(
-    primals: Any, tangents: Any, results: Any, *, vectors: bool, complete: bool
-) -> Any:
+def _svd_jvp(primals: Any, tangents: Any, results: Any, *, vectors: bool, complete: bool) -> Any:
     """dS is the diagonal of dP = Uᴴ·dA·V; the vectors turn by dP over differences of squares, which
     count as 0 where two singular values, or one and 0, are equal (Townsend 2016)."""
     (change,) = tangents
@@ -236,9 +236,7 @@ def _as(x: Any, dtype: Any) -> Any:
     return cast(x, dtype) if x.dtype != dtype else x
 
 
-def _phases(
-    turn_u: Any, turn_v: Any, moved: Any, u: Any, v: Any, inverse: Any
-) -> tuple[Any, Any]:
+def _phases(turn_u: Any, turn_v: Any, moved: Any, u: Any, v: Any, inverse: Any) -> tuple[Any, Any]:
     """The turns with the phases that LAPACK chooses: the first row of V is real, or that of U where
     the matrix is wider than high."""
     phase = imag_part(diagonal(moved)) * inverse
@@ -253,8 +251,7 @@ def _phases(
     size = turn_u.shape[-1]
 
     def diagonal_of(angles: Any) -> Any:
-        spread = as_row(make_complex(zero, angles)) * np.eye(size, dtype=turn_u.dtype)
-        return spread
+        return as_row(make_complex(zero, angles)) * np.eye(size, dtype=turn_u.dtype)
 
     return turn_u + diagonal_of(of_u), turn_v + diagonal_of(of_v)
 
@@ -275,7 +272,7 @@ def _with_rest(x: Any, dx: Any, size: int) -> Any:
     return concatenate([dx, turned], len(x.shape) - 1)
 
 
-svd_p = register(
+svd_p: Primitive = register(
     Primitive(
         "svd",
         _svd_type,
@@ -299,5 +296,3 @@ def svd(a: Any, *, complete: bool = False) -> tuple[Any, Any, Any]:
 def singular_values(a: Any) -> Any:
     """Singular values alone."""
     return bind(svd_p, a, vectors=False, complete=False)[0]
-
-

@@ -73,7 +73,7 @@ def _schur_jvp(primals: Any, tangents: Any, results: Any) -> Any:
     return swap(dt), swap(product(z, turn))
 
 
-schur_p = register(
+schur_p: Primitive = register(
     Primitive(
         "schur",
         _schur_type,

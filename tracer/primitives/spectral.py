@@ -43,7 +43,7 @@ def _eigh_type(a: ArrayType, *, lower: bool, vectors: bool) -> tuple[ArrayType, 
 
 
 def _eigh_evaluate(a: Any, *, lower: bool, vectors: bool) -> Any:
-    half = "L" if lower else "U"
+    half: Any = "L" if lower else "U"
     try:
         if not vectors:
             return (np.linalg.eigvalsh(a, half),)
@@ -53,9 +53,7 @@ def _eigh_evaluate(a: Any, *, lower: bool, vectors: bool) -> Any:
     return values, np.swapaxes(found, -1, -2)
 
 
-def _eigh_jvp(
-    primals: Any, tangents: Any, results: Any, *, lower: bool, vectors: bool
-) -> Any:
+def _eigh_jvp(primals: Any, tangents: Any, results: Any, *, lower: bool, vectors: bool) -> Any:
     """dw is the diagonal of M = Vᴴ·dA·V; dV = V·(M over differences of eigenvalues), which count as
     0 where two are equal."""
     change = hermitian_part(tangents[0], lower)
@@ -84,7 +82,7 @@ def _phase(v: Any, dv: Any, lower: bool) -> Any:
     return make_complex(np.zeros(angle.shape, angle.dtype), angle)
 
 
-eigh_p = register(
+eigh_p: Primitive = register(
     Primitive(
         "eigh",
         _eigh_type,
@@ -130,8 +128,8 @@ def _eig_evaluate(a: Any, *, vectors: bool) -> Any:
 
 
 def _eig_jvp(primals: Any, tangents: Any, results: Any, *, vectors: bool) -> Any:
-    """dw is the diagonal of M = V⁻¹·dA·V; dV = V·(M over differences of eigenvalues), and what keeps
-    LAPACK's scale: columns of length 1, the element of largest absolute value real."""
+    """dw is the diagonal of M = V⁻¹·dA·V; dV = V·(M over differences of eigenvalues), and what
+    keeps LAPACK's scale: columns of length 1, the element of largest absolute value real."""
     if not vectors:
         results = eig(primals[0])
     values, v = results[0], swap(results[1])
@@ -148,14 +146,12 @@ def _eig_jvp(primals: Any, tangents: Any, results: Any, *, vectors: bool) -> Any
     rows = np.arange(v.shape[-2]).reshape(-1, 1)
     chosen = equal(rows, reshape(first, (*first.shape[:-1], 1, first.shape[-1])))
     zero = v.dtype.type(0)
-    entry, moves = (
-        reduce_sum(select(chosen, x, zero), (len(v.shape) - 2,)) for x in (v, dv)
-    )
+    entry, moves = (reduce_sum(select(chosen, x, zero), (len(v.shape) - 2,)) for x in (v, dv))
     angle = imag_part(moves) * safe_inverse(real_part(entry))
     return dw, swap(dv - v * as_row(make_complex(overlap, angle)))
 
 
-eig_p = register(
+eig_p: Primitive = register(
     Primitive(
         "eig",
         _eig_type,

@@ -75,9 +75,7 @@ def _solve_jvp(
 def _solve_vjp(
     ct: Any, primals: Any, x: Any, active: Any, *, lower: bool, unit: bool, transposed: bool
 ) -> list[Any]:
-    multiplier = triangular_solve(
-        primals[0], ct, lower=lower, unit=unit, transposed=not transposed
-    )
+    multiplier = triangular_solve(primals[0], ct, lower=lower, unit=unit, transposed=not transposed)
     of_a = None
     if active[0]:
         first, second = (x, multiplier) if transposed else (multiplier, x)
@@ -105,7 +103,7 @@ def _solve_batch(size: int, operands: Any, batched: Any, **params: Any) -> Any:
     return triangular_solve(*all_lanes(size, operands, batched), **params)
 
 
-triangular_solve_p = register(
+triangular_solve_p: Primitive = register(
     Primitive(
         "triangular_solve",
         _solve_type,
@@ -147,7 +145,7 @@ def _cholesky_jvp(primals: Any, tangents: Any, factor: Any) -> Any:
     return product(factor, lower(both, -1) + on_diagonal(both) * half)
 
 
-cholesky_p = register(
+cholesky_p: Primitive = register(
     Primitive(
         "cholesky",
         _cholesky_type,

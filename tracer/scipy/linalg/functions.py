@@ -96,7 +96,9 @@ def sinm(A: Any) -> Any:
 def block_diag(*arrs: Any) -> Any:
     """The matrix with the given ones on its diagonal."""
     blocks = [np.zeros((1, 0))] if not arrs else [as_array(array) for array in arrs]
-    blocks = [reshape(x, (1, x.shape[0] if x.shape else 1)) if len(x.shape) < 2 else x for x in blocks]
+    blocks = [
+        reshape(x, (1, x.shape[0] if x.shape else 1)) if len(x.shape) < 2 else x for x in blocks
+    ]
     if any(len(x.shape) > 2 for x in blocks):
         raise ValueError("arguments in the following positions have dimension greater than 2")
     dtype = np.result_type(*[x.dtype for x in blocks])

@@ -31,7 +31,7 @@ def _aligned(a: Any, b: Any) -> tuple[Any, Any]:
     lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"{where_text()}shapes of a {a.shape} and b {b.shape} are incompatible")
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         x if x.shape[:-2] == lead else broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b)
     )
 
@@ -207,7 +207,9 @@ def permutation(pivots: Any, rows: int) -> Any:
         at_row = order[..., row : row + 1]
         at_other = _sum_last(multiply(order, cast(there, np.dtype(np.int64))))
         order = order + multiply(cast(there, np.dtype(np.int64)), subtract(at_row, at_other))
-        moved = multiply(cast(here, np.dtype(np.int64)), subtract(at_other, order[..., row : row + 1]))
+        moved = multiply(
+            cast(here, np.dtype(np.int64)), subtract(at_other, order[..., row : row + 1])
+        )
         order = order + moved
     return order
 
