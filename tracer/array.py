@@ -118,7 +118,7 @@ class ArrayFace:
         )
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        return METHODS["__array_namespace__"](api_version)
+        return METHODS["__array_namespace__"](self, api_version)
 
     # Python's protocols
 

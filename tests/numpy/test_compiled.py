@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +18,21 @@ from tests.numpy.test_differential import ABSTRACT
 
 # Calls a program: few enough to compile in seconds.
 CHUNK = 30
-# Numba compiles tens of times more slowly: it sees every eighth call of the table.
-STRIDE = {"llvm": 1, "numba": 8}
-DTYPES = {"llvm": ("f8", "f4", "i4", "u1", "?", "c16"), "numba": ("f8",)}
+# Every which call of the table a backend sees in a dtype. The loop programs are the same for both
+# backends, whose scalar functions have tests of their own; Numba compiles far more slowly.
+STRIDES = {
+    ("llvm", "f8"): 3,
+    ("llvm", "f4"): 12,
+    ("llvm", "i4"): 12,
+    ("llvm", "c16"): 12,
+    ("llvm", "u1"): 24,
+    ("llvm", "?"): 24,
+    ("numba", "f8"): 48,
+}
 
-# What is not compiled, and why.
-UNSUPPORTED: dict[str, str] = {}
+UNSUPPORTED = re.compile(r"'f2'|\.(item|tolist)\(|density=True")
+"""float16 is not compiled; whole numbers become Python's own, which needs values; and a quotient of
+single-precision sums in double precision shows their rounding."""
 
 
 def _expected(call: Call, dtype: str) -> list[Any] | None:
@@ -30,20 +40,26 @@ def _expected(call: Call, dtype: str) -> list[Any] | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            return case.plain()
+            found = case.plain()
         except (ValueError, TypeError, IndexError, ArithmeticError):
             return None
+    halves = any(np.asarray(value).dtype == np.float16 for value in found)
+    return None if halves else found
 
 
 def _chunks() -> list[Any]:
-    chosen = [call for call in ABSTRACT if names_of(call.expression)]
-    return [
-        pytest.param(backend, dtype, tuple(calls[begin : begin + CHUNK]), id=f"{backend}-{dtype}-{begin // CHUNK}")
-        for backend, stride in STRIDE.items()
-        for calls in [[call for call in chosen[::stride] if str(call) not in UNSUPPORTED]]
-        for dtype in DTYPES[backend]
-        for begin in range(0, len(calls), CHUNK)
+    chosen = [
+        call
+        for call in ABSTRACT
+        if names_of(call.expression) and not UNSUPPORTED.search(call.expression)
     ]
+    found = []
+    for offset, ((backend, dtype), stride) in enumerate(STRIDES.items()):
+        calls = chosen[offset % stride :: stride]
+        for begin in range(0, len(calls), CHUNK):
+            part, label = tuple(calls[begin : begin + CHUNK]), f"{backend}-{dtype}-{begin // CHUNK}"
+            found.append(pytest.param(backend, dtype, part, id=label))
+    return found
 
 
 def _program(calls: list[Call]) -> Callable[..., list[Any]]:
@@ -60,9 +76,7 @@ def _program(calls: list[Call]) -> Callable[..., list[Any]]:
 
 
 @pytest.mark.parametrize(("backend", "dtype", "calls"), _chunks())
-def test_compiled_value_is_that_of_numpy(
-    backend: str, dtype: str, calls: tuple[Call, ...]
-) -> None:
+def test_compiled_value_is_that_of_numpy(backend: str, dtype: str, calls: tuple[Call, ...]) -> None:
     pairs = [(call, _expected(call, dtype)) for call in calls]
     working = [(call, expected) for call, expected in pairs if expected is not None]
     run = _program([call for call, _ in working])

@@ -13,6 +13,7 @@ import numpy as _np
 
 from tracer import primitives as _primitives
 from tracer.dispatch import METHODS as _METHODS
+from tracer.numpy import array_api as _array_api
 from tracer.numpy import attributes as _attributes
 from tracer.numpy import bits as _bits
 from tracer.numpy import calculus as _calculus
@@ -81,7 +82,17 @@ globals().update(_ufunc_methods.UFUNCS)
 globals().update({name: getattr(_creation, name) for name in _creation.CREATION})
 globals().update(vectorize=_functional.vectorize, r_=_grids.r_, c_=_grids.c_)
 
-_METHODS["__array_namespace__"] = lambda api_version=None: _sys.modules[__name__]
+__array_namespace_info__ = _array_api.namespace_info
+__array_api_version__ = _array_api.VERSION
+
+
+def _namespace(self: _Any, api_version: str | None = None) -> _Any:
+    if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+        raise ValueError(f"version {api_version!r} of the array API standard is not known here")
+    return _sys.modules[__name__]
+
+
+_METHODS["__array_namespace__"] = _namespace
 
 
 def __getattr__(name: str) -> _Any:
