@@ -3,8 +3,8 @@
 `C = A B` is made tile by tile. A tile has as many rows and vectors as fit into the registers, and
 the micro-kernel sums it over a block of the contracted axis: it reads one row of a panel of B and
 one element of each row of A at a time (K. Goto, R. van de Geijn, "Anatomy of high-performance
-matrix multiplication", ACM TOMS 34, 2008). All sizes and strides are arguments, so that one copy in
-a process serves every product of a dtype.
+matrix multiplication", ACM TOMS 34, 2008). All sizes and strides are arguments, so that one copy
+in a process serves every product of a dtype.
 """
 
 from __future__ import annotations
