@@ -92,7 +92,7 @@ def _write(path: Path, names: Sequence[str], draw: Any) -> None:
         draw(axis)
         axis.set_xscale("log")
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False)
+            figure.legend(loc="outside upper center", ncols=4, frameon=False)
         try:
             figure.savefig(path, format="svg", metadata={"Date": None})
         except OSError as error:
