@@ -32,9 +32,10 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The compiled pool: where `run` is, and what Python asks of it."""
+    """The compiled pool: where `run` and `pause` are, and what Python asks of it."""
 
     run: int
+    pause: int
     workers: ctypes.c_int64
     started: Callable[[], int]
     forget: Callable[[], None]
@@ -82,10 +83,11 @@ def load_threads() -> Threads:
             llvm.add_symbol(f"tracer_{name}", address)
     machine = {"AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     text = threads_text(machine, posix, linux)
-    names = ("run", "workers", "started_workers", "forget")
-    run, workers, started, forget = compile_module(text, names, level=2)
+    names = ("run", "pause", "workers", "started_workers", "forget")
+    run, pause, workers, started, forget = compile_module(text, names, level=2)
     threads = Threads(
         run,
+        pause,
         ctypes.c_int64.from_address(workers),
         ctypes.CFUNCTYPE(ctypes.c_int64)(started),
         ctypes.CFUNCTYPE(None)(forget),
@@ -99,6 +101,13 @@ def load_threads() -> Threads:
 def run_address() -> int:
     """Address of `run`, which shares the chunks of a region."""
     return load_threads().run
+
+
+def pause_address() -> int:
+    """Address of `int32_t pause(void)`, for long loops: others have a turn with the GIL; not 0 where a
+    signal has set an exception.
+    """
+    return load_threads().pause
 
 
 def thread_count() -> int:

@@ -51,6 +51,14 @@ declare void @tracer_PyEval_RestoreThread(ptr)
 
 @workers = global i64 0
 
+; In a long loop that holds the GIL: other Python threads have their turn, and signals are looked for.
+define i32 @pause() {{
+  %thread = call ptr @tracer_PyEval_SaveThread()
+  call void @tracer_PyEval_RestoreThread(ptr %thread)
+  %answer = call i32 @tracer_PyErr_CheckSignals()
+  ret i32 %answer
+}}
+
 define i32 @run(ptr %work, ptr %context, i64 %count, i64 %time, ptr %record) {{
   %held = call i32 @tracer_PyGILState_Check()
   %holds = icmp ne i32 %held, 0

@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from codegen.loops.linear import merge_loops
-from codegen.loops.nodes import Buffer, Call, Expression, Literal, Loop, Statement, Variable
+from codegen.loops.nodes import (
+    Buffer,
+    Call,
+    Expression,
+    If,
+    Literal,
+    Loop,
+    Statement,
+    Variable,
+)
 from codegen.loops.sizes import Size, larger, smaller, whole
 from codegen.loops.walk import statements
 from codegen.passes.parallel import Independent, independent, independent_body
@@ -26,7 +35,7 @@ from codegen.render.llvm_emit import (
     memory_type,
     require_dtype,
 )
-from codegen.render.llvm_lanes import neutral_element
+from codegen.render.llvm_lanes import LONG, PAUSE, neutral_element
 from codegen.render.llvm_lapack import RoutineWriter
 from codegen.render.llvm_matmul import BLAS_FROM
 from codegen.render.llvm_memory import LaneState
@@ -188,8 +197,19 @@ class ParallelWriter(RoutineWriter):
             self.region(region)
 
     def poll_period(self, body: Iterable[Statement], trips: int | None) -> int:
-        """Inside a region who runs it looks for signals between the chunks."""
-        return 0 if self.in_region else super().poll_period(body, trips)
+        """As often as the real sizes ask for; inside a region who runs it looks for signals between
+        the chunks.
+        """
+        if self.in_region:
+            return 0
+        inside = tuple(body)
+        cost = 1.0 + sum(self.vectorizer.scalar_cost(part, self.forms) for part in inside)
+        unit = max(1, round(cost / max(1, inner_volume(inside, estimated))))
+        each = unit * inner_volume(inside, lambda number: number or 1)
+        if each > LONG or (trips is not None and trips * each < LONG):
+            return 0
+        period = int(PAUSE) // each
+        return period if period > 1 else 1
 
     # What is worth it
 
@@ -236,7 +256,7 @@ class ParallelWriter(RoutineWriter):
         """How long a loop takes, by its real number of iterations and that of the loops inside."""
         cost = self.vectorizer.cost(loop, self.forms)
         unit = max(1, round(cost * PICOSECONDS / max(1, volume(loop, estimated))))
-        return Work(trip_count(loop) or 0, unit * inner_volume(loop, lambda trips: trips or 1))
+        return Work(trip_count(loop) or 0, unit * inner_volume(loop.body, lambda trips: trips or 1))
 
     def split(self, work: Work, step: int, partial: bool) -> Split | None:
         """Chunks of a multiple of `step` iterations; None where one is all, or too long."""
@@ -434,12 +454,15 @@ def is_size(value: object) -> bool:
 
 def volume(loop: Loop, count: Callable[[int | None], int]) -> int:
     """How often the innermost body of a nest runs; `count` says for how many to take trips."""
-    return count(trip_count(loop)) * inner_volume(loop, count)
+    return count(trip_count(loop)) * inner_volume(loop.body, count)
 
 
-def inner_volume(loop: Loop, count: Callable[[int | None], int]) -> int:
-    """The same for one iteration: of the loops in it, that with the most iterations by estimate."""
-    inside = [part for part in loop.body if isinstance(part, Loop)]
+def inner_volume(body: tuple[Statement, ...], count: Callable[[int | None], int]) -> int:
+    """The same for a block: of the loops in it, that with the most iterations by estimate."""
+    inside = [part for part in body if isinstance(part, Loop)]
+    for part in body:
+        if isinstance(part, If):
+            inside += [loop for loop in (*part.then, *part.otherwise) if isinstance(loop, Loop)]
     if not inside:
         return 1
     return volume(max(inside, key=lambda part: volume(part, estimated)), count)

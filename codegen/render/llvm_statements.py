@@ -302,8 +302,8 @@ class StatementWriter(ExpressionWriter):
         due = self.write(f"icmp eq i64 {count}, {period}")
 
         def look() -> None:
-            self.declare("i32 @tracer_python_PyErr_CheckSignals()")
-            answer = self.write("call i32 @tracer_python_PyErr_CheckSignals()")
+            self.declare("i32 @tracer_threads_pause()")
+            answer = self.write("call i32 @tracer_threads_pause()")
             self.fail_if(self.write(f"icmp ne i32 {answer}, 0"), PYTHON_ERROR, [])
             self.assign(ticks, literal_value(0, INT64))
 

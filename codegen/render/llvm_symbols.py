@@ -13,7 +13,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-from codegen.dispatch.threads import run_address
+from codegen.dispatch.threads import pause_address, run_address
 from codegen.render.llvm_product_library import product_address
 from kernels.callback import call_back_address
 from kernels.lapack import routine_address
@@ -22,7 +22,7 @@ Symbol = tuple[str, str, str]
 """A name in LLVM text, the library, and the function's name there."""
 
 _KERNELS = {"call_back": call_back_address}
-_THREADS = {"run": run_address}
+_THREADS = {"run": run_address, "pause": pause_address}
 PATTERN = re.compile(r"@(tracer_(libm|libc|blas|lapack|python|kernels|product|threads)_(\w+))\(")
 
 

@@ -103,6 +103,28 @@ class _Layout:
         return wanted
 
 
+INTERRUPTED = f"""
+def python_function(name, *types):
+    address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    return ctypes.CFUNCTYPE(*types)(address)
+
+
+take_gil = python_function("PyGILState_Ensure", ctypes.c_int)
+check_signals = python_function("PyErr_CheckSignals", ctypes.c_int)
+leave_gil = python_function("PyGILState_Release", None, ctypes.c_int)
+
+
+@numba.njit({HELPER_OPTIONS})
+def interrupted():
+    state = take_gil()
+    answer = check_signals()
+    leave_gil(state)
+    return answer != 0
+
+""".splitlines()
+"""Whether a signal has raised an exception, which Python then has as an error that is set."""
+
+
 def render_kernel(program: Program) -> RenderedKernel:
     """The `kernel` function of a program, with imports and helpers before it.
 
@@ -115,13 +137,14 @@ def render_kernel(program: Program) -> RenderedKernel:
         writer.statement(statement)
     if _flat_views(layout, writer):
         writer.helpers.add("view")
-    detail_count = _detail_count(program)
+    detail_count = max(_detail_count(program), int(writer.interrupts))
     source = "\n".join(
         [
             *_imports(writer),
             "",
             *_helpers(writer),
             *_literals(writer),
+            *(INTERRUPTED if writer.interrupts else ()),
             "",
             *_kernel(program, layout, writer, detail_count),
         ]
@@ -167,7 +190,8 @@ def _detail_count(program: Program) -> int:
 
 
 def _imports(writer: StatementWriter) -> list[str]:
-    lines = ["import math", "", "import numba", "import numpy as np"]
+    head = ["import ctypes"] if writer.interrupts else []
+    lines = [*head, "import math", "", "import numba", "import numpy as np"]
     used = "".join(
         inspect.getsource(part) for part in INTRINSICS if part.__name__ in writer.helpers
     )

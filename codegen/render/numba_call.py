@@ -128,7 +128,9 @@ def _call_lines(program: Program, rendered: RenderedKernel, namespace: dict[str,
         for name, buffer in zip(inputs, program.inputs, strict=True)
     ]
     arguments += outputs + constants + memory
-    lines.append(f"    code = entry({', '.join(arguments)})")
+    lines += ["    try:", f"        code = entry({', '.join(arguments)})"]
+    # Where a signal has set an exception, Python finds it beside a result, and wraps it.
+    lines += ["    except SystemError as error:", "        raise error.__cause__ or error from None"]
     if rendered.detail_count:
         lines += ["    if code:", "        raise failure(code, status)"]
     if memory:

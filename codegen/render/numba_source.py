@@ -37,7 +37,10 @@ def run(*inputs):
 '''
 PLAIN_CALL = "    kernel(*arrays, *results, *CONSTANTS, *workspace)"
 CHECKED_CALL = """    status = np.zeros({details}, np.int64)
-    code = kernel(*arrays, *results, *CONSTANTS, *workspace, status)
+    try:
+        code = kernel(*arrays, *results, *CONSTANTS, *workspace, status)
+    except SystemError as error:  # a signal has set an exception beside the result
+        raise error.__cause__ or error from None
     if code:
         kind, text, source = ERRORS[code - 1]
         raise kind(text.format(*status) + f" ({{source}})" * bool(source))"""

@@ -33,13 +33,17 @@ from codegen.loops.nodes import (
     While,
 )
 from codegen.loops.operations import DType
-from codegen.loops.walk import own_expressions, statements, subexpressions
+from codegen.loops.walk import blocks, own_expressions, statements, subexpressions
 from codegen.render.numba_expressions import ExpressionWriter
 from codegen.render.numba_scalars import find_template, require_dtype
 from kernels.registry import ArraySpec, find_kernel
 
 # How often a loop is taken to run whose bounds only the run knows.
 UNKNOWN_TRIPS = 64
+# Statements run from which on a loop looks for signals, and between two looks: tenths of a second.
+LONG, PAUSE = 10**8, 10**7
+# Statements of an iteration from which on a look costs nothing, even where it hinders vectors.
+HEAVY = 1000
 ANY_ORDER = {
     "add": "add_any_order",
     "multiply": "multiply_any_order",
@@ -71,6 +75,7 @@ class StatementWriter(ExpressionWriter):
         self.declared: dict[str, DType] = {}
         self.kernel_functions: dict[str, Callable[..., Any]] = {}
         self.kernel_imports: set[str] = set()
+        self.interrupts = False
 
     def block(self, body: tuple[Statement, ...]) -> None:
         """The statements of a block, indented; `pass` where there are none."""
@@ -135,6 +140,7 @@ class StatementWriter(ExpressionWriter):
     def while_loop(self, loop: While) -> None:
         """`while True`, because the test may need statements."""
         outer_trips, self.trips = self.trips, self.trips * UNKNOWN_TRIPS
+        ticks = self.ticks()
         self.line("while True:")
         outer, self.indent = self.indent, self.indent + "    "
         for statement in loop.test:
@@ -143,8 +149,24 @@ class StatementWriter(ExpressionWriter):
         self.line("    break")
         for statement in loop.body:
             self.statement(statement)
+        self.look(ticks, work_of((*loop.test, *loop.body)))
         self.indent = outer
         self.trips = outer_trips
+
+    def ticks(self) -> str:
+        """A new counter of iterations."""
+        self.interrupts = True
+        name = self.fresh("ticks")
+        self.line(f"{name} = 0")
+        return name
+
+    def look(self, ticks: str, work: int) -> None:
+        """Count an iteration, and look for signals some times a second."""
+        self.line(f"{ticks} += 1")
+        self.line(f"if {ticks} >= {max(1, PAUSE // max(1, work))}:")
+        self.line(f"    {ticks} = 0")
+        self.line("    if interrupted():")
+        self.line("        return -1")
 
     def reserve(self, buffer: Buffer, extent: Expression) -> None:
         """A larger copy of a tape that is too small; twice as large, so that copies are few."""
@@ -190,8 +212,13 @@ class StatementWriter(ExpressionWriter):
         outer_trips = self.trips
         self.trips *= UNKNOWN_TRIPS if trip is None else trip
         begun = self.begin_reductions(loop)
+        ticks = self.ticks() if may_be_long(loop) else ""
         self.line(f"for {self.name(loop.index)} in {self.range(loop)}:")
         self.nested(loop.body)
+        if ticks:
+            outer, self.indent = self.indent, self.indent + "    "
+            self.look(ticks, work_of(loop.body))
+            self.indent = outer
         self.end_reductions(begun)
         self.trips = outer_trips
 
@@ -363,3 +390,25 @@ class _Replace(ast.NodeTransformer):
         if node.id not in self.values:
             return node
         return ast.parse(self.values[node.id], mode="eval").body
+
+
+def work_of(body: tuple[Statement, ...]) -> int:
+    """How many statements a block runs."""
+    total = 0
+    for statement in body:
+        if isinstance(statement, Loop):
+            trips = constant_trip(statement)
+            total += (UNKNOWN_TRIPS if trips is None else trips) * work_of(statement.body)
+        elif isinstance(statement, Call):
+            total += math.prod((*statement.results[0].shape, *statement.operands[0].shape[-1:]))
+        else:
+            total += 1 + sum(work_of(block) for block in blocks(statement))
+    return total
+
+
+def may_be_long(loop: Loop) -> bool:
+    """Whether a loop should look for signals: one that may run long, but is no row of vectors."""
+    trips, each = constant_trip(loop), work_of(loop.body)
+    if loop.kind != "serial" and each < HEAVY:
+        return False
+    return trips is None or trips * each > LONG
