@@ -122,6 +122,7 @@ def emit_lapack(
 ) -> None:
     """Write a primitive of linear algebra."""
     from codegen.lower.factorizations import FACTORIZATIONS
+    from codegen.lower.small_matrices import SMALL, is_small
 
     assert node.primitive.lowering is not None, f"{node.primitive.name} cannot be lowered"
     operation = node.primitive.lowering.operation
@@ -129,6 +130,8 @@ def emit_lapack(
     if emitter is None:
         raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled yet")
     emission = Emission(context, node, wanted)
+    if operation in SMALL and is_small(emission):
+        emitter = SMALL[operation]
     if all(result.type.size for result in node.results):
         emitter(emission)
     for result, place in zip(node.results, emission.results, strict=True):
