@@ -132,9 +132,7 @@ def _eliminate(
     return pivots, singular
 
 
-def _exchange(
-    scalars: Scalars, entries: Rows, order: list[Expression], step: int
-) -> Expression:
+def _exchange(scalars: Scalars, entries: Rows, order: list[Expression], step: int) -> Expression:
     """Bring the row of the largest element in a column to the top; which row that was."""
     context = scalars.context
     largest = context.operation("absolute", entries[step][step])
@@ -186,17 +184,16 @@ def _factored_solve(emission: Emission) -> None:
         packed = _entries(emission, factors, batch, (size, size))
         inverses = [scalars.inverse(packed[row][row]) for row in range(size)]
         places = [
-            context.load(order.buffer, (*order.prefix, *batch, integer(row)))
-            for row in range(size)
+            context.load(order.buffer, (*order.prefix, *batch, integer(row))) for row in range(size)
         ]
         result = emission.result(0, batch)
 
         # The factors lie transposed: packed[column][row] is an element of L or U.
         def factor(row: int, column: int) -> Expression:
-            return packed[column][row]  # noqa: B023
+            return packed[column][row]
 
         def flipped(row: int, column: int) -> Expression:
-            return packed[row][column]  # noqa: B023
+            return packed[row][column]
 
         with context.loop(columns) as column:
             rows: list[Any] = [integer(row) for row in range(size)]
@@ -222,7 +219,7 @@ def _triangular_solve(emission: Emission) -> None:
         inverses = None if unit else [scalars.inverse(entries[k][k]) for k in range(size)]
 
         def entry(row: int, column: int) -> Expression:
-            return entries[column][row] if transposed else entries[row][column]  # noqa: B023
+            return entries[column][row] if transposed else entries[row][column]
 
         with context.loop(columns) as column:
             given = [context.let(b.at(batch, integer(row), column)) for row in range(size)]
@@ -257,9 +254,7 @@ def _cholesky(emission: Emission) -> None:
         failed: Expression | None = None
         for step in range(size):
             pivot = entries[step][step]
-            positive = scalars.test("greater", pivot, scalars.zero)
-            negated = context.operation("logical_not", positive, dtype=BOOL)
-            failed = scalars.either(failed, negated)
+            failed = scalars.either(failed, scalars.test("less_equal", pivot, scalars.zero))
             root = context.operation("sqrt", pivot)
             inverse = scalars.inverse(root)
             entries[step][step] = root
