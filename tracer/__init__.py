@@ -67,7 +67,7 @@ from tracer.transforms.vmap import vmap  # noqa: E402
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import tracer` stays quick.
-_LATER = ("optim", "plot", "random", "scipy", "view")
+_LATER = ("nn", "optim", "plot", "random", "scipy", "view")
 
 
 _VIEWS = ("draw", "explain")
@@ -115,6 +115,7 @@ __all__ = [
     "make_graph",
     "map",
     "newton",
+    "nn",
     "numpy",
     "optim",
     "plot",
