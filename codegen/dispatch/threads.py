@@ -104,8 +104,8 @@ def run_address() -> int:
 
 
 def pause_address() -> int:
-    """Address of `int32_t pause(void)`, for long loops: others have a turn with the GIL; not 0 where a
-    signal has set an exception.
+    """Address of `int32_t pause(void)`, for long loops: others have a turn with the GIL; not 0
+    where a signal has set an exception.
     """
     return load_threads().pause
 

@@ -51,7 +51,7 @@ declare void @tracer_PyEval_RestoreThread(ptr)
 
 @workers = global i64 0
 
-; In a long loop that holds the GIL: other Python threads have their turn, and signals are looked for.
+; In a long loop that holds the GIL: other Python threads have their turn, then signals theirs.
 define i32 @pause() {{
   %thread = call ptr @tracer_PyEval_SaveThread()
   call void @tracer_PyEval_RestoreThread(ptr %thread)

@@ -130,7 +130,8 @@ def _call_lines(program: Program, rendered: RenderedKernel, namespace: dict[str,
     arguments += outputs + constants + memory
     lines += ["    try:", f"        code = entry({', '.join(arguments)})"]
     # Where a signal has set an exception, Python finds it beside a result, and wraps it.
-    lines += ["    except SystemError as error:", "        raise error.__cause__ or error from None"]
+    lines.append("    except SystemError as error:")
+    lines.append("        raise error.__cause__ or error from None")
     if rendered.detail_count:
         lines += ["    if code:", "        raise failure(code, status)"]
     if memory:

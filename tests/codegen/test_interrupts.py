@@ -18,7 +18,7 @@ from tests.helpers import COMPILED
 ENDLESS = 10**13
 
 
-class Alarm(Exception):  # noqa: N818 - an event, not an error
+class Alarm(Exception):
     """What the handler raises."""
 
 
