@@ -138,7 +138,7 @@ def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -
         math.prod(sides.columns),
     )
     result = context.alias(target, shape)
-    with context.loops(sides.batch, "serial") as batch:
+    with context.loops(sides.batch) as batch:
         context.add(
             Call(
                 "matmul",

@@ -223,8 +223,8 @@ def _admit_expression(expression: Expression, survey: _Survey) -> bool:
 
 
 def _admit_call(call: Call, survey: _Survey) -> bool:
-    """Kernels that run on any thread: matrix products."""
-    if call.kernel != "matmul":
+    """Kernels that run on any thread: matrix products, but for panels, which come in order."""
+    if call.kernel not in ("matmul", "product") or call.params:
         return False
     survey.written.update(view.buffer.root for view in call.results)
     return all(_admit_view(view, survey) for view in views(call))

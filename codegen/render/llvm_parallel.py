@@ -279,6 +279,8 @@ class ParallelWriter(RoutineWriter):
         """Whether other threads can run what is inside: no BLAS, which has threads of its own."""
         for statement in statements(loop.body):
             if isinstance(statement, Call):
+                if statement.kernel == "product":
+                    continue
                 if statement.kernel != "matmul":
                     return False
                 left, right = (view.shape for view in statement.operands)

@@ -11,6 +11,7 @@ ALWAYS_PACKED_FROM = 96
 PACKED_FROM = 32
 LARGE_OPERAND = 2**14
 A_PACKED_FROM = 256
+FEW_PANELS = 2
 """Panels of B are copied before use from so many rows of A on, for a B of at least `LARGE_OPERAND`
 elements from fewer; A is from so many columns of B on. Below, the copy costs more than it saves.
 """
@@ -30,7 +31,8 @@ class ProductWriter(LaneWriter):
         a_row, a_step = self.steps(left)
         b_step, b_column = self.steps(right)
         c_row, _ = self.steps(result)
-        packing_a = left.axes == (1, 0) or columns >= A_PACKED_FROM
+        packing_a = columns >= A_PACKED_FROM
+        packing_a |= left.axes == (1, 0) and columns > FEW_PANELS * tile.columns
         panel = call.params.get("panel")
         packing_b = right.axes == (1, 0) or reads_often(rows, left.shape[1] * columns)
         packing_b |= panel is not None

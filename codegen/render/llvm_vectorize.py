@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from codegen.loops.nodes import (
     Assign,
     Buffer,
+    Call,
     Declare,
     Expression,
     If,
@@ -48,6 +49,10 @@ one is enough, and elementary functions have shorter forms for just one.
 """
 LONGEST_BODY = 150.0
 MOST_LANES = 16
+CALL, MULTIPLICATIONS = 40.0, 8.0
+"""The cost of a call of a matrix product, and how many of its multiplications cost as much as an
+operation.
+"""
 MOST_SUMS = 8
 """How many registers of sums a body holds at most, so that what is added finds room beside them."""
 
@@ -144,6 +149,9 @@ class Vectorizer:
                 return operations_cost(value) + 1.0
             case Update(value=value):
                 return operations_cost(value) + 3.0
+            case Call(kernel="product", operands=(left, right)):
+                work = math.prod(typical(extent) for extent in (*left.shape, right.shape[1]))
+                return CALL + work / MULTIPLICATIONS
         return 10.0
 
     def lanes(self, loop: Loop, forms: Forms) -> Lanes | None:

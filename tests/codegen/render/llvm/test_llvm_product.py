@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from codegen.loops.nodes import Call, Program, View
+from codegen.lower.graph import lower_graph
+from codegen.passes.pipeline import optimize
 from codegen.passes.products import is_product, use_products
+from codegen.render.llvm_call import compile_llvm
 from codegen.render.llvm_machine import object_code, target_machine
 from codegen.render.llvm_product_text import (
     PRODUCT_PARAMETERS,
@@ -208,3 +211,14 @@ def test_memory_for_panels_is_workspace() -> None:
     (packed,) = changed.workspace
     assert packed.shape == (scratch_elements(30, 50, 40),)
     assert use_products(changed, 32) is changed
+
+
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_threads_share_batches(mode: str) -> None:
+    """Each thread packs into memory of its own."""
+    batch = RNG.integers(-4, 5, (40, 16, 24)).astype(float)
+    other = RNG.integers(-4, 5, (40, 24, 20)).astype(float)
+    program = optimize(lower_graph(jit(np.matmul).trace(batch, other).graph))
+    compiled = compile_llvm(program, mode)
+    for _ in range(20):
+        np.testing.assert_array_equal(compiled([batch, other])[0], batch @ other)
