@@ -109,6 +109,8 @@ def _scalar(case: Case, weights: list[Any]) -> Callable[..., Any]:
         sum_ = 0.0
         outputs = results(case.function(case.namespace, *arrays))
         for value, weight in zip(outputs, weights, strict=True):
+            if type(value) in (float, complex):
+                value = np.asarray(value)
             if not isinstance(value, (np.ndarray, np.generic, Tracer)):
                 continue  # a shape, a dtype, an answer of Python
             if value.dtype.kind == "c":

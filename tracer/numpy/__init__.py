@@ -22,6 +22,7 @@ from tracer.numpy import creation as _creation
 from tracer.numpy import cumulative as _cumulative
 from tracer.numpy import einsum as _einsum
 from tracer.numpy import elementwise as _elementwise
+from tracer.numpy import fft as fft
 from tracer.numpy import fitting as _fitting
 from tracer.numpy import functional as _functional
 from tracer.numpy import gathering as _gathering
@@ -37,6 +38,7 @@ from tracer.numpy import padding as _padding
 from tracer.numpy import polynomials as _polynomials
 from tracer.numpy import reductions as _reductions
 from tracer.numpy import selected_functions as _selected_functions
+from tracer.numpy import selected_order as _selected_order
 from tracer.numpy import sets as _sets
 from tracer.numpy import shapes as _shapes
 from tracer.numpy import sorting as _sorting
@@ -69,6 +71,7 @@ _FAMILIES = (
     _polynomials,
     _reductions,
     _selected_functions,
+    _selected_order,
     _sets,
     _shapes,
     _sorting,

@@ -39,8 +39,8 @@ class Info:
     ) -> dict[str, np.dtype[Any]]:
         """The dtypes of the standard, of a kind."""
         _check_device(device)
-        found: dict[str, np.dtype[Any]] = np.__array_namespace_info__().dtypes(kind=kind)
-        return found
+        ours: Any = np.__array_namespace_info__()
+        return dict(ours.dtypes(kind=kind))
 
 
 def _check_device(device: str | None) -> None:

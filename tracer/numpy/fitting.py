@@ -13,7 +13,7 @@ from tracer.numpy.joining import concatenate
 from tracer.numpy.matrices import vander
 from tracer.numpy.reductions import sum as sum_of
 from tracer.numpy.shapes import atleast_1d
-from tracer.primitives.arithmetic import conjugate, sqrt, square
+from tracer.primitives.arithmetic import sqrt, square
 from tracer.primitives.broadcast import reshape
 from tracer.types import is_inexact
 
@@ -51,11 +51,12 @@ def polyfit(
         weights = as_array(w) + 0.0
         if weights.ndim != 1 or weights.shape[0] != values.shape[0]:
             raise TypeError("expected a 1-d array for weights, as long as y")
-        left = left * reshape(weights, (-1, 1))
-        right = right * (reshape(weights, (-1, 1)) if right.ndim == 2 else weights)
-    scale = sqrt(sum_of(square(left) if left.dtype.kind == "f" else left * conjugate(left), 0))
+        column = reshape(weights, (weights.shape[0], 1))  # NumPy multiplies in place
+        left = cast_to(left * column, left.dtype)
+        right = cast_to(right * (column if right.ndim == 2 else weights), right.dtype)
+    scale = sqrt(sum_of(square(left), 0))
     solution = _algebra(np.linalg.lstsq, "polyfit")(left / scale, right, rcond)
-    lanes = (-1, 1) if right.ndim == 2 else (-1,)
+    lanes = (order, 1) if right.ndim == 2 else (order,)
     coefficients = solution[0] / reshape(scale, lanes)
     if full:
         return coefficients, *solution[1:], rcond
@@ -68,7 +69,7 @@ def _covariance(scaled: Any, residuals: Any, values: Any, order: int, cov: Any) 
     """The covariance of the coefficients, times the residuals' variance unless "unscaled"."""
     left, scale = scaled
     inverse = _algebra(np.linalg.inv, "polyfit")(left.T @ left)
-    inverse = inverse / (reshape(scale, (-1, 1)) * reshape(scale, (1, -1)))
+    inverse = inverse / (reshape(scale, (order, 1)) * reshape(scale, (1, order)))
     if isinstance(cov, str) and cov == "unscaled":
         return inverse
     if values.shape[0] <= order:

@@ -249,7 +249,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
         axis = normalize_axis(axis or 0, 1) if not x.shape else 0
         x = wide.reshape(x, (math.prod(x.shape),))
     place = normalize_axis(axis, len(x.shape))
-    counts = np.asarray(repeats)
+    counts = repeats.concrete("the repeats") if type(repeats) is Tracer else np.asarray(repeats)
     if counts.size == 1:
         count = operator.index(counts.reshape(()).item())
         if count < 0:

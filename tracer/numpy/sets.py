@@ -11,7 +11,7 @@ from tracer.numpy.common import array_function, as_array
 from tracer.numpy.gathering import take
 from tracer.numpy.indexing import index_view
 from tracer.numpy.joining import concatenate
-from tracer.numpy.selected_functions import unique_of
+from tracer.numpy.selected_order import unique_of
 from tracer.primitives.broadcast import reduce_sum, reshape
 from tracer.primitives.cast import cast
 from tracer.primitives.comparison import equal, greater, logical_not
