@@ -170,6 +170,18 @@ def test_a_real_root_that_does_not_exist() -> None:
     assert seen == [np.dtype(complex)]
 
 
+@pytest.mark.parametrize("size", [3, 6])
+def test_a_zero_on_the_diagonal(size: int) -> None:
+    singular, right = np.eye(size), np.ones(size)
+    singular[1, 1] = 0.0
+    text = "singular matrix: resolution failed at diagonal 1"
+    for function in (scipy.linalg.solve_triangular, tracer.jit(tsl.solve_triangular)):
+        with pytest.raises(np.linalg.LinAlgError, match=text):
+            function(singular, right)
+    with pytest.raises(np.linalg.LinAlgError, match=text):
+        tracer.grad(lambda a: np.sum(tsl.solve_triangular(a, right)))(singular)
+
+
 def test_the_real_schur_form_has_no_derivative() -> None:
     with pytest.raises(tracer.errors.DerivativeError, match="complex"):
         tracer.grad(lambda x: np.sum(tsl.schur(x)[0]))(SQ)

@@ -72,7 +72,10 @@ REAL = [case.name for case in CASES if case.name not in ("lambertw", "zeta")]
 def test_scipy_itself_finds_ours(name: str, dtype: type) -> None:
     """`scipy.special.f` of traced arrays: SciPy's value, shape and dtype, and a derivative."""
     theirs = getattr(scipy.special, name)
-    arguments = [x[:4].astype(dtype).reshape(2, 2) for x in BY_NAME[name].points(4)]
+    limit = 20 if dtype is np.float32 else np.inf  # single precision has less range
+    arguments = [
+        np.clip(x[:4], -limit, limit).astype(dtype).reshape(2, 2) for x in BY_NAME[name].points(4)
+    ]
     expected = theirs(*arguments)
     for backend in ("numpy", "llvm"):
         found = tracer.jit(lambda *xs: theirs(*xs), backend=backend)(*arguments)

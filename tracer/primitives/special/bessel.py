@@ -111,7 +111,7 @@ def _j(x: Any, order: int) -> Any:
     p, q, scale = _hankel(outside, order)
     c, s = _phase(outside, order)
     far = scale * (p * c - q * s)
-    far = where(size == float("inf"), 0.0, far)
+    far = where(size == float("inf"), float("nan"), far)  # as SciPy
     value = where(low, near, far)
     if order:
         value = where(x < 0.0, -value, value)
@@ -131,7 +131,7 @@ def _y(x: Any, order: int) -> Any:
         near = inside * smooth - twice / inside
     p, q, scale = _hankel(outside, order)
     c, s = _phase(outside, order)
-    far = where(x == float("inf"), 0.0, scale * (p * s + q * c))
+    far = where(x == float("inf"), float("nan"), scale * (p * s + q * c))
     value = where(low, near, far)
     value = where(x == 0.0, float("-inf"), value)
     return where((x < 0.0) | (x != x), float("nan"), value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tracer.primitives.arithmetic import absolute, floor
+from tracer.primitives.arithmetic import absolute, floor, log
 from tracer.primitives.comparison import select
 from tracer.primitives.transcendental import cos, log1p, sin
 
@@ -87,19 +87,18 @@ def cosine_of_half_turns(x: Any) -> Any:
     return where((rest > 0.25) & (rest < 0.75), near, cos(math.pi * rest))
 
 
-def log1p_less(x: Any) -> Any:
-    """log(1 + x) − x, accurate near 0.
+def log_less(ratio: Any, excess: Any) -> Any:
+    """log(ratio) − excess for excess = ratio − 1, which is given for its digits near 0.
 
     With r = x/(2 + x), log(1 + x) = 2·(r + r³/3 + r⁵/5 + …), for |x| ≤ ½.
     """
-    near = (x > -0.5) & (x < 0.5)
-    inside = where(near, x, 0.0)
+    near = (excess > -0.5) & (excess < 0.5)
+    inside = where(near, excess, 0.0)
     r = inside / (2.0 + inside)
     square = r * r
     series = horner(square, [1.0 / (2 * k + 3) for k in range(17)])
     small = r * (2.0 * square * series - inside)
-    outside = where(near, 1.0, x)
-    return where(near, small, log1p(outside) - outside)
+    return where(near, small, log(where(near, 1.0, ratio)) - where(near, 0.0, excess))
 
 
 _STIRLING = (

@@ -15,8 +15,8 @@ from tracer.primitives.special.common import (
     NEGLIGIBLE,
     TINY,
     branch,
-    log1p_less,
     log_gamma_above_one,
+    log_less,
     repeat,
     stirling_error,
     where,
@@ -29,7 +29,7 @@ LONGEST = 1e5  # terms of a series or fraction, so that every call ends
 
 def log_poisson_density(a: Any, x: Any) -> Any:
     """log(xᵃ·e⁻ˣ/Γ(a + 1)) for a ≥ 10, x > 0."""
-    deviance = a * log1p_less((x - a) / a)
+    deviance = a * log_less(x / a, (x - a) / a)
     return deviance - stirling_error(a) - 0.5 * log(2 * math.pi * a)
 
 
@@ -163,7 +163,9 @@ def log_beta_density(a: Any, b: Any, x: Any) -> Any:
     def large() -> Any:
         total = a + b
         shift = x * b - a * (1.0 - x)
-        deviance = a * log1p_less(shift / a) + b * log1p_less(-shift / b)
+        first = log_less(x * total / a, shift / a)
+        second = log_less((1.0 - x) * total / b, -shift / b)
+        deviance = a * first + b * second
         error = stirling_error(a) + stirling_error(b) - stirling_error(total)
         return deviance - error + 0.5 * log(a / total * (b / (2 * math.pi)))
 

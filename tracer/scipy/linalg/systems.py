@@ -51,7 +51,7 @@ def solve_triangular(
     overwrite_b: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """The x of a·x = b with a triangular `a`. A zero on its diagonal gives infinities."""
+    """The x of a·x = b with a triangular `a`; LinAlgError where its diagonal has a zero."""
     a, b = as_matrices(a, b)
     check_square(a)
     b, vector = as_columns(a, b)
@@ -62,7 +62,12 @@ def solve_triangular(
     if 0 in b.shape[-2:]:
         return shaped(full(b.shape, 0, b.dtype), vector)
     found = triangular.triangular_solve(
-        a, b, lower=lower, unit=unit_diagonal, transposed=flag != "N"
+        a,
+        b,
+        lower=lower,
+        unit=unit_diagonal,
+        transposed=flag != "N",
+        checked=not unit_diagonal,
     )
     return shaped(found, vector)
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from tracer.primitives import arithmetic, transcendental
 from tracer.primitives.arithmetic import absolute, floor, power, rint, sqrt
-from tracer.primitives.comparison import equal, greater, greater_equal, isnan, less, select
+from tracer.primitives.comparison import (
+    equal,
+    greater,
+    greater_equal,
+    isnan,
+    less,
+    less_equal,
+    select,
+)
 from tracer.primitives.special import integrals
 from tracer.primitives.transcendental import erfc, log1p, sin
 from tracer.scipy.special.wrap import composed
@@ -93,8 +101,10 @@ def powm1(x: Any, y: Any) -> Any:
 def huber(delta: Any, r: Any) -> Any:
     """r²/2 up to |r| = δ, straight beyond; ∞ for δ < 0."""
     size = absolute(r)
-    inside = arithmetic.minimum(size, delta)
-    value = inside * (size - inside * _number(r, 0.5))
+    inside = less_equal(size, delta)
+    slope = _chosen(inside, 1.0, delta)
+    half = _number(r, 0.5)
+    value = select(inside, r * r * half, slope * (size - slope * half))
     value = _chosen(less(delta, _number(r, 0)), math.inf, value)
     return _chosen(isnan(delta) | isnan(r), math.nan, value)
 
@@ -141,20 +151,27 @@ def gammasgn(x: Any) -> Any:
     below = _chosen(even, _number(x, 1), -1.0)
     below = _chosen(equal(whole, x), math.nan, below)
     value = _chosen(less(x, _number(x, 0)), below, 1.0)
-    value = select(
-        equal(x, _number(x, 0)), arithmetic.copysign(_number(x, 1), x), value
-    )
+    value = select(equal(x, _number(x, 0)), arithmetic.copysign(_number(x, 1), x), value)
     return _chosen(isnan(x), math.nan, value)
 
 
 def _sine_of_quarters(x: Any, quarter: float) -> Any:
-    """sin(x + quarter·90°) of degrees, exact at multiples of 30° and 90°."""
+    """sin(x + quarter·90°) of degrees; 0 beyond 10¹⁴, as in SciPy."""
+    beyond = greater(absolute(x), _number(x, 1e14))
+    x = _chosen(beyond, 0.0, x)
     turns = rint(x / _number(x, 90))
     rest = (x - turns * _number(x, 90)) * _number(x, math.pi / 180)
     place = arithmetic.remainder(turns + _number(x, quarter), _number(x, 4))
     odd = equal(place, _number(x, 1)) | equal(place, _number(x, 3))
     value = select(odd, transcendental.cos(rest), sin(rest))
-    return select(greater_equal(place, _number(x, 2)), -value, value)
+    value = select(greater_equal(place, _number(x, 2)), -value, value)
+    return _chosen(beyond, 0.0, value)
+
+
+def _quotient_of_quarters(x: Any, first: int, second: int) -> Any:
+    beyond = greater(absolute(x), _number(x, 1e14))
+    divisor = _chosen(beyond, 1.0, _sine_of_quarters(x, second))
+    return _sine_of_quarters(x, first) / divisor
 
 
 @composed("sindg")
@@ -172,13 +189,13 @@ def cosdg(x: Any) -> Any:
 @composed("tandg")
 def tandg(x: Any) -> Any:
     """The tangent of degrees."""
-    return _sine_of_quarters(x, 0) / _sine_of_quarters(x, 1)
+    return _quotient_of_quarters(x, 0, 1)
 
 
 @composed("cotdg")
 def cotdg(x: Any) -> Any:
     """The cotangent of degrees."""
-    return _sine_of_quarters(x, 1) / _sine_of_quarters(x, 0)
+    return _quotient_of_quarters(x, 1, 0)
 
 
 @composed("radian")
