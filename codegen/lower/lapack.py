@@ -18,6 +18,7 @@ from codegen.lower.plan import Plan
 from kernels.lapack import prefix_of
 from tracer.errors import BackendError
 from tracer.graph.nodes import Node, Variable
+from tracer.primitives.triangular import SINGULAR
 from tracer.types import ArrayType
 
 INT32 = np.dtype(np.int32)
@@ -130,12 +131,24 @@ def emit_lapack(
     if emitter is None:
         raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled yet")
     emission = Emission(context, node, wanted)
+    if node.params.get("checked") and node.results[0].type.size:
+        _check_diagonal(emission)
     if operation in SMALL and is_small(emission):
         emitter = SMALL[operation]
     if all(result.type.size for result in node.results):
         emitter(emission)
     for result, place in zip(node.results, emission.results, strict=True):
         context.put(result, place)
+
+
+def _check_diagonal(emission: Emission) -> None:
+    """Leave with a LinAlgError where a triangular matrix has a zero on its diagonal."""
+    context, a = emission.context, emission.operands[0]
+    zero = Literal(0j if emission.dtype.kind == "c" else 0.0, emission.dtype)
+    with context.loops((*emission.lead, a.buffer.shape[-1]), "serial") as (*batch, row):
+        entry = context.let(a.at(tuple(batch), row, row))
+        passed = context.operation("not_equal", entry, zero, dtype=BOOL)
+        context.check(passed, "LinAlgError", SINGULAR, emission.node.source, row)
 
 
 def _triangular_solve(emission: Emission) -> None:

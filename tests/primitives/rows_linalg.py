@@ -91,23 +91,33 @@ def _by_each(function: Function, *stacks: Any) -> Any:
     return np.reshape(np.stack(found), (*lead, *np.shape(found[0])))
 
 
-def _triangular_reference(a: Any, b: Any, **flags: Any) -> Any:
-    def solve(one: Any, right: Any) -> Any:
-        return scipy.linalg.solve_triangular(one, right, **flags)
-
-    return _by_each(solve, _shift(a), b).astype(b.dtype)
+FLAGS = ((0, True, False), (1, True, True), (0, False, True), (1, False, False))
 
 
-def _triangular(trans: int, lower: bool, unit: bool) -> tuple[Function, Function]:
-    def solve(a: Any, b: Any) -> Any:
-        return triangular.triangular_solve(
-            _shift(a), b, lower=lower, unit=unit, transposed=bool(trans)
+def _triangular(a: Any, b: Any) -> list[Any]:
+    """All kinds of triangular systems; the right-hand side and the matrix also lie transposed."""
+    found = [
+        triangular.triangular_solve(
+            _shift(a), b, lower=in_lower, unit=unit, transposed=bool(trans), checked=not unit
         )
+        for trans, in_lower, unit in FLAGS
+    ]
+    turned = matrices.swap(_shift(a))
+    square = matrices.product(a, matrices.swap(a))
+    return [*found, triangular.triangular_solve(turned, matrices.swap(square), lower=True)]
 
-    def reference(a: Any, b: Any) -> Any:
-        return _triangular_reference(a, b, trans=trans, lower=lower, unit_diagonal=unit)
 
-    return solve, reference
+def _triangular_reference(a: Any, b: Any) -> tuple[Any, ...]:
+    def solve(trans: int, in_lower: bool, unit: bool) -> Any:
+        flags = {"trans": trans, "lower": in_lower, "unit_diagonal": unit}
+        found = _by_each(lambda x, y: scipy.linalg.solve_triangular(x, y, **flags), _shift(a), b)
+        return found.astype(b.dtype)
+
+    def last(x: Any, y: Any) -> Any:
+        return scipy.linalg.solve_triangular(_shift(x).T, (y @ y.T).T, lower=True)
+
+    found = tuple(solve(*flags) for flags in FLAGS)
+    return (*found, _by_each(last, a, a).astype(a.dtype))
 
 
 def _lu_reference(x: Any) -> Any:
@@ -187,10 +197,8 @@ def _lstsq_reference(a: Any, b: Any) -> Any:
     return x, np.asarray(rank, np.int64), values
 
 
-TRIANGULAR, TRIANGULAR_REFERENCE = _triangular(0, True, False)
-
 ROWS: dict[str, Row] = {
-    "triangular_solve": _row(TRIANGULAR_REFERENCE, _cases(TRIANGULAR, *SYSTEMS)),
+    "triangular_solve": _row(_triangular_reference, _cases(_triangular, *SYSTEMS)),
     "cholesky": _row(
         lambda x: np.linalg.cholesky(_positive(x)),
         _cases(

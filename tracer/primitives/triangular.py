@@ -25,6 +25,9 @@ from tracer.trace import bind
 from tracer.types import ArrayType
 
 
+SINGULAR = "singular matrix: resolution failed at diagonal {0}"
+
+
 def check_square(x: ArrayType, name: str) -> None:
     """ShapeError unless `x` is a stack of square matrices."""
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
@@ -32,7 +35,7 @@ def check_square(x: ArrayType, name: str) -> None:
 
 
 def _solve_type(
-    a: ArrayType, b: ArrayType, *, lower: bool, unit: bool, transposed: bool
+    a: ArrayType, b: ArrayType, *, lower: bool, unit: bool, transposed: bool, checked: bool
 ) -> ArrayType:
     check_square(a, "triangular_solve")
     if a.dtype != b.dtype or a.shape[:-1] != b.shape[:-1] or a.ndim != b.ndim:
@@ -40,7 +43,16 @@ def _solve_type(
     return b
 
 
-def _solve_evaluate(a: Any, b: Any, *, lower: bool, unit: bool, transposed: bool) -> Any:
+def _check_diagonal(a: Any) -> None:
+    """LinAlgError where a diagonal has a zero."""
+    zeros = np.nonzero(np.diagonal(a, axis1=-2, axis2=-1) == 0)[-1]
+    if zeros.size:
+        raise LinAlgError(SINGULAR.format(zeros[0]))
+
+
+def _solve_evaluate(
+    a: Any, b: Any, *, lower: bool, unit: bool, transposed: bool, checked: bool
+) -> Any:
     from scipy.linalg import get_blas_funcs
 
     (trsm,) = get_blas_funcs(("trsm",), (a, b))
@@ -48,6 +60,8 @@ def _solve_evaluate(a: Any, b: Any, *, lower: bool, unit: bool, transposed: bool
     def solve(one: Any, right: Any) -> Any:
         return (trsm(1, one, right, lower=lower, trans_a=int(transposed), diag=int(unit)),)
 
+    if checked:
+        _check_diagonal(a)
     if b.shape[-1] == 0 or b.shape[-2] == 0:
         return np.zeros(b.shape, b.dtype)
     return each_matrix(solve, [ArrayType(b.dtype, b.shape)], [a, b])[0]
@@ -60,7 +74,14 @@ def _half(a: Any, in_lower: bool, unit: bool) -> Any:
 
 
 def _solve_jvp(
-    primals: Any, tangents: Any, x: Any, *, lower: bool, unit: bool, transposed: bool
+    primals: Any,
+    tangents: Any,
+    x: Any,
+    *,
+    lower: bool,
+    unit: bool,
+    transposed: bool,
+    checked: bool,
 ) -> Any:
     a, _ = primals
     da, db = tangents
@@ -73,7 +94,15 @@ def _solve_jvp(
 
 
 def _solve_vjp(
-    ct: Any, primals: Any, x: Any, active: Any, *, lower: bool, unit: bool, transposed: bool
+    ct: Any,
+    primals: Any,
+    x: Any,
+    active: Any,
+    *,
+    lower: bool,
+    unit: bool,
+    transposed: bool,
+    checked: bool,
 ) -> list[Any]:
     multiplier = triangular_solve(primals[0], ct, lower=lower, unit=unit, transposed=not transposed)
     of_a = None
@@ -117,11 +146,19 @@ triangular_solve_p: Primitive = register(
 
 
 def triangular_solve(
-    a: Any, b: Any, *, lower: bool, unit: bool = False, transposed: bool = False
+    a: Any,
+    b: Any,
+    *,
+    lower: bool,
+    unit: bool = False,
+    transposed: bool = False,
+    checked: bool = False,
 ) -> Any:
     """The x of a·x = b, or aᵀ·x = b, of whose `a` one triangle is read; with `unit` its diagonal is
-    taken to be 1. `a` (…, n, n), `b` (…, n, k). A zero on the diagonal gives infinities."""
-    return bind(triangular_solve_p, a, b, lower=lower, unit=unit, transposed=transposed)
+    taken to be 1. `a` (…, n, n), `b` (…, n, k). A zero on the diagonal gives infinities, and
+    LinAlgError where that is `checked`."""
+    params = {"lower": lower, "unit": unit, "transposed": transposed, "checked": checked}
+    return bind(triangular_solve_p, a, b, **params)
 
 
 def _cholesky_type(a: ArrayType) -> ArrayType:
