@@ -40,16 +40,19 @@ class Literal:
     def __hash__(self) -> int:
         value = self.value
         if isinstance(value, (float, complex)) and value != value:
-            return hash(self.dtype)
-        return hash((value, self.dtype))
+            return 0
+        return hash(value)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True)
 class Variable:
     """A scalar name: a loop index (int64), a `Let`, or a mutable `Declare`."""
 
     name: str
     dtype: np.dtype
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -30,15 +30,13 @@ from codegen.loops.nodes import (
 
 def blocks(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
     """The blocks directly inside a statement, in the order in which they run."""
-    match statement:
-        case Loop(body=body):
-            return (body,)
-        case If(then=then, otherwise=otherwise):
-            return (then, otherwise)
-        case While(test=test, body=body):
-            return (test, body)
-        case _:
-            return ()
+    if isinstance(statement, Loop):
+        return (statement.body,)
+    if isinstance(statement, If):
+        return (statement.then, statement.otherwise)
+    if isinstance(statement, While):
+        return (statement.test, statement.body)
+    return ()
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -43,12 +43,17 @@ class Plan:
             return
         result = node.results[0]
         own = operation_cost(node) if kind == "elementwise" else 0
-        variables = [op for op in node.operands if type(op) is Variable]
-        self.cost[result] = own + sum(self.cost.get(v, 0) for v in variables if v in self.inlined)
-        self.loads[result] = sum(
-            self.loads.get(v, 1) if v in self.inlined else 1 for v in variables
-        )
-        depth = 1 + max((self.depth.get(v, 0) for v in variables if v in self.inlined), default=0)
+        cost, loads, depth = own, 0, 1
+        for operand in node.operands:
+            if type(operand) is not Variable:
+                continue
+            if operand in self.inlined:
+                cost += self.cost[operand]
+                loads += self.loads[operand]
+                depth = max(depth, 1 + self.depth[operand])
+            else:
+                loads += 1
+        self.cost[result], self.loads[result] = cost, loads
         if depth < DEEPEST and self._stays(result, kind):
             self.inlined.add(result)
             self.depth[result] = depth

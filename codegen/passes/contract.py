@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from codegen.loops.nodes import (
     Buffer,
     Call,
     Expression,
+    Let,
+    Literal,
     Load,
     Loop,
     Operation,
@@ -20,32 +21,55 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import blocks as _blocks
-from codegen.loops.walk import own_expressions, subexpressions
+from codegen.loops.walk import own_expressions
 from codegen.passes.effects import base_of
 from codegen.passes.rewrite import Body, map_blocks, map_own
 
 Loops = tuple[Loop, ...]
 
 
-def accesses(
-    body: Body, loops: Loops
-) -> Iterator[tuple[Buffer, tuple[Expression, ...] | None, Loops]]:
+Access = tuple[Buffer, tuple[Expression, ...] | None, Loops]
+
+
+def accesses(body: Body, loops: Loops) -> list[Access]:
     """Each access of a buffer, with its indices (None: a kernel's view) and the loops around it."""
+    found: list[Access] = []
+    _collect(body, loops, found)
+    return found
+
+
+def _collect(body: Body, loops: Loops, found: list[Access]) -> None:
     for statement in body:
+        kind = type(statement)
+        if kind is Let:
+            _loads(statement.value, loops, found)  # type: ignore[union-attr]
+            continue
         for expression in own_expressions(statement):
-            for part in subexpressions(expression):
-                if isinstance(part, Load):
-                    yield part.buffer, part.indices, loops
-        if isinstance(statement, (Store, Update)):
-            yield statement.buffer, statement.indices, loops
-        if isinstance(statement, Reserve):
-            yield statement.buffer, None, loops
-        if isinstance(statement, Call):
-            for view in (*statement.results, *statement.operands):
-                yield view.buffer, None, loops
-        inner = (*loops, statement) if isinstance(statement, Loop) else loops
-        for block in _blocks(statement):
-            yield from accesses(block, inner)
+            _loads(expression, loops, found)
+        if kind is Store or kind is Update:
+            found.append((statement.buffer, statement.indices, loops))  # type: ignore[union-attr]
+        elif kind is Reserve:
+            found.append((statement.buffer, None, loops))  # type: ignore[union-attr]
+        elif isinstance(statement, Call):
+            views = (*statement.results, *statement.operands)
+            found.extend((view.buffer, None, loops) for view in views)
+        else:
+            inner = (*loops, statement) if isinstance(statement, Loop) else loops
+            for block in _blocks(statement):
+                _collect(block, inner, found)
+
+
+def _loads(expression: Expression, loops: Loops, found: list[Access]) -> None:
+    if isinstance(expression, Load):
+        found.append((expression.buffer, expression.indices, loops))
+        parts = expression.indices
+    elif isinstance(expression, Operation):
+        parts = expression.operands
+    else:
+        return
+    for part in parts:
+        if type(part) is not Variable and type(part) is not Literal:
+            _loads(part, loops, found)
 
 
 def contract(program: Program) -> Program:

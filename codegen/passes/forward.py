@@ -47,13 +47,14 @@ class _Scope:
 
     def __init__(self, parent: _Scope | None) -> None:
         self.parent = parent
-        self.known: dict[Expression, Expression] = {}
-        self.loads: dict[Buffer, list[Expression]] = {}
+        self.known: dict[Any, Expression] = {}
+        self.loads: dict[Buffer, list[Load]] = {}
         self.dropped: set[Buffer] = set()
 
-    def find(self, key: Expression) -> Expression | None:
+    def find(self, expression: Expression, key: Any) -> Expression | None:
+        """What is known to equal an expression, whose key is given."""
         scope: _Scope | None = self
-        base = base_of(key.buffer) if isinstance(key, Load) else None
+        base = base_of(expression.buffer) if type(expression) is Load else None
         while scope is not None:
             found = scope.known.get(key)
             if found is not None:
@@ -63,16 +64,16 @@ class _Scope:
             scope = scope.parent
         return None
 
-    def learn(self, key: Expression, value: Expression) -> None:
+    def learn(self, expression: Expression, key: Any, value: Expression) -> None:
         """The value of an expression, or of an element of memory."""
         self.known[key] = value
-        if isinstance(key, Load):
-            self.loads.setdefault(base_of(key.buffer), []).append(key)
+        if type(expression) is Load:
+            self.loads.setdefault(base_of(expression.buffer), []).append(expression)
 
     def forget(self, base: Buffer) -> None:
         """Memory has changed: nothing known about it holds from here on."""
-        for key in self.loads.pop(base, ()):
-            self.known.pop(key, None)
+        for load in self.loads.pop(base, ()):
+            self.known.pop(_key(load), None)
         self.dropped.add(base)
 
     def forget_element(self, buffer: Buffer, indices: tuple[Expression, ...]) -> None:
@@ -81,15 +82,28 @@ class _Scope:
         if not _fixed(indices):
             self.forget(base)
             return
-        kept: list[Expression] = []
-        for key in self.loads.pop(base, ()):
-            same_shape = isinstance(key, Load) and key.buffer is buffer and _fixed(key.indices)
-            if same_shape and isinstance(key, Load) and key.indices != indices:
-                kept.append(key)
+        kept: list[Load] = []
+        for load in self.loads.pop(base, ()):
+            if load.buffer is buffer and _fixed(load.indices) and load.indices != indices:
+                kept.append(load)
             else:
-                self.known.pop(key, None)
+                self.known.pop(_key(load), None)
         self.loads[base] = kept
         self.dropped.add(base)
+
+
+def _key(expression: Expression) -> Any:
+    """Equal for equal expressions. Names stand for scalars, since strings know their hashes."""
+    kind = type(expression)
+    if kind is Operation:
+        operands = expression.operands  # type: ignore[union-attr]
+        parts = [o.name if type(o) is Variable else o for o in operands]
+        return expression.name, expression.dtype.char, *parts  # type: ignore[union-attr]
+    if kind is Load:
+        indices = expression.indices  # type: ignore[union-attr]
+        parts = [o.name if type(o) is Variable else o for o in indices]
+        return expression.buffer, *parts  # type: ignore[union-attr]
+    return expression
 
 
 def _fixed(indices: tuple[Expression, ...]) -> bool:
@@ -138,13 +152,14 @@ class _State:
     def let(self, statement: Let, scope: _Scope) -> Let | None:
         """A definition, if nothing known has its value."""
         value = self.change(statement.value)
-        known = scope.find(value)
+        key = _key(value)
+        known = scope.find(value, key)
         same = value if known is None else known
         if isinstance(same, (Literal, Variable)) and not self._is_mutable(same):
             self.names[statement.name] = same
             return None
         if not self.mutable or not self._reads_mutable(value):
-            scope.learn(value, Variable(statement.name, value.dtype))
+            scope.learn(value, key, Variable(statement.name, value.dtype))
         return statement if value is statement.value else Let(statement.name, value)
 
     def store(self, statement: Store, scope: _Scope) -> Store:
@@ -154,7 +169,8 @@ class _State:
         changed = tuple([self.change(index) for index in indices])
         scope.forget_element(buffer, changed)
         if not self._is_mutable(value):
-            scope.learn(Load(buffer, changed), value)
+            load = Load(buffer, changed)
+            scope.learn(load, _key(load), value)
         return Store(buffer, changed, value)
 
     def statement(self, statement: Statement, scope: _Scope) -> list[Statement]:
@@ -181,7 +197,8 @@ class _State:
     def update(self, statement: Update, scope: _Scope) -> list[Statement]:
         """An element whose value is known is combined in a scalar, and stored."""
         buffer, indices, value = statement.buffer, statement.indices, statement.value
-        known = scope.find(Load(buffer, indices)) if _fixed(indices) else None
+        load = Load(buffer, indices)
+        known = scope.find(load, _key(load)) if _fixed(indices) else None
         if known is None or self._is_mutable(value):
             scope.forget_element(buffer, indices)
             return [statement]
@@ -190,7 +207,7 @@ class _State:
         combined = Operation(statement.operation, (known, value), value.dtype)
         result = Variable(name, value.dtype)
         scope.forget_element(buffer, indices)
-        scope.learn(Load(buffer, indices), result)
+        scope.learn(load, _key(load), result)
         return [Let(name, combined), Store(buffer, indices, result)]
 
     def _is_mutable(self, value: Expression) -> bool:
@@ -236,7 +253,8 @@ class _State:
         for lifted in hoisted:
             assert isinstance(lifted, Let), "only Lets are hoisted"
             if not self._reads_mutable(lifted.value):
-                scope.learn(lifted.value, Variable(lifted.name, lifted.value.dtype))
+                named = Variable(lifted.name, lifted.value.dtype)
+                scope.learn(lifted.value, _key(lifted.value), named)
         return [*hoisted, *([replace(statement, body=kept)] if kept else [])]
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
-from codegen.loops.nodes import Expression, Loop, Program, Statement, Variable
+from codegen.loops.nodes import Expression, Literal, Loop, Program, Statement, Variable
 from codegen.loops.walk import blocks
 from codegen.passes.effects import Effects, effects
 from codegen.passes.rewrite import Body, map_blocks, rename
@@ -31,13 +32,19 @@ def fuse(program: Program) -> Program:
 class _Entry:
     """A statement of the block being written; for loops, the body as a list that grows."""
 
-    __slots__ = ("_facts", "body", "size", "statement")
+    __slots__ = ("_facts", "body", "range", "size", "statement")
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self._facts: Effects | None = None
         self.body: list[Statement] | None = None
-        self.size = _size(statement.body) if isinstance(statement, Loop) else 1
+        self.size = 1
+        self.range: tuple[Any, ...] | None = None
+        if isinstance(statement, Loop):
+            self.size = _size(statement.body)
+            bounds = (statement.start, statement.stop)
+            values = [part.value if isinstance(part, Literal) else part for part in bounds]
+            self.range = (*values, statement.reverse)
 
     @property
     def facts(self) -> Effects:
@@ -73,7 +80,12 @@ _KINDS = {"parallel": 0, "reduce": 1, "serial": 2}
 
 def _size(body: Iterable[Statement]) -> int:
     """How many statements a block has, blocks inside included."""
-    return sum(1 + sum(_size(block) for block in blocks(part)) for part in body)
+    total = 0
+    for part in body:
+        total += 1
+        for block in blocks(part):
+            total += _size(block)
+    return total
 
 
 def fuse_block(body: Body) -> Body:
@@ -94,21 +106,24 @@ def fuse_block(body: Body) -> Body:
 def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
     """Fuse `loop` into an earlier loop of the block, if one takes it."""
     first = max(0, len(entries) - LOOK_BACK)
-    if not any(_takes(entries[place], entry, loop) for place in range(first, len(entries))):
+    same, room = entry.range, MOST_STATEMENTS - entry.size
+    if not any(part.range == same and part.size <= room for part in entries[first:]):
         return False
     found = entry.facts
     if found.has_call or found.has_check:
         return False
     needed: list[int] = []
+    between = Effects()  # of what is needed
     wanted = found
     for position in range(len(entries) - 1, first - 1, -1):
         earlier = entries[position]
         facts = earlier.facts
         if (
-            _takes(earlier, entry, loop)
+            earlier.range == same
+            and earlier.size <= room
             and not facts.has_call
             and not facts.has_check
-            and not any(facts.conflicts(entries[p].facts) for p in needed)
+            and not (needed and facts.conflicts(between))
             and isinstance(earlier.statement, Loop)
             and _pointwise(earlier.statement, facts, loop, found)
         ):
@@ -121,23 +136,12 @@ def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
             return True
         if facts.conflicts(wanted):
             if not needed:
-                wanted = Effects()
-                wanted.include(found)
+                wanted = Effects(set(found.reads), set(found.writes))
             needed.append(position)
-            wanted.include(facts)
+            for group in (wanted, between):
+                group.reads |= facts.reads
+                group.writes |= facts.writes
     return False
-
-
-def _takes(earlier: _Entry, entry: _Entry, loop: Loop) -> bool:
-    """Whether an earlier statement is a loop over the same range, and has space."""
-    first = earlier.statement
-    return (
-        isinstance(first, Loop)
-        and first.stop == loop.stop
-        and first.start == loop.start
-        and first.reverse == loop.reverse
-        and earlier.size + entry.size <= MOST_STATEMENTS
-    )
 
 
 def _pointwise(first: Loop, one: Effects, second: Loop, two: Effects) -> bool:

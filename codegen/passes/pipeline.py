@@ -34,8 +34,13 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 def optimize(program: Program) -> Program:
     """The program after all passes; verified after each where the `check` switch is on."""
     checking = bool(config.get("check"))
+    settled: Program | None = None
     for name, change in PASSES:
+        if name.endswith("_again") and program is settled:
+            continue  # nothing is new since the first time
         program = change(program)
+        if name == "remove_unused":
+            settled = program
         if checking:
             check_program(program)
         if config.debugging("loops"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from codegen.loops.nodes import (
     Assign,
@@ -27,8 +28,9 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.operations import BOOL, DType
-from codegen.loops.walk import blocks, own_expressions, subexpressions
+from codegen.loops.walk import blocks, own_expressions, statements
 from codegen.passes.rewrite import Body
+from codegen.passes.unused import parts_read
 from tracer.types import INT64
 
 LONG_PROGRAM = 1500
@@ -81,15 +83,13 @@ def _size(statement: Statement) -> int:
 
 def _names_read(body: Iterable[Statement]) -> Iterable[str]:
     """The scalars that statements read or change."""
-    for statement in body:
+    found: list[Any] = []
+    for statement in statements(tuple(body)):
         for expression in own_expressions(statement):
-            for part in subexpressions(expression):
-                if isinstance(part, Variable):
-                    yield part.name
+            parts_read(expression, found)
         if isinstance(statement, (Assign, Reduce)):
-            yield statement.name
-        for block in blocks(statement):
-            yield from _names_read(block)
+            found.append(statement.name)
+    return [part for part in found if type(part) is str]
 
 
 def _sections(body: Body, sizes: Sequence[int], reads: Sequence[set[str]]) -> list[Body]:

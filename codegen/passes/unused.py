@@ -41,13 +41,13 @@ def remove_unused(program: Program) -> Program:
         body = sweeper.block(body)
         if not sweeper.emptied:  # what bounds of loops and conditions read may be unused now
             break
-    alive = memory_of(body)
-    workspace = tuple(buffer for buffer in program.workspace if buffer in alive)
-    constants = tuple(buffer for buffer in program.constants if buffer in alive)
+    alive = sweeper.live | uses.called
+    workspace = tuple([buffer for buffer in program.workspace if buffer in alive])
+    constants = tuple([buffer for buffer in program.constants if buffer in alive])
     return replace(program, body=body, workspace=workspace, constants=constants)
 
 
-def _parts(expression: Expression, found: list[Any]) -> None:
+def parts_read(expression: Expression, found: list[Any]) -> None:
     """Add the names and the memory that an expression reads."""
     kind = type(expression)
     if kind is Variable:
@@ -57,12 +57,12 @@ def _parts(expression: Expression, found: list[Any]) -> None:
             if type(part) is Variable:
                 found.append(part.name)
             elif type(part) is not Literal:
-                _parts(part, found)
+                parts_read(part, found)
     elif kind is Load:
         found.append(expression.buffer.base or expression.buffer)  # type: ignore[union-attr]
         for part in expression.indices:  # type: ignore[union-attr]
             if type(part) is not Literal:
-                _parts(part, found)
+                parts_read(part, found)
 
 
 class _Uses:
@@ -72,6 +72,7 @@ class _Uses:
         self.workspace = workspace
         self.makers: dict[Any, list[Any]] = {}
         self.roots: list[Any] = []
+        self.called: set[Any] = set()  # memory that kernels write
 
     def collect(self, body: Body) -> None:
         """Go through a block, and the blocks inside."""
@@ -82,7 +83,7 @@ class _Uses:
                 kind = type(statement)
                 if kind is Let or kind is Assign or kind is Reduce or kind is Declare:
                     known = makers.setdefault(statement.name, [])  # type: ignore[union-attr]
-                    _parts(statement.value, known)  # type: ignore[union-attr]
+                    parts_read(statement.value, known)  # type: ignore[union-attr]
                     if kind is Assign or kind is Reduce:
                         roots.append(statement.name)  # type: ignore[union-attr]
                     continue
@@ -92,9 +93,10 @@ class _Uses:
                     if id(base) in self.workspace:
                         target = makers.setdefault(base, [])
                 for expression in own_expressions(statement):
-                    _parts(expression, target)
+                    parts_read(expression, target)
                 if kind is Call:
                     roots.extend(base_of(view.buffer) for view in statement.operands)  # type: ignore[union-attr]
+                    self.called.update(base_of(view.buffer) for view in statement.results)  # type: ignore[union-attr]
                 else:
                     pending.extend(blocks(statement))
 
@@ -153,13 +155,13 @@ def memory_of(body: Body) -> set[Buffer]:
         for statement in pending.pop():
             kind = type(statement)
             if kind is Let:
-                _parts(statement.value, found)  # type: ignore[union-attr]
+                parts_read(statement.value, found)  # type: ignore[union-attr]
                 continue
             if kind is Store or kind is Update or kind is Reserve:
                 found.append(base_of(statement.buffer))  # type: ignore[union-attr]
             for expression in own_expressions(statement):
                 if type(expression) is not Literal:
-                    _parts(expression, found)
+                    parts_read(expression, found)
             if isinstance(statement, Call):
                 views = (*statement.results, *statement.operands)
                 found.extend(base_of(view.buffer) for view in views)
