@@ -20,6 +20,7 @@ from tracer.graph.nodes import Graph, Node, Variable
 from tracer.primitives.broadcast import zeros
 from tracer.primitives.loop import LoopParts, LoopShape, active_carry, loop
 from tracer.trace import Tracer
+from tracer.transforms.accumulation import sum_in_place
 from tracer.transforms.graphs import depends, record_values
 from tracer.transforms.reverse import accumulate, pull_back
 from tracer.transforms.simplify import remove_dead, simplify
@@ -366,4 +367,5 @@ def _backward_body(
         added = [total + part for total, part in zip(sums, contributions, strict=True)]
         return [*carried, *added, *sliced]
 
-    return simplify(build_closed(function, inputs, pulled.name))
+    graph = simplify(build_closed(function, inputs, pulled.name))
+    return simplify(sum_in_place(graph, range(moving, moving + len(sum_types))))

@@ -122,7 +122,7 @@ def _added_in_place(node: Node, makers: dict[Variable, Node], nodes: list[Node])
         if not _same_type(node, x) or not _same_type(node, y):
             continue
         blank = maker.operands[0] if name == "scatter" else maker.operands[1]
-        if not _is_number(blank, 0.0, makers):
+        if not is_number(blank, 0.0, makers):
             continue
         if name == "scatter" and maker.params["mode"] == "add":
             operands = (x, *maker.operands[1:])
@@ -209,7 +209,8 @@ def _scalar(operand: Any, makers: dict[Variable, Node]) -> Any:
     return operand.value[()] if type(operand) is Constant else None
 
 
-def _is_number(operand: Any, number: float, makers: dict[Variable, Node]) -> bool:
+def is_number(operand: Any, number: float, makers: dict[Variable, Node]) -> bool:
+    """Whether an operand is that number everywhere, the sign of zero included."""
     value = _scalar(operand, makers)
     if value is None or value.dtype.kind not in "iuf":
         return False
@@ -222,30 +223,30 @@ def _same_type(node: Node, operand: Any) -> bool:
 
 def _multiply(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
     x, y = operands
-    if _is_number(y, 1.0, makers) and _same_type(node, x):
+    if is_number(y, 1.0, makers) and _same_type(node, x):
         return x
-    if _is_number(x, 1.0, makers) and _same_type(node, y):
+    if is_number(x, 1.0, makers) and _same_type(node, y):
         return y
     return None
 
 
 def _divide(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
     x, y = operands
-    return x if _is_number(y, 1.0, makers) and _same_type(node, x) else None
+    return x if is_number(y, 1.0, makers) and _same_type(node, x) else None
 
 
 def _subtract(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
     x, y = operands
-    return x if _is_number(y, 0.0, makers) and _same_type(node, x) else None
+    return x if is_number(y, 0.0, makers) and _same_type(node, x) else None
 
 
 def _add(node: Node, operands: tuple[Any, ...], makers: dict[Variable, Node]) -> Any:
     x, y = operands
     for zero, other in ((y, x), (x, y)):
-        if _is_number(zero, -0.0, makers) and _same_type(node, other):
+        if is_number(zero, -0.0, makers) and _same_type(node, other):
             return other
         integral = node.results[0].type.dtype.kind in "iu"
-        if integral and _is_number(zero, 0, makers) and _same_type(node, other):
+        if integral and is_number(zero, 0, makers) and _same_type(node, other):
             return other
     return None
 
