@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -15,12 +16,26 @@ LOCK = threading.RLock()
 """Held while LLVM compiles or links: what two threads want at once is made once, and no process is
 forked in the middle of it.
 """
+
+# llvmlite's own lock around each call: a child forked while another thread has it waits for ever
+_CALLS = getattr(llvm.ffi.lib, "_lock", None) or contextlib.nullcontext()
+
+
+def _hold() -> None:
+    LOCK.acquire()
+    _CALLS.__enter__()
+
+
+def _let_go() -> None:
+    _CALLS.__exit__(None, None, None)
+    LOCK.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release
-    )
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
 
 _numbers = itertools.count(1)
+_dropped: list[Any] = []
 
 
 @cache
@@ -44,7 +59,14 @@ class Linked:
         for name in imports:
             builder.import_symbol(name, llvm.address_of_symbol(name))
         with LOCK:
+            _dropped.clear()
             self._library = builder.link(_linker(), f"code{next(_numbers)}")
+
+    def __del__(self) -> None:
+        """Unloaded when something is linked next, under the lock: this may run anywhere."""
+        library = getattr(self, "_library", None)
+        if library is not None:
+            _dropped.append(library)
 
     def __getitem__(self, name: str) -> int:
         address: int = self._library[name]
