@@ -138,6 +138,16 @@ def _eigh(emission: Emission) -> None:
         emission.check(memory[2], "Eigenvalues did not converge")
 
 
+def _check_finite(emission: Emission, batch: Indices, size: int) -> None:
+    """Leave with NumPy's error where an element is infinite or NaN: `geev` does not take them."""
+    context, a = emission.context, emission.operands[0]
+    text = "Array must not contain infs or NaNs"
+    with context.loops((size, size), "serial") as (row, column):
+        entry = context.let(a.at(batch, row, column))
+        finite = context.operation("isfinite", entry, dtype=BOOL)
+        context.check(finite, "LinAlgError", text, emission.node.source)
+
+
 def _eig(emission: Emission) -> None:
     """`geev`; of a real matrix it gives real and imaginary parts, of vectors in pairs of rows."""
     context, (a,) = emission.context, emission.operands
@@ -159,6 +169,7 @@ def _eig(emission: Emission) -> None:
     real_values = emission.workspace(dtype, size)
     real_vectors = emission.workspace(dtype, rows, rows)
     with context.loops(emission.lead, "serial") as batch:
+        _check_finite(emission, batch, size)
         values = emission.result(0, batch) if is_complex else View(real_values)
         found = View(real_vectors)
         if is_complex and vectors:

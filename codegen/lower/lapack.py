@@ -311,7 +311,11 @@ def _phase(emission: Emission, entry: Any, length: Any) -> Any:
     """A number divided by its absolute value; 0 for 0."""
     context, dtype = emission.context, emission.dtype
     if dtype.kind != "c":
-        return context.operation("sign", entry)
+        zero, one = Literal(0.0, dtype), Literal(1.0, dtype)
+        below = context.operation("less", entry, zero, dtype=BOOL)
+        signed = Operation("select", (below, Literal(-1.0, dtype), one), dtype)  # NaN: positive
+        vanishes = context.operation("equal", entry, zero, dtype=BOOL)
+        return context.let(Operation("select", (vanishes, zero, signed), dtype))
     vanishes = context.operation("equal", length, Literal(0.0, length.dtype), dtype=BOOL)
     safe = Literal(1.0, length.dtype)
     length = context.operation("select", vanishes, safe, length, dtype=length.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +124,49 @@ def test_a_factor_serves_the_solution_and_its_derivative() -> None:
         tracer.value_and_grad(lambda a, b: tnp.sum(tnp.linalg.solve(a, b) ** 2))
     )(np.eye(5), np.ones(5))
     assert sum(node.primitive.name == "lu" for node in graph.nodes) == 1
+
+
+NAN = np.array([[1.0, np.nan, 0.0], [0.0, 2.0, 1.0], [0.0, 1.0, 3.0]])
+SPECIAL = {
+    "nan": NAN,
+    "inf": np.where(np.isnan(NAN), np.inf, NAN),
+    "zero": np.zeros((3, 3)),
+    "identity": np.eye(3),
+    "ones": np.ones((3, 3)),
+}
+AT_SPECIAL: dict[str, Any] = {
+    "solve": lambda xp, a: xp.linalg.inv(a),
+    "det": lambda xp, a: (xp.linalg.det(a), xp.linalg.slogdet(a)),
+    "cholesky": lambda xp, a: xp.linalg.cholesky(a),
+    "qr": lambda xp, a: xp.linalg.qr(a),
+    "svd": lambda xp, a: xp.linalg.svdvals(a),
+    "eigh": lambda xp, a: xp.linalg.eigvalsh(a),
+    "eig": lambda xp, a: xp.linalg.eigvals(a),
+    "pinv": lambda xp, a: xp.linalg.pinv(a),
+    "rank": lambda xp, a: xp.linalg.matrix_rank(a),
+    "cond": lambda xp, a: (xp.linalg.cond(a), xp.linalg.cond(a, 1)),
+    "norm": lambda xp, a: xp.linalg.norm(a, 2),
+}
+
+
+def _outcome(function: Any) -> list[Any] | None:
+    """The results; None where there is a LinAlgError."""
+    try:
+        return results(function())
+    except np.linalg.LinAlgError:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("matrix", sorted(SPECIAL))
+@pytest.mark.parametrize("name", sorted(AT_SPECIAL))
+def test_special_matrices(name: str, matrix: str) -> None:
+    """NumPy's values, or its error, eagerly and compiled."""
+    function, a = AT_SPECIAL[name], SPECIAL[matrix]
+    expected = _outcome(lambda: function(np, a))
+    eager = _outcome(lambda: tracer.jvp(lambda x: function(np, x), (a,), (np.zeros((3, 3)),))[0])
+    compiled = _outcome(lambda: tracer.jit(lambda x: function(tnp, x))(a))
+    for found in (eager, compiled):
+        assert (found is None) == (expected is None)
+        for value, due in zip(found or [], expected or [], strict=True):
+            np.testing.assert_allclose(value, due, atol=1e-13)

@@ -242,7 +242,10 @@ def _log_determinant_evaluate(a: Any, factors: Any, pivots: Any, permutation: An
     size = np.abs(entries)
     exchanges = np.sum(pivots != np.arange(pivots.shape[-1]), -1) % 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        phases = np.where(size == 0, entries.dtype.type(0), entries / size)
+        if entries.dtype.kind == "c":
+            phases = np.where(size == 0, entries.dtype.type(0), entries / size)
+        else:  # NaN counts as positive
+            phases = np.where(entries < 0, -1, 1) * (entries != 0)
         sign = np.prod(phases, -1) * np.where(exchanges, -1, 1).astype(size.dtype)
         return np.asarray(sign, a.dtype), np.asarray(np.sum(np.log(size), -1), size.dtype)
 
