@@ -128,7 +128,7 @@ def load_blocks() -> Blocks | None:
         address = ctypes.cast(function, ctypes.c_void_p).value or 0
         llvm.add_symbol(PREFIX + name, address)
     llvm.add_symbol(f"{PREFIX}set_handler", set_handler)
-    code = dict(zip(_NAMES, compile_module(blocks_text(), _NAMES, level=1), strict=True))
+    code = dict(zip(_NAMES, compile_module(blocks_text(), _NAMES), strict=True))
     handler = _Handler(b"tracer", 1, None)
     handler.functions[:] = [code[name] for name in _NAMES[-4:]]
     make = ctypes.pythonapi.PyCapsule_New

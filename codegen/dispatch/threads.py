@@ -84,7 +84,7 @@ def load_threads() -> Threads:
     machine = {"AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     text = threads_text(machine, posix, linux)
     names = ("run", "pause", "workers", "started_workers", "forget")
-    run, pause, workers, started, forget = compile_module(text, names, level=2)
+    run, pause, workers, started, forget = compile_module(text, names)
     threads = Threads(
         run,
         pause,
