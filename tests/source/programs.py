@@ -244,6 +244,17 @@ def recursion_on_static(n):
     return power(1.5, 3) + n
 
 
+def power_of_module(x, k):
+    if k == 0:
+        return 1.0
+    return x * power_of_module(x, k - 1)
+
+
+@on((1.5,), (-0.5,))
+def recursion_by_module(x):
+    return power_of_module(x, 3) + x
+
+
 @on((0.5,), (-0.5,))
 def lambdas(x):
     relu = lambda z: z if z > 0 else 0.0  # noqa: E731
