@@ -10,6 +10,7 @@ from tests.primitives import (
     rows_arrays,
     rows_control,
     rows_elementwise,
+    rows_fourier,
     rows_linalg,
     rows_random,
     rows_special,
@@ -22,5 +23,6 @@ ROWS: dict[str, Row] = {
     **rows_control.ROWS,
     **rows_special.ROWS,
     **rows_linalg.ROWS,
+    **rows_fourier.ROWS,
     **rows_random.ROWS,
 }
