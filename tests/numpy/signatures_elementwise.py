@@ -57,7 +57,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "arcsin": ("x / 3", "x / 3 + 2j"),
     "arccos": ("x / 3",),
     "sqrt": ("xp.abs(x)",),
-    "sign": ("x * 0",),
+    "sign": ("x * 0", "-x * 0"),
     "float_power": ("xp.abs(x), y", "x, 2", "x, 3"),
     "left_shift": ("x, k", "x, 3", "x, 70", "= x << 1", "= 3 << xp.abs(x)"),
     "right_shift": ("x, k", "x, 1", "x, 70", "= x >> 1"),

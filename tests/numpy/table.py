@@ -24,7 +24,7 @@ from tests.numpy.differential import (
     variants,
 )
 from tests.numpy.signatures import TABLE
-from tests.numpy.test_compiled import UNSUPPORTED
+from tests.numpy.test_compiled import UNSUPPORTED, program
 from tests.numpy.test_differential import ABSTRACT, SMOOTH, compare, has_derivatives
 
 PAGE = Path(__file__).parents[2] / "docs" / "numpy.md"
@@ -73,14 +73,19 @@ def _all(checks: Sequence[bool]) -> str:
     return (YES if all(checks) else NO) if checks else NONE
 
 
-def _compiled(call: Call) -> bool:
-    case = case_of(call, inputs_once("plain", "f8"), "f8")
+def _compiled(calls: Sequence[Call]) -> list[bool]:
+    """Whether compiled code has NumPy's values for the calls, which share one program."""
+    if not calls:
+        return []
+    values = inputs_once("plain", "f8")
+    cases = [case_of(call, values, "f8") for call in calls]
 
     def check() -> None:
-        run = tracer.jit(lambda *arrays: case.function(tnp, *[array.copy() for array in arrays]))
-        all_same(results(run(*case.arrays)), case.plain())
+        found = tracer.jit(program(list(calls)))(dict(values))
+        for case, value in zip(cases, found, strict=True):
+            all_same(results(value), case.plain())
 
-    return _passes(check)
+    return [_passes(check)]
 
 
 def row(name: str) -> str:
@@ -96,11 +101,13 @@ def row(name: str) -> str:
                 into.append(_passes(compare, case, namespace))
     abstract = [call for call in calls if call in ABSTRACT]
     plain = [case_of(call, inputs_once("plain", "f8"), "f8") for call in abstract]
-    compiled = [
-        _compiled(call)
-        for call in abstract
-        if names_of(call.expression) and not UNSUPPORTED.search(call.expression)
-    ]
+    compiled = _compiled(
+        [
+            call
+            for call in abstract
+            if names_of(call.expression) and not UNSUPPORTED.search(call.expression)
+        ]
+    )
     graphs = [_passes(check_graph, case) for case in plain]
     lanes = [
         _passes(check_batched, case)

@@ -62,7 +62,7 @@ def _chunks() -> list[Any]:
     return found
 
 
-def _program(calls: list[Call]) -> Callable[..., list[Any]]:
+def program(calls: list[Call]) -> Callable[..., list[Any]]:
     """All calls in one function of the arrays that any of them names."""
 
     def run(values: dict[str, Any]) -> list[Any]:
@@ -79,7 +79,7 @@ def _program(calls: list[Call]) -> Callable[..., list[Any]]:
 def test_compiled_value_is_that_of_numpy(backend: str, dtype: str, calls: tuple[Call, ...]) -> None:
     pairs = [(call, _expected(call, dtype)) for call in calls]
     working = [(call, expected) for call, expected in pairs if expected is not None]
-    run = _program([call for call, _ in working])
+    run = program([call for call, _ in working])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         found = tracer.jit(run, backend=backend)(dict(inputs_once("plain", dtype)))

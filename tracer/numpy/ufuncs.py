@@ -76,7 +76,8 @@ def sign(x: Any) -> Any:
     length = arithmetic.absolute(x)
     nowhere = comparison.equal(length, 0)
     length = select(nowhere, length.dtype.type(1), length)
-    return make_complex(real_part(x) / length, imag_part(x) / length)
+    parts = (select(nowhere, length.dtype.type(0), part(x)) for part in (real_part, imag_part))
+    return make_complex(*[part / length for part in parts])
 
 
 @ufunc(np.deg2rad)

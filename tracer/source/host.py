@@ -90,7 +90,7 @@ class TracerHost:
         from tracer.numpy.creation import CREATION
 
         creation = {getattr(np, name): getattr(tnp, name) for name in CREATION if hasattr(np, name)}
-        return {**creation, np.copy: tnp.array}
+        return {**creation, np.copy: tnp.array, np.vectorize: tnp.vectorize}
 
     def late_substitute(self, function: Any) -> Callable[..., Any] | None:
         """`tracer.scipy.special`'s, of SciPy's functions there that are no universal functions."""

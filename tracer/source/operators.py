@@ -28,6 +28,13 @@ from tracer.source.values import place
 _AS_THEY_ARE = frozenset({np.ufunc, BuiltinFunctionType, type})
 
 
+# Methods of plain arrays that take other arrays, and leave their own as it is.
+_READING = frozenset(["dot", "clip", "take", "choose", "compress", "searchsorted", "repeat"])
+
+# np.r_[…] and np.c_[…], which join arrays written as an index.
+_JOINING = {id(np.r_): "r_", id(np.c_): "c_"}
+
+
 class Operators(Logic):
     """The operators, for one `Host`."""
 
@@ -84,6 +91,10 @@ class Operators(Logic):
             return functools.partial(
                 self.callee(function.func), *function.args, **function.keywords
             )
+        if kind is np.vectorize:
+            inner = self.callee(function.pyfunc)
+            options = (function.otypes, None, function.excluded, False, function.signature)
+            return self.host.numpy("vectorize")(inner, *options)
         call = getattr(kind, "__call__", None)  # noqa: B004 -- the function itself is wanted
         if type(call) is FunctionType:
             converted = self.convert(call)
@@ -94,7 +105,15 @@ class Operators(Logic):
         """A method of a plain array: a copy that is made in a trace can hold traced values."""
         if method.__name__ == "copy" and array.dtype.kind in "fc":
             return lambda order="C": self.host.numpy("array")(array)
-        return method
+        if method.__name__ not in _READING:
+            return method
+
+        def of_traced(*args: Any, **kwargs: Any) -> Any:
+            if any(map(self.host.is_traced, (*args, *kwargs.values()))):
+                return getattr(self.host.as_traced(array), method.__name__)(*args, **kwargs)
+            return method(*args, **kwargs)
+
+        return of_traced
 
     def _with_function(self, original: Any) -> Callable[..., Any]:
         """`map(f, items)` and its like, with `f` converted."""
@@ -144,6 +163,8 @@ class Operators(Logic):
         """`table[index]`; a traced index makes an array, or a list of arrays, traced."""
         if isinstance(table, (np.ndarray, list, tuple)) and self._is_traced_index(table, index):
             return self.host.as_traced(table)[index]
+        if id(table) in _JOINING:
+            return self.host.numpy(_JOINING[id(table)])[index]
         return table[index]
 
     def _is_traced_index(self, table: Any, index: Any) -> bool:
