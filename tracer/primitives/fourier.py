@@ -1,5 +1,5 @@
 """Discrete Fourier transforms. NumPy's own (pocketfft) computes them, from compiled code too: see
-docs/decisions/014-fourier-transforms.md.
+docs/decisions/015-fourier-transforms.md.
 
 All are linear. The matrix of the complex transform is symmetric, so it is its own transpose. The
 real transforms are each other's, up to weights: only half of the frequencies is there, and those
