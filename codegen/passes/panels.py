@@ -25,15 +25,17 @@ from codegen.loops.nodes import (
     Variable,
     View,
 )
+from codegen.loops.sizes import SMALL
 from codegen.passes.contract import accesses
 from codegen.passes.effects import Effects, effects
 from codegen.passes.rewrite import Body, map_blocks, map_own, rename
 from kernels.product import COLUMN_BLOCK, DEPTH_BLOCK, scratch_elements
 from tracer.types import INT64
 
-PANEL_ROWS = (32, 24, 40, 20, 16)
+PANEL_ROWS = (32, 24, 40, 20)
 """The rows of a panel: the first of these that divides the rows of the product."""
-FEWEST_PANELS = 3
+FEWEST_PANELS = SMALL + 1
+"""So that their number is a size which is read at run time, and code serves several sizes."""
 SMALLEST = 2**13
 """Elements of a product from which on it leaves the fastest cache."""
 LOOK_AHEAD = 8

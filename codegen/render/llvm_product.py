@@ -7,15 +7,6 @@ from codegen.render.llvm_emit import INT64
 from codegen.render.llvm_lanes import LaneWriter
 from codegen.render.llvm_product_writer import tile_for
 
-ALWAYS_PACKED_FROM = 96
-PACKED_FROM = 32
-LARGE_OPERAND = 2**14
-A_PACKED_FROM = 256
-FEW_PANELS = 2
-"""Panels of B are copied before use from so many rows of A on, for a B of at least `LARGE_OPERAND`
-elements from fewer; A is from so many columns of B on. Below, the copy costs more than it saves.
-"""
-
 
 class ProductWriter(LaneWriter):
     """Writes calls of products."""
@@ -31,11 +22,7 @@ class ProductWriter(LaneWriter):
         a_row, a_step = self.steps(left)
         b_step, b_column = self.steps(right)
         c_row, _ = self.steps(result)
-        packing_a = columns >= A_PACKED_FROM
-        packing_a |= left.axes == (1, 0) and columns > FEW_PANELS * tile.columns
         panel = call.params.get("panel")
-        packing_b = right.axes == (1, 0) or reads_often(rows, left.shape[1] * columns)
-        packing_b |= panel is not None
         packed = "0"
         if isinstance(panel, str):
             packed = self.write(f"icmp ne i64 {self.value(Variable(panel, INT64)).text}, 0")
@@ -46,7 +33,8 @@ class ProductWriter(LaneWriter):
             *(f"ptr {self.start(result)}", f"i64 {c_row}"),
             *(f"i64 {size}" for size in sizes),
             f"ptr {self.start(scratch)}",
-            *(f"i1 {int(flag)}" for flag in (packing_a, packing_b)),
+            "i1 0",
+            f"i1 {int(panel is not None)}",
             f"i1 {packed}",
         )
         symbol = f"@tracer_product_{tile.suffix}"
@@ -66,11 +54,6 @@ class ProductWriter(LaneWriter):
     def extent(self, extent: int) -> str:
         """An extent as an i64: a literal, or a register where the size is known at run time."""
         return self.value(Literal(extent, INT64)).text
-
-
-def reads_often(rows: int, elements: int) -> bool:
-    """Whether B is read so often that a copy in panels pays."""
-    return rows >= ALWAYS_PACKED_FROM or (rows >= PACKED_FROM and elements >= LARGE_OPERAND)
 
 
 def flipped(view: View) -> View:

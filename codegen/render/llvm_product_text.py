@@ -15,9 +15,19 @@ from codegen.render.llvm_product_micro import micro_kernel, micro_name, pack, pa
 from codegen.render.llvm_product_writer import FunctionText, Tile
 from kernels.product import COLUMN_BLOCK, DEPTH_BLOCK, ROW_BLOCK, TALLEST_TILE, WIDEST_TILE
 
+ALWAYS_PACKED_FROM = 96
+PACKED_FROM = 32
+LARGE_OPERAND = 2**14
+A_PACKED_FROM = 256
+FEW_PANELS = 2
+"""Panels of B are copied before use from so many rows of A on, for a B of at least `LARGE_OPERAND`
+elements from fewer; A is from so many columns of B on, a transposed one where B has more than a few
+panels. Below, the copy costs more than it saves.
+"""
+
 PRODUCT_PARAMETERS = (
     "ptr %a, i64 %a_row, i64 %a_step, ptr %b, i64 %b_step, i64 %b_column, ptr %c, i64 %c_row, "
-    "i64 %rows, i64 %columns, i64 %depth, ptr %scratch, i1 %packing_a, i1 %packing_b, "
+    "i64 %rows, i64 %columns, i64 %depth, ptr %scratch, i1 %must_pack_a, i1 %must_pack_b, "
     "i1 %packed"
 )
 
@@ -30,9 +40,9 @@ def product_name(tile: Tile) -> str:
 def product(tile: Tile) -> str:
     """`product_…`: C = A B, `rows` × `columns` over `depth`, in blocks that fit into the caches.
 
-    `packing_a` copies blocks of A before use, as is needed where its rows are not contiguous;
-    without `packing_b` whole panels of B are read where they lie: its columns are then contiguous.
-    With `packed` they lie in the scratch memory since an earlier call, of one block.
+    Blocks of A and panels of B are read where they lie, or copied, as sizes and strides have it;
+    with `must_pack_…` they are copied. With `packed` panels of B lie in the scratch memory since an
+    earlier call, of one block.
     """
     assert tile.rows <= TALLEST_TILE, "scratch memory has room for so many rows"
     assert tile.columns <= WIDEST_TILE, "and for so many columns"
@@ -45,6 +55,7 @@ def product(tile: Tile) -> str:
         text.write(f"udiv i64 {text.add(widest, tile.columns - 1)}, {tile.columns}"), tile.columns
     )
     tiles = text.place(element, panels, text.times(rounded, deepest))
+    _choose_packing(text, tile)
     once = text.write("icmp sgt i64 %depth, 0")
     reach = text.write(f"select i1 {once}, i64 %depth, i64 1")
     with text.outer_loop(reach, DEPTH_BLOCK) as k:
@@ -57,6 +68,26 @@ def product(tile: Tile) -> str:
                 block = _Block(tile, k, j, i, deep, wide, high, adding, panels, tiles)
                 _block(text, block)
     return text.function(product_name(tile), PRODUCT_PARAMETERS)
+
+
+def _choose_packing(text: FunctionText, tile: Tile) -> None:
+    """Define `%packing_a` and `%packing_b`."""
+
+    def holds(comparison: str) -> str:
+        return text.write(f"icmp {comparison}")
+
+    turned = holds("ne i64 %a_step, 1")
+    many = holds(f"sgt i64 %columns, {FEW_PANELS * tile.columns}")
+    wide = holds(f"sge i64 %columns, {A_PACKED_FROM}")
+    either = text.write(f"or i1 {wide}, {text.write(f'and i1 {turned}, {many}')}")
+    text.line(f"%packing_a = or i1 {either}, %must_pack_a")
+    large = holds(f"sge i64 {text.times('%depth', '%columns')}, {LARGE_OPERAND}")
+    some = holds(f"sge i64 %rows, {PACKED_FROM}")
+    often = holds(f"sge i64 %rows, {ALWAYS_PACKED_FROM}")
+    turned = holds("ne i64 %b_column, 1")
+    pays = text.write(f"or i1 {often}, {text.write(f'and i1 {large}, {some}')}")
+    needed = text.write(f"or i1 {turned}, %must_pack_b")
+    text.line(f"%packing_b = or i1 {pays}, {needed}")
 
 
 @dataclass(frozen=True, slots=True)

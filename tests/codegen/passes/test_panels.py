@@ -15,7 +15,7 @@ from codegen.loops.text import print_program
 from codegen.loops.walk import statements
 from codegen.lower.graph import lower_graph
 from codegen.passes import panels as panels_module
-from codegen.passes.panels import FEWEST_PANELS, PANEL_ROWS, panels
+from codegen.passes.panels import panels
 from codegen.passes.pipeline import optimize
 from codegen.passes.products import use_products
 from codegen.render.llvm_call import LlvmProgram
@@ -24,13 +24,13 @@ from tracer import grad, jit, scan
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RNG = np.random.default_rng(3)
-ROWS = FEWEST_PANELS * PANEL_ROWS[0]
 
 
 @pytest.fixture(autouse=True)
 def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of any size are taken, so that the interpreter is quick."""
     monkeypatch.setattr(panels_module, "SMALLEST", 1)
+    monkeypatch.setattr(panels_module, "FEWEST_PANELS", 3)
     monkeypatch.setattr(panels_module, "PANEL_ROWS", (4, 3))
 
 
