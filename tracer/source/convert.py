@@ -141,7 +141,7 @@ def _converted_code(function: FunctionType) -> CodeType:
         if class_name not in original.co_freevars:  # the class itself is found where it was
             body.insert(0, ast.Global([class_name]))
     elif isinstance(node, ast.FunctionDef) and node.name not in original.co_freevars:
-        body.insert(0, ast.Global([node.name]))  # a function that calls itself does so by its module
+        body.insert(0, ast.Global([node.name]))  # as it is found when it calls itself
     names = [name for name in (*original.co_freevars, OPERATORS) if name != "__class__"]
     factory = function_of(_FACTORY, names, body)
     module = ast.fix_missing_locations(ast.Module([ast.copy_location(factory, node)], []))
