@@ -135,10 +135,10 @@ def test_values(case: Case, name: str) -> None:
 )
 def test_quantiles_of_both_tails(case: Case) -> None:
     """The inverse of cdf and of sf, far out as well."""
-    q = np.array([1e-10, 1e-3, 0.2, 0.7])
+    q = np.array([1e-6, 1e-3, 0.2, 0.7])
     for forth, back in (("ppf", "cdf"), ("isf", "sf")):
         x = getattr(case.ours, forth)(q, *case.shapes)
-        np.testing.assert_allclose(getattr(case.ours, back)(x, *case.shapes), q, rtol=1e-7)
+        np.testing.assert_allclose(getattr(case.ours, back)(x, *case.shapes), q, rtol=1e-8)
 
 
 @pytest.mark.parametrize("case", CONTINUOUS + DISCRETE, ids=str)
