@@ -96,9 +96,7 @@ def test_one_code_serves_many_sizes(name: str) -> None:
         x = RNG.normal(size=shape)
         expected = tracer.jit(function, backend="numpy")(x)
         got = compiled(x)
-        for one, other in zip(
-            tracer.tree.leaves(got), tracer.tree.leaves(expected), strict=True
-        ):
+        for one, other in zip(tracer.tree.leaves(got), tracer.tree.leaves(expected), strict=True):
             assert (one.dtype, one.shape) == (other.dtype, other.shape)
             bound = 1e-5 if one.dtype.itemsize == 4 and one.dtype.kind == "f" else 1e-11
             np.testing.assert_allclose(one, other, rtol=bound, atol=bound)
