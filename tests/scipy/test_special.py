@@ -154,6 +154,30 @@ def test_derivatives_of_any_order_in_a_parameter() -> None:
     np.testing.assert_allclose(second, second.T, rtol=1e-12)
 
 
+def _whole(name: str, place: int, *arguments: float) -> Any:
+    return pytest.param(name, place, arguments, id=f"{name}{arguments}")
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "arguments"),
+    [
+        _whole("gammaincc", 0, 2.0, 5.0),
+        _whole("gammaincc", 0, 10.0, 14.0),
+        _whole("betainc", 0, 3.0, 2.0, 0.6),
+        _whole("betainc", 1, 2.0, 1.0, 0.3),
+        _whole("iv", 0, 0.5, 60.0),
+        _whole("hyp1f1", 0, -2.0, 1.5, 3.0),
+    ],
+)
+def test_derivatives_where_a_series_ends(name: str, place: int, arguments: Any) -> None:
+    """At whole parameters, where a fraction or series is finite and its derivative is not."""
+    case = BY_NAME[name]
+    columns = [np.array([value]) for value in arguments]
+    found = tracer.jit(tracer.grad(getattr(special, name), argnums=place))(*arguments)
+    exact = case.slopes(columns, place)[0]
+    np.testing.assert_allclose(found, exact, rtol=case.slope)
+
+
 ENDS = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e3, -1e3, np.inf, -np.inf, np.nan])
 PAIRS = [x.reshape(-1) for x in np.meshgrid(ENDS[:9], ENDS[:9])]
 

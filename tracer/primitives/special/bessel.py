@@ -162,8 +162,10 @@ def _modified_asymptotic(v: Any, x: Any, *, scaled: bool) -> Any:
         return k + 1.0, term, total + term
 
     _, _, total = repeat(
-        lambda k, term, total: (absolute(term) > NEGLIGIBLE) & (k < 40.0), step, 1.0, 1.0, 1.0
-    )
+        # For half of an odd v the series ends, but its derivative in v does not.
+        lambda k, term, total: ((absolute(term) > NEGLIGIBLE) | (k < v + 16.0)) & (k < 40.0),
+        step, 1.0, 1.0, 1.0,
+    )  # fmt: skip
     value = total / sqrt(2.0 * math.pi * x)
     return value if scaled else _unscaled(x, value)
 

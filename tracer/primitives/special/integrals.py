@@ -240,7 +240,11 @@ def _kummer_series(a: Any, b: Any, x: Any) -> Any:
 
     start = 1.0 + 0.0 * x
     _, _, total = repeat(
-        lambda k, term, total: (absolute(term) > absolute(total) * NEGLIGIBLE) & (k < 5000.0),
+        # Where a is 0, −1, … the series ends, but its derivative in a does not.
+        lambda k, term, total: (
+            ((absolute(term) > absolute(total) * NEGLIGIBLE) | (k < 40.0 + absolute(x) - a))
+            & (k < 5000.0)
+        ),
         step, 0.0, start, start,
     )  # fmt: skip
     return total
