@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracer.errors import ShapeError
+from tracer.errors import OutOfBoundsError, ShapeError
 from tracer.graph.nodes import Constant, Graph, Variable
 from tracer.trace import at_source, bind, is_tracer, state
 
@@ -26,7 +26,12 @@ def evaluate(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
             with at_source(node.source):
                 out = bind(node.primitive, *operands, **node.params)
         else:
-            out = node.primitive.evaluate(*operands, **node.params)
+            try:
+                out = node.primitive.evaluate(*operands, **node.params)
+            except IndexError as error:  # compiled code names the user's line as well
+                if node.source is None or str(node.source) in str(error):
+                    raise
+                raise OutOfBoundsError(f"{error} ({node.source})") from None
         values.update(zip(node.results, out if node.primitive.multiple else (out,), strict=True))
         for dead in last_use.get(position, ()):
             del values[dead]

@@ -10,8 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tracer.dispatch import method
-from tracer.numpy.common import array_function, as_array, as_arrays, as_real, result_dtype
+from tracer.dispatch import FUNCTIONS, method
+from tracer.numpy.common import (
+    PUBLIC,
+    array_function,
+    as_array,
+    as_arrays,
+    as_real,
+    is_traced,
+    result_dtype,
+)
 from tracer.numpy.gathering import take, take_along_axis
 from tracer.numpy.views import rebind
 from tracer.primitives import ordering
@@ -32,13 +40,33 @@ def _check_order(order: Any) -> None:
         raise ValueError("Cannot specify order when the array has no fields.")
 
 
-@array_function(np.argsort)
+def _descending(x: Any, axis: int) -> Any:
+    """The permutation that sorts from the largest down; equal elements keep their order."""
+    backwards = ordering.argsort(flip(x, (axis,)), axis)
+    return flip(x.shape[axis] - 1 - backwards, (axis,))
+
+
 def argsort(
-    a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+    a: Any,
+    axis: int | None = -1,
+    kind: Any = None,
+    order: Any = None,
+    *,
+    stable: Any = None,
+    descending: bool = False,
 ) -> Any:
-    """The permutation that sorts along an axis; equal elements keep their order."""
+    """The permutation that sorts along an axis; equal elements keep their order.
+
+    `descending` is the array API's: from the largest down.
+    """
+    if not descending and not is_traced(a):
+        return np.argsort(a, axis, kind, order, stable=stable)  # type: ignore[call-overload]
     _check_order(order)
-    return ordering.argsort(*_along(as_array(a), axis))
+    x, place = _along(as_array(a), axis)
+    return _descending(x, place) if descending else ordering.argsort(x, place)
+
+
+FUNCTIONS[np.argsort] = PUBLIC[np.argsort] = argsort
 
 
 @method("argsort")
@@ -48,17 +76,28 @@ def _argsort_method(
     return argsort(self, axis, kind, order)
 
 
-@array_function(np.sort)
 def sort(
-    a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+    a: Any,
+    axis: int | None = -1,
+    kind: Any = None,
+    order: Any = None,
+    *,
+    stable: Any = None,
+    descending: bool = False,
 ) -> Any:
-    """The elements in order along an axis, NaN last."""
+    """The elements in order along an axis, NaN last; `descending`: from the largest down."""
+    if not descending and not is_traced(a):
+        return np.sort(a, axis, kind, order, stable=stable)
     _check_order(order)
     x = as_array(a)
     if axis is not None and not x.shape:
         normalize_axis(axis, 0)
     x, place = _along(x, axis)
-    return take_along_axis(x, ordering.argsort(x, place), place)
+    order = _descending(x, place) if descending else ordering.argsort(x, place)
+    return take_along_axis(x, order, place)
+
+
+FUNCTIONS[np.sort] = PUBLIC[np.sort] = sort
 
 
 @method("sort")
