@@ -60,7 +60,7 @@ def argsort(
     `descending` is the array API's: from the largest down.
     """
     if not descending and not is_traced(a):
-        return np.argsort(a, axis, kind, order, stable=stable)  # type: ignore[call-overload]
+        return np.argsort(a, axis, kind, order, stable=stable)
     _check_order(order)
     x, place = _along(as_array(a), axis)
     return _descending(x, place) if descending else ordering.argsort(x, place)

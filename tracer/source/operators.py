@@ -164,7 +164,8 @@ class Operators(Logic):
         if isinstance(table, (np.ndarray, list, tuple)) and self._is_traced_index(table, index):
             return self.host.as_traced(table)[index]
         if id(table) in _JOINING:
-            return self.host.numpy(_JOINING[id(table)])[index]
+            joining: Any = self.host.numpy(_JOINING[id(table)])
+            return joining[index]
         return table[index]
 
     def _is_traced_index(self, table: Any, index: Any) -> bool:
