@@ -416,8 +416,8 @@ def jit(
     backend          "llvm", "numba", "cuda" or "numpy" (the reference); else the configured one
     static_argnums, static_argnames
                      arguments that are Python values; each new value is traced anew
-    parallel         True: threads share every loop that they can; False: none; None: those where that
-                     is estimated, and then measured, to be faster (of the llvm backend)
+    parallel         True: threads share every loop that they can; False: none; None: those where
+                     that is estimated, and then measured, to be faster (of the llvm backend)
     source           read f's source, so that Python `if`, `while` and `for` on traced values work
     Usable as `@jit` and `@jit(backend=…)`.
     """

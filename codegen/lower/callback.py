@@ -67,8 +67,9 @@ def _check(context: Context, node: Node, status: Buffer) -> None:
     """Leave the program where the function raised; the detail is the number of its exception."""
     found = context.load(status, ())
     rules = node.params.get("rules")
-    name = str(node.primitive.name if rules is None else rules.name).replace("{", "{{").replace("}", "}}")
-    text = f"{name} failed when compiled code called it"
+    name = str(node.primitive.name if rules is None else rules.name)
+    escaped = name.replace("{", "{{").replace("}", "}}")
+    text = f"{escaped} failed when compiled code called it"
     context.check(
         Operation("equal", (found, ZERO), BOOL), "CallbackError", text, node.source, found
     )

@@ -1,4 +1,4 @@
-"""Calls of routines of BLAS and LAPACK: copies of what they work on, then pointers to everything."""
+"""Calls of routines of BLAS and LAPACK: copies of what they work on, then pointers to it all."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Derivatives of the incomplete functions in their parameters, against mpmath.
 
-Whole parameters are the trap: there the continued fractions end early, and their derivatives do not.
+Whole parameters are the trap: there the continued fractions end early, their derivatives do not.
 """
 
 from __future__ import annotations
