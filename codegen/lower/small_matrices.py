@@ -20,7 +20,7 @@ Rows = list[list[Expression]]
 def is_small(emission: Emission) -> bool:
     """Whether scalars are written: few rows and columns of real numbers."""
     shape = emission.node.operands[0].type.shape[-2:]
-    return emission.dtype.kind == "f" and max(shape) <= MOST_ROWS
+    return bool(emission.dtype.kind == "f" and max(shape) <= MOST_ROWS)
 
 
 class Scalars:

@@ -14,11 +14,11 @@ import numpy as np
 from tracer.primitives.arithmetic import conjugate
 from tracer.primitives.broadcast import broadcast_to, reduce_sum, reshape
 from tracer.primitives.cast import make_complex, real_part
-from tracer.primitives.comparison import select
+from tracer.primitives.comparison import equal, less_equal, select
 from tracer.primitives.contract import dot_general
 from tracer.primitives.index import gather
-from tracer.primitives.shape import slice_axis, transpose
-from tracer.types import ArrayType, DType, Shape, is_complex, real_dtype
+from tracer.primitives.shape import iota, slice_axis, transpose
+from tracer.types import INT64, ArrayType, DType, Shape, is_complex, real_dtype
 
 Array = np.ndarray[Any, DType]
 
@@ -45,9 +45,26 @@ def product(x: Any, y: Any) -> Any:
     return dot_general(x, y, ((len(lead) + 1,), (len(lead),)), (lead, lead))
 
 
+LARGE = 256
+"""Elements of a matrix from which on masks are computed from indices, and not constants."""
+
+
 @functools.cache
-def _triangle(rows: int, columns: int, k: int) -> Array:
+def _small_triangle(rows: int, columns: int, k: int) -> Array:
     return np.tri(rows, columns, k, dtype=bool)
+
+
+def _triangle(rows: int, columns: int, k: int) -> Any:
+    """Where the column is at most the row plus `k`."""
+    if rows * columns <= LARGE:
+        return _small_triangle(rows, columns, k)
+    return less_equal(iota(columns, INT64), reshape(iota(rows, INT64), (rows, 1)) + np.int64(k))
+
+
+def _main_diagonal(rows: int, columns: int) -> Any:
+    if rows * columns <= LARGE:
+        return np.eye(rows, columns, dtype=bool)
+    return equal(iota(columns, INT64), reshape(iota(rows, INT64), (rows, 1)))
 
 
 def lower(x: Any, k: int = 0) -> Any:
@@ -62,7 +79,7 @@ def upper(x: Any, k: int = 0) -> Any:
 
 def on_diagonal(x: Any) -> Any:
     """The elements on the diagonal, 0 elsewhere."""
-    return select(np.eye(*x.shape[-2:], dtype=bool), x, x.dtype.type(0))
+    return select(_main_diagonal(*x.shape[-2:]), x, x.dtype.type(0))
 
 
 def diagonal(x: Any) -> Any:

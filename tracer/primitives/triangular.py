@@ -22,8 +22,7 @@ from tracer.primitives.matrices import (
 )
 from tracer.primitives.shape import move_axis
 from tracer.trace import bind
-from tracer.types import ArrayType
-
+from tracer.types import ArrayType, is_complex
 
 SINGULAR = "singular matrix: resolution failed at diagonal {0}"
 
@@ -182,12 +181,27 @@ def _cholesky_jvp(primals: Any, tangents: Any, factor: Any) -> Any:
     return product(factor, lower(both, -1) + on_diagonal(both) * half)
 
 
+def _cholesky_vjp(ct: Any, primals: Any, factor: Any, active: Any) -> list[Any]:
+    """The transpose of the rule above: both triangles of S = L⁻ᵀ·Φ(Lᵀ·ct)·L⁻¹ belong to one."""
+    from tracer.transforms.reverse import vjp_by_transposing
+
+    if is_complex(factor.dtype):
+        return vjp_by_transposing(cholesky_p, [ct], primals, factor, active, {})
+    moved = product(swap(factor), ct)
+    half = factor.dtype.type(0.5)
+    moved = lower(moved, -1) + on_diagonal(moved) * half
+    left = triangular_solve(factor, moved, lower=True, transposed=True)
+    both = triangular_solve(factor, swap(left), lower=True, transposed=True)
+    return [lower(both + swap(both), -1) + on_diagonal(both)]
+
+
 cholesky_p: Primitive = register(
     Primitive(
         "cholesky",
         _cholesky_type,
         _cholesky_evaluate,
         jvp_rule=_cholesky_jvp,
+        vjp_rule=_cholesky_vjp,
         batch_rule=lambda size, operands, batched: cholesky(operands[0]),
         lowering=Lowering("lapack", "cholesky"),
     )
