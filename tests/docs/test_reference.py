@@ -18,7 +18,7 @@ NAMED = {
 
 def test_every_public_name_has_its_place() -> None:
     missing = []
-    for owner in (tracer, tracer.optim, tracer.plot, tracer.view):
+    for owner in (tracer, tracer.nn, tracer.optim, tracer.plot, tracer.random, tracer.view):
         for name in owner.__all__:
             value = getattr(owner, name)
             if not (inspect.isfunction(value) or inspect.isclass(value)):
