@@ -160,7 +160,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
         "u, v, 1, cov=True",
         "u, v, 1, cov='unscaled'",
     ),
-    "roots": ("= xp.sort(xp.roots(u[:3] * 1.0))", "= xp.abs(xp.roots(v)).sum()", "~[1.0, s, 0, 0]"),
+    "roots": ("= xp.sort(xp.roots(u[:3] * 1.0))", "= xp.abs(xp.roots(v)).sum()"),
     "vander": ("u", "u, 3", "u, 4, increasing=True"),
     "nan_to_num": ("t",),
     "trim_zeros": ("~xp.concatenate([u * 0, v])", "~v, 'f'"),

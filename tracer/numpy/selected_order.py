@@ -44,7 +44,9 @@ def _first(values: Any, count: Any) -> Selected:
 
 
 @handles(np.sort)
-def sort(x: Any, axis: Any = -1, **_: Any) -> Selected:
+def sort(
+    x: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+) -> Selected:
     """The selected elements in order."""
     return _first(*in_order(x))
 
@@ -94,12 +96,13 @@ def unique(x: Any, **options: Any) -> Any:
 
 
 def _distinct(values: Any, count: Any, options: dict[str, Any]) -> Selected:
+    one_nan = options.pop("equal_nan", True)
     if any(options.values()):
         raise refuse("unique with indices or counts")
     length = values.shape[0]
     before = take(values, np.maximum(np.arange(length) - 1, 0))
     new = values != before
-    if is_inexact(values.dtype):  # all NaN are one
+    if one_nan and is_inexact(values.dtype):  # all NaN are one
         new = logical_and(new, logical_not(logical_and(isnan(values), isnan(before))))
     new = np.logical_or(new, np.arange(length) == 0)
     return Selected(values, logical_and(new, less(np.arange(length), count)))

@@ -42,7 +42,8 @@ def unique(
     """The different elements, in order; gathered from where each stands first."""
     x = as_array(ar)
     if type(x) is Tracer and is_abstract(x) and axis is None:
-        return unique_of(x, {"return_index": return_index or return_inverse or return_counts})
+        more = return_index or return_inverse or return_counts
+        return unique_of(x, {"more": more, "equal_nan": equal_nan})
     known = _known(x, "unique()")
     _, first, inverse, counts = np.unique(
         known, True, True, True, axis, equal_nan=equal_nan
