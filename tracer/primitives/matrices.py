@@ -69,17 +69,17 @@ def _main_diagonal(rows: int, columns: int) -> Any:
 
 def lower(x: Any, k: int = 0) -> Any:
     """The elements on and below a diagonal, 0 above."""
-    return select(_triangle(*x.shape[-2:], k), x, x.dtype.type(0))
+    return select(_triangle(x.shape[-2], x.shape[-1], k), x, x.dtype.type(0))
 
 
 def upper(x: Any, k: int = 0) -> Any:
     """The elements on and above a diagonal, 0 below."""
-    return select(_triangle(*x.shape[-2:], k - 1), x.dtype.type(0), x)
+    return select(_triangle(x.shape[-2], x.shape[-1], k - 1), x.dtype.type(0), x)
 
 
 def on_diagonal(x: Any) -> Any:
     """The elements on the diagonal, 0 elsewhere."""
-    return select(_main_diagonal(*x.shape[-2:]), x, x.dtype.type(0))
+    return select(_main_diagonal(x.shape[-2], x.shape[-1]), x, x.dtype.type(0))
 
 
 def diagonal(x: Any) -> Any:
