@@ -141,8 +141,8 @@ class StatementWriter(ExpressionWriter):
         self.scalars.update(before)
         for name in names:
             values = [values[name] for values in found]
-            if values[0].parts != values[1].parts:
-                self.scalars[name] = self.merged(values, ends)
+            same = values[0].parts == values[1].parts
+            self.scalars[name] = values[0] if same else self.merged(values, ends)
 
     # Loops
 

@@ -274,6 +274,16 @@ def test_a_branch_changes_scalars() -> None:
     agree(Program("branches", (x,), (y,), (), (), body), [RNG.normal(size=10)])
 
 
+def test_both_sides_of_a_branch_change_a_scalar_to_the_same_value() -> None:
+    x, y = buffer("x", (4,), "input"), buffer("y", (4,), "output")
+    positive = operation("greater", Load(x, (i,)), real(0.0))
+    choice = If(positive, (Assign("s", real(1.0)),), (Assign("s", real(1.0)),))
+    body = (
+        loop("i", 4, Declare("s", real(0.0)), choice, Store(y, (i,), scalar("s")), kind="serial"),
+    )
+    agree(Program("same", (x,), (y,), (), (), body), [np.array([1.0, -1.0, 0.0, 2.0])])
+
+
 def tape_program(length: int) -> Program:
     """Push the squares of x on a tape, and pop them in reverse order."""
     x, y = buffer("x", (length, 3), "input"), buffer("y", (length, 3), "output")
