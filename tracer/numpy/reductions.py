@@ -30,7 +30,8 @@ from tracer.primitives.broadcast import broadcast_to, keep_axes, reduce_sum, res
 from tracer.primitives.cast import cast, imag_part, real_part
 from tracer.primitives.comparison import not_equal, select
 from tracer.primitives.roots import magnitude
-from tracer.trace import bind
+from tracer.primitives.shape import concatenate, slice_axis
+from tracer.trace import bind, is_abstract
 from tracer.types import (
     BOOL,
     INT64,
@@ -146,6 +147,30 @@ def prod(
     return store(_fold(x, primitive.reduce_prod, multiply, 1, options), out)
 
 
+def _extreme(whole: Callable[..., Any], pair: Callable[..., Any]) -> Callable[..., Any]:
+    """A largest or smallest element; of complex numbers in compiled code by halves, pair by pair:
+    loops know the order of real numbers."""
+
+    def reduction(x: Any, axes: tuple[int, ...]) -> Any:
+        if not is_complex(x.dtype) or not is_abstract(x) or 0 in x.shape:
+            return whole(x, axes)
+        for axis in sorted(axes, reverse=True):
+            while x.shape[axis] > 1:
+                length = x.shape[axis]
+                half = length // 2
+                low, high = slice_axis(x, axis, 0, half), slice_axis(x, axis, half, 2 * half)
+                rest = [slice_axis(x, axis, 2 * half, length)] if length % 2 else []
+                x = concatenate([pair(low, high), *rest], axis) if rest else pair(low, high)
+            x = reshape(x, (*x.shape[:axis], *x.shape[axis + 1 :]))
+        return x
+
+    return reduction
+
+
+_largest = _extreme(primitive.reduce_max, maximum)
+_smallest = _extreme(primitive.reduce_min, minimum)
+
+
 @method("max")
 @array_function(np.max)
 def max(
@@ -158,7 +183,7 @@ def max(
 ) -> Any:
     """The maximum over `axis`; equal ones share the derivative equally."""
     options = (axis, keepdims, initial, where)
-    return store(_fold(as_array(a), primitive.reduce_max, maximum, None, options), out)
+    return store(_fold(as_array(a), _largest, maximum, None, options), out)
 
 
 @method("min")
@@ -173,7 +198,7 @@ def min(
 ) -> Any:
     """The minimum over `axis`; equal ones share the derivative equally."""
     options = (axis, keepdims, initial, where)
-    return store(_fold(as_array(a), primitive.reduce_min, minimum, None, options), out)
+    return store(_fold(as_array(a), _smallest, minimum, None, options), out)
 
 
 @array_function(np.amax)
