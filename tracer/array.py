@@ -67,6 +67,7 @@ class ArrayFace:
     __array_priority__ = 1000.0
 
     if TYPE_CHECKING:
+        variable: Any
 
         @property
         def shape(self) -> tuple[int, ...]: ...
@@ -183,7 +184,16 @@ class ArrayFace:
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return (self[position] for position in range(self.shape[0]))
+        return (self._item(position) for position in range(self.shape[0]))
+
+    def _item(self, position: int) -> Any:
+        """An item as a loop in Python meets it: an integer that was computed while tracing is
+        known, so that it can be a bound of a slice."""
+        known = self.variable.value
+        is_constant = type(known) is np.ndarray and not self.variable.trace.carries_values
+        if is_constant and known.ndim == 1 and known.dtype.kind in "iu":
+            return known[position]
+        return self[position]
 
     def __repr__(self) -> str:
         try:

@@ -67,6 +67,8 @@ class Callees:
         for name in _TO_INTEGER:
             self._add(getattr(math, name), self._whole(name))
         self._add(math.log, self._log)
+        self._add(math.dist, self._dist)
+        self._add(math.isclose, self._isclose)
         for scalar_type in _SCALAR_TYPES:
             self._add(scalar_type, self._scalar(scalar_type))
 
@@ -125,6 +127,19 @@ class Callees:
             return math.log(value) if base is None else math.log(value, base)
         log = self.host.numpy("log")
         return log(value) if base is None else log(value) / log(base)
+
+    def _dist(self, first: Any, second: Any, /) -> Any:
+        if not self._traced(first, second, *first, *second):
+            return math.dist(first, second)
+        change = self.host.as_traced(first) - self.host.as_traced(second)
+        return self.host.numpy("sqrt")(self.host.numpy("sum")(change * change))
+
+    def _isclose(self, a: Any, b: Any, *, rel_tol: Any = 1e-9, abs_tol: Any = 0.0) -> Any:
+        if not self._traced(a, b):
+            return math.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
+        size = self.host.numpy("maximum")(abs(a), abs(b))
+        near = abs(a - b) <= self.host.numpy("maximum")(rel_tol * size, abs_tol)
+        return (a == b) | (near & self.host.numpy("isfinite")(size))
 
     def _scalar(self, scalar_type: type[np.generic]) -> Callable[..., Any]:
         def follow(value: Any = 0, *rest: Any) -> Any:

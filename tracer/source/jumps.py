@@ -62,9 +62,12 @@ class Jumps:
             if isinstance(statement, ast.With) and _ends(statement.body):
                 statement.body = self._tail(statement.body)
                 return [*result, statement]
+            endless = _is_endless(statement)
             result.append(_assign(RETURNED, ast.Constant(False), statement))
             result += self._statement(statement, None)[0]
             returned = ast.Return(ast.Name(RESULT, ast.Load()))
+            if endless:
+                return [*result, ast.copy_location(returned, statement)]
             return [*result, _if(_any({RETURNED}), [returned], self._tail(rest), statement)]
         returned = ast.Return(ast.Constant(None))
         return [*result, ast.copy_location(returned, statements[-1]) if statements else returned]
@@ -195,6 +198,22 @@ def _ends(statements: list[ast.stmt]) -> bool:
         if isinstance(node, ast.With) and _ends(node.body):
             return True
     return False
+
+
+def _is_endless(node: ast.stmt) -> bool:
+    """Whether a statement is a `while True:` that only a `return` leaves."""
+    if not isinstance(node, ast.While) or not isinstance(node.test, ast.Constant):
+        return False
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:  # a `break` of a loop inside belongs to that loop
+        inner = waiting.pop()
+        if isinstance(inner, ast.Break):
+            return False
+        if isinstance(inner, (ast.While, ast.For)):
+            waiting += inner.orelse
+        elif not isinstance(inner, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+            waiting += children(inner)
+    return bool(node.test.value)
 
 
 def _assign(name: str, value: ast.expr, at: ast.stmt) -> ast.stmt:

@@ -255,7 +255,7 @@ class Operators(Logic):
         if turned is False:
             self._plain(iter(iterable), body, stop, outputs)
             return
-        body(items.item(0))
+        body(next(iter(iterable)))
         answer = False if stop is None else stop()
         if answer is True:
             return

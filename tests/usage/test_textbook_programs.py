@@ -1,0 +1,73 @@
+"""Programs as textbooks have them, which know nothing of tracing: values, and derivatives against
+central differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tracer import grad, jit
+
+X = np.array([0.4, 1.3, 2.6])
+LINKS = np.array([[0.1, 1.0, 1.0], [0.5, 0.1, 2.0], [1.0, 0.3, 0.1]])
+
+
+def binomial_tree(x: Any) -> Any:
+    values = np.maximum(x[0] * np.linspace(1.0, 3.0, 21) - x[1], 0.0)
+    for i in np.arange(20, 0, -1):
+        values = 0.6 * values[1 : i + 1] + 0.39 * values[0:i]
+    return values[0]
+
+
+def counting_down(x: Any) -> Any:
+    steps = np.arange(20, 0, -1)
+    row = np.repeat(x, 7)
+    total = 0.0
+    for i in steps:
+        row = row[:i] * 0.9
+        total += row.sum() * i
+    return total
+
+
+def page_rank(x: Any) -> Any:
+    matrix = LINKS * x / (LINKS * x).sum(axis=0)
+    rank = np.ones(3) / 3
+    while True:
+        following = 0.85 * matrix @ rank + 0.05
+        if np.linalg.norm(following - rank, 1) < 1e-10:
+            return following[0]
+        rank = following
+
+
+def branches_in_a_row(x: Any) -> Any:
+    total = 0.0
+    for p in [v * v - 1 for v in x]:
+        if p > 0:
+            total += p
+        else:
+            total -= 0.5 * p
+    return total
+
+
+def with_math(x: Any) -> Any:
+    distance = math.dist(x, [0.0, 1.0, 2.0])
+    near = 1.0 if math.isclose(x[0], 0.4, rel_tol=1e-3) else 5.0
+    return near * distance + math.gamma(x[1]) * math.erf(x[2]) + math.fsum([a * a for a in x])
+
+
+PROGRAMS = (binomial_tree, counting_down, page_rank, branches_in_a_row, with_math)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_value_and_gradient(program: Callable[[Any], Any]) -> None:
+    np.testing.assert_allclose(jit(program)(X), program(X), rtol=1e-13)
+    step = 1e-6
+    expected = [
+        (program(X + step * unit) - program(X - step * unit)) / (2 * step) for unit in np.eye(3)
+    ]
+    np.testing.assert_allclose(grad(program)(X), expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(jit(grad(program))(X), expected, rtol=1e-6, atol=1e-7)
