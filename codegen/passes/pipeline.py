@@ -12,6 +12,7 @@ from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
 from codegen.passes.jam import jam
 from codegen.passes.split import split
+from codegen.passes.strips import strips
 from codegen.passes.unroll import unroll
 from codegen.passes.unused import remove_unused
 from tracer import config
@@ -25,6 +26,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("remove_unused", remove_unused),
     ("jam", jam),
     ("contract", contract),
+    ("strips", strips),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
     ("split", split),
