@@ -29,7 +29,7 @@ def test_readme_has_the_two_commands() -> None:
     commands = runpy.run_path(str(ROOT / ".ci" / "readme_command.py"))["readme_commands"]()
     assert commands == {
         "bench": "python -m pip install -e '.[bench]' && python -m bench run digits",
-        "test": "python -m pip install -e '.[test]' && python -m pytest",
+        "test": "python -m pip install -e '.[test]' && python -m pytest -n auto",
     }
 
 
