@@ -58,6 +58,8 @@ class Frame:
 
 def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that this renderer cannot compute with."""
+    if dtype.char in "dl?":
+        return
     if (
         dtype.kind not in "biufc"
         or dtype == np.float16

@@ -12,12 +12,16 @@ LINEAR = ("add", "subtract", "multiply", "negative")
 
 
 class Forms:
-    """The linear forms of the int64 scalars that are visible; a name without one is a term."""
+    """The linear forms of the int64 scalars that are visible; a name without one is a term.
+
+    While `changes` stays as it is, no name has got another form than it had.
+    """
 
     def __init__(self, outer: Forms | None = None) -> None:
         self.outer = outer
         self.known: dict[str, LinearForm | None] = {}
         self.mutable: set[str] = set()
+        self.changes = 0
 
     def find(self, name: str) -> LinearForm | None:
         """The form of a name, here or in what this one extends."""
@@ -56,11 +60,13 @@ class Forms:
     def constant(self, name: str, value: int) -> None:
         """A name that stands for a number."""
         self.known[name] = LinearForm(value)
+        self.changes += 1
 
     def index(self, name: str) -> None:
         """A name that stands for itself."""
         if self.outer is None:
-            self.known.pop(name, None)
+            if self.known.pop(name, None) is not None:
+                self.changes += 1
         else:
             self.known[name] = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from codegen.loops.linear import strides
 from codegen.loops.nodes import (
     Assign,
     Buffer,
@@ -25,7 +26,7 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.operations import DType
 from codegen.loops.sizes import is_size, typical, whole
-from codegen.loops.walk import contains_load, subexpressions
+from codegen.loops.walk import contains_load
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_forms import Forms
 from codegen.render.llvm_operands import SHORT
@@ -49,6 +50,8 @@ one is enough, and elementary functions have shorter forms for just one.
 """
 LONGEST_BODY = 150.0
 MOST_LANES = 16
+LANE_TYPES = frozenset("?bBhHiIlLqQfd")
+"""The dtypes, by their letter, that lanes can hold."""
 CALL, MULTIPLICATIONS = 40.0, 8.0
 """The cost of a call of a matrix product, and how many of its multiplications cost as much as an
 operation.
@@ -74,13 +77,17 @@ class Lanes:
 
 @dataclass(slots=True)
 class _Survey:
-    """What is found on the way through a loop's body."""
+    """What is found on the way through a loop's body.
+
+    `steps` says by the identities of a buffer and of indices how far apart lanes lie there.
+    """
 
     index: str
     forms: Forms
     varying: set[str] = field(default_factory=set)
     inside: set[str] = field(default_factory=set)
     reductions: dict[str, tuple[str, DType]] = field(default_factory=dict)
+    steps: dict[tuple[int, int], int | None] = field(default_factory=dict)
     itemsize: int = 1
     functions: bool = False
     loops: bool = False
@@ -100,17 +107,24 @@ def estimated(trips: int | None) -> int:
 
 
 class Vectorizer:
-    """Answers for one program; the costs of loops are kept."""
+    """Answers for one program; the costs of loops are kept, and how they run in lanes for as long
+    as no name has got another form.
+    """
 
     def __init__(self, vector_bytes: int, most_copies: int = MOST_COPIES) -> None:
         self.vector_bytes = vector_bytes
         self.most_copies = most_copies
         self.costs: dict[int, float] = {}
+        self.found: dict[int, tuple[int, Lanes | None]] = {}
         self.kept: list[Loop] = []
 
     def plan(self, loop: Loop, forms: Forms) -> Lanes | None:
         """How to run a loop in lanes; None where it cannot, or where that does not pay."""
-        lanes = self.lanes(loop, forms)
+        known = self.found.get(id(loop))
+        if known is not None and known[0] == forms.changes:
+            lanes = known[1]
+        else:
+            lanes = self.lanes(loop, forms)
         if lanes is None or lanes.cost >= self.plain_cost(loop, forms):
             return None
         return lanes
@@ -120,6 +134,7 @@ class Vectorizer:
         key = id(loop)
         if key not in self.costs:
             lanes = self.lanes(loop, forms)
+            self.found[key] = forms.changes, lanes
             plain = self.plain_cost(loop, forms)
             self.costs[key] = plain if lanes is None else min(plain, lanes.cost)
             self.kept.append(loop)
@@ -159,7 +174,7 @@ class Vectorizer:
         trips = trip_count(loop)
         if loop.kind == "serial" or loop.reverse or (trips is not None and trips < 2):
             return None
-        survey = _Survey(loop.index, Forms(forms))
+        survey = _Survey(loop.index, Forms(forms), {loop.index})
         survey.forms.index(loop.index)
         if not self.admissible(loop.body, survey):
             return None
@@ -197,9 +212,10 @@ class Vectorizer:
         """Whether one statement can."""
         match statement:
             case Let(name, value):
-                if not self.admit_value(value, survey):
+                varies = self.survey_value(value, survey)
+                if varies is None:
                     return False
-                if self.varies(value, survey):
+                if varies:
                     survey.varying.add(name)
                 else:
                     survey.varying.discard(name)
@@ -250,6 +266,7 @@ class Vectorizer:
     ) -> bool:
         """A store to a place of its own for each lane, at equal distances."""
         step = self.step(buffer, indices, survey)
+        survey.steps[id(buffer), id(indices)] = step
         if step is None or step == 0 or buffer.is_tape or buffer.dtype.kind == "c":
             return False
         survey.itemsize = max(survey.itemsize, buffer.dtype.itemsize)
@@ -257,51 +274,114 @@ class Vectorizer:
 
     def admit_value(self, value: Expression, survey: _Survey) -> bool:
         """An expression without complex numbers; notes the widest dtype that lanes hold."""
-        pending = [value]
-        while pending:
-            part = pending.pop()
-            if part.dtype.kind == "c" or part.dtype.itemsize > 8 or part.dtype.name == "float16":
-                return False
-            if isinstance(part, Variable) and part.name in survey.reductions:
-                return False
-            if isinstance(part, Load):
-                if part.buffer.is_tape:
-                    return False
-                step = self.step(part.buffer, part.indices, survey)
-                if step is None:
-                    survey.itemsize = 8
-                if step != 0:
-                    survey.itemsize = max(survey.itemsize, part.dtype.itemsize)
-                pending += [index for index in part.indices if contains_load(index)]
-                continue
-            if isinstance(part, Operation):
-                pending.extend(part.operands)
-                composite = part.name in COMPOSITES and part.dtype.kind != "f"
-                if part.name == "zeta" or composite:
-                    return False
-                survey.functions |= is_function(part)
-            if self.varies(part, survey):
-                survey.itemsize = max(survey.itemsize, part.dtype.itemsize)
-        return True
+        return self.survey_value(value, survey) is not None
+
+    def survey_value(self, value: Expression, survey: _Survey) -> bool | None:
+        """Whether an expression may differ between lanes; None where it cannot be in lanes. Notes
+        the widest dtype that lanes hold, and what is a function.
+        """
+        if value.dtype.char not in LANE_TYPES:
+            return None
+        kind = type(value)
+        if kind is Literal:
+            return False
+        if kind is Variable:
+            name = value.name  # type: ignore[union-attr]
+            if name in survey.reductions:
+                return None
+            varies = name in survey.varying
+        elif kind is Load:
+            return self.survey_load(value, survey)  # type: ignore[arg-type]
+        else:
+            assert isinstance(value, Operation), "an expression is one of four kinds"
+            varies = False
+            for part in value.operands:
+                found = self.survey_value(part, survey)
+                if found is None:
+                    return None
+                varies = varies or found
+            name = value.name
+            if name == "zeta" or (name in COMPOSITES and value.dtype.kind != "f"):
+                return None
+            if not survey.functions and is_function(value):
+                survey.functions = True
+        if varies and value.dtype.itemsize > survey.itemsize:
+            survey.itemsize = value.dtype.itemsize
+        return varies
+
+    def survey_load(self, load: Load, survey: _Survey) -> bool | None:
+        """The same for an element of a buffer."""
+        if load.buffer.is_tape:
+            return None
+        step = self.step(load.buffer, load.indices, survey)
+        survey.steps[id(load.buffer), id(load.indices)] = step
+        if step is None:
+            survey.itemsize = 8
+        elif step != 0:
+            survey.itemsize = max(survey.itemsize, load.dtype.itemsize)
+        for index in load.indices:
+            plain = type(index) is Variable or type(index) is Literal
+            if not plain and contains_load(index) and self.survey_value(index, survey) is None:
+                return None
+        return step is None or bool(step)
 
     def varies(self, value: Expression, survey: _Survey) -> bool:
         """Whether an expression may differ between lanes."""
-        return any(
-            isinstance(part, Variable)
-            and (part.name == survey.index or part.name in survey.varying)
-            for part in subexpressions(value)
-        )
+        pending, varying = [value], survey.varying
+        while pending:
+            part = pending.pop()
+            kind = type(part)
+            if kind is Variable:
+                if part.name in varying:  # type: ignore[union-attr]
+                    return True
+            elif kind is Operation:
+                pending.extend(part.operands)  # type: ignore[union-attr]
+            elif kind is Load:
+                pending.extend(part.indices)  # type: ignore[union-attr]
+        return False
 
     def step(self, buffer: Buffer, indices: tuple[Expression, ...], survey: _Survey) -> int | None:
         """How far apart lanes lie in memory; None where they lie anywhere."""
-        form = survey.forms.flat(buffer, indices)
-        step = 0
+        slopes: list[int] = []
+        for index in indices:
+            slope = 0 if type(index) is Literal else self.slope(index, survey)
+            if slope is None:
+                return None
+            slopes.append(slope)
+        if not any(slopes):
+            return 0
+        pairs = zip(strides(buffer), slopes, strict=False)
+        return sum(stride * slope for stride, slope in pairs if slope)
+
+    def slope(self, value: Expression, survey: _Survey) -> int | None:
+        """How much more an index is in each lane than in the one before; None where it is not
+        linear.
+        """
+        match value:
+            case Literal():
+                return 0
+            case Variable(name):
+                if name == survey.index:
+                    return 1
+                form = survey.forms.find(name)
+                if form is None:
+                    return None if name in survey.varying else 0
+            case Operation("add" | "subtract" as name, (left, right)):
+                one, two = self.slope(left, survey), self.slope(right, survey)
+                if one is None or two is None:
+                    return None
+                return one + two if name == "add" else one - two
+            case _:
+                if not self.varies(value, survey):
+                    return 0
+                form = survey.forms.linear(value)
+        slope = 0
         for term, scale in form.terms.items():
             if isinstance(term, Variable) and term.name == survey.index:
-                step = scale
+                slope = scale
             elif self.varies(term, survey):
                 return None
-        return step
+        return slope
 
     # Costs in lanes
 
@@ -347,7 +427,8 @@ class Vectorizer:
         self, buffer: Buffer, indices: tuple[Expression, ...], survey: _Survey, width: int
     ) -> float:
         """The cost of reading or writing one element a lane."""
-        step = self.step(buffer, indices, survey)
+        key, known = (id(buffer), id(indices)), survey.steps
+        step = known[key] if key in known else self.step(buffer, indices, survey)
         if step is None:
             return 2.5 * width
         if step == 0:
