@@ -113,6 +113,7 @@ class Context:
         self.workspace: list[Buffer] = []
         self.errors: list[ErrorMessage] = []
         self.places: dict[GraphVariable, Place] = {}
+        self.dropped: dict[GraphVariable, Place] = {}
         self.holders: dict[Buffer, set[GraphVariable]] = {}
         self.prologue: list[Statement] = []
         self.ranges: dict[str, tuple[int, int]] = {}
@@ -185,7 +186,7 @@ class Context:
 
     def drop(self, variable: GraphVariable) -> None:
         """A value is dead: its memory has another owner now."""
-        place = self.places.pop(variable)
+        place = self.dropped[variable] = self.places.pop(variable)
         if isinstance(place, Stored):
             self.holders.get(place.buffer.root, set()).discard(variable)
 

@@ -44,7 +44,7 @@ def lower_graph(graph: Graph) -> Program:
 
 
 def lower_with_places(graph: Graph) -> tuple[Program, dict[Variable, Place]]:
-    """The loop program, and where it keeps each value of the graph."""
+    """The loop program, and where it keeps, or kept, each value of the graph and of its bodies."""
     context = Context()
     context.emit_inline = emit_inline
     for variable in graph.inputs:
@@ -60,7 +60,7 @@ def lower_with_places(graph: Graph) -> tuple[Program, dict[Variable, Place]]:
         (*context.prologue, *context.block.statements),
         tuple(context.errors),
     )
-    return program, context.places
+    return program, {**context.dropped, **context.places}
 
 
 def _identifier(name: str) -> str:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from codegen.loops.nodes import Assign, Call, If, Loop, Reduce, Statement, Store, Update, While
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from codegen.loops.nodes import (
+    Assign,
+    Call,
+    Declare,
+    Let,
+    Literal,
+    Reduce,
+    Statement,
+    Store,
+    Update,
+)
 from codegen.loops.nodes import Variable as Name
 from codegen.loops.walk import statements
 from codegen.lower.context import Place, Scalar, Stored
 from codegen.lower.graph import lower_with_places
+from codegen.passes.clocks import KERNELS, Kernel
 from codegen.passes.pipeline import optimize
-from tracer.graph.nodes import Graph, Variable
+from tracer.graph.nodes import Graph, Node, Variable
 
-KERNELS = (Loop, Call, If, While)
-"""Statements of the program's outermost block that are kernels; the others are scalar."""
+_PANEL = re.compile(r"p\d+$")
 
 
 def kernel_groups(graph: Graph) -> list[list[int]]:
@@ -45,6 +58,84 @@ def kernel_groups(graph: Graph) -> list[list[int]]:
     return groups
 
 
+def kernel_nodes(
+    graph: Graph, places: Mapping[Variable, Place], kernels: Sequence[Kernel]
+) -> list[tuple[list[Node], list[Node]]]:
+    """The same for the kernels that clocks stand between, as nodes; those of bodies are among them.
+    With each kernel's nodes come those which it only gives a first value.
+
+    `places` says where lowering kept each value. Where several kernels write to one place, a node
+    that has a body belongs to the largest of them, one inside of a body to the largest inside of a
+    loop or a branch, any other to the first.
+    """
+    writers: dict[str, list[int]] = {}
+    fills: dict[str, list[int]] = {}
+    copies: dict[str, str] = {}
+    for number, kernel in enumerate(kernels):
+        body = (*kernel.body, *kernel.beside)
+        for name, filled in dict.fromkeys(_computed(body)):
+            (fills if filled else writers).setdefault(name, []).append(number)
+        for part in statements(body):
+            if isinstance(part, Let) and isinstance(part.value, Name):
+                copies[part.name] = part.value.name
+    sizes = [sum(1 for _ in statements(kernel.body)) for kernel in kernels]
+    groups: list[list[Node]] = [[] for _ in kernels]
+    begun: list[list[Node]] = [[] for _ in kernels]
+    users: dict[Variable, int] = {}
+    for node, within in reversed(list(_all_nodes(graph))):
+        names = [_name(places.get(result)) for result in node.results]
+        names = [copies.get(name, name) for name in names]
+        found = [n for name in names for n in writers.get(name) or fills.get(name) or []]
+        if within or _bodies(node):
+            inside = [number for number in found if kernels[number].inside]
+            chosen = max(inside or found, key=lambda number: sizes[number], default=None)
+        else:
+            chosen = min(found, default=None)
+        if chosen is None:
+            chosen = next((users[result] for result in node.results if result in users), None)
+        if chosen is None:
+            continue
+        groups[chosen].insert(0, node)
+        for number in {n for name in names for n in (*writers.get(name, ()), *fills.get(name, ()))}:
+            begun[number].insert(0, node)
+        for operand in node.operands:
+            if type(operand) is Variable:
+                users[operand] = min(chosen, users.get(operand, chosen))
+    return list(zip(groups, begun, strict=True))
+
+
+def _bodies(node: Node) -> list[Graph]:
+    """The graphs among a node's parameters."""
+    found: list[Graph] = []
+    for value in node.params.values():
+        parts = value if isinstance(value, (tuple, list)) else (value,)
+        found.extend(part for part in parts if isinstance(part, Graph))
+    return found
+
+
+def _all_nodes(graph: Graph, within: bool = False) -> Iterator[tuple[Node, bool]]:
+    """The nodes of a graph, each before those of its bodies, and whether they are in a body."""
+    pending = [(node, within) for node in reversed(graph.nodes)]
+    while pending:
+        node, inside = pending.pop()
+        yield node, inside
+        for body in reversed(_bodies(node)):
+            pending.extend((inner, True) for inner in reversed(body.nodes))
+
+
+def _computed(body: tuple[Statement, ...]) -> Iterator[tuple[str, bool]]:
+    """The names of what statements compute, and whether they only give it a first value.
+
+    Parts of a matrix product that is made by panels have the product's name.
+    """
+    for part in statements(body):
+        if isinstance(part, (Let, Declare)):
+            yield part.name, isinstance(part, Declare)
+        filled = isinstance(part, Store) and isinstance(part.value, Literal)
+        for name in _written_by(part):
+            yield _PANEL.sub("", name), filled
+
+
 def _name(place: Place | None) -> str:
     if isinstance(place, Stored):
         return place.buffer.root.name
@@ -55,13 +146,15 @@ def _name(place: Place | None) -> str:
 
 def _written(kernel: Statement) -> list[str]:
     """The names of what a kernel computes: buffers that it writes, scalars that it changes."""
-    names = []
-    for statement in statements((kernel,)):
-        match statement:
-            case Store(buffer=buffer) | Update(buffer=buffer):
-                names.append(buffer.root.name)
-            case Assign(name=name) | Reduce(name=name):
-                names.append(name)
-            case Call(results=results):
-                names.extend(view.buffer.root.name for view in results)
-    return names
+    return [name for statement in statements((kernel,)) for name in _written_by(statement)]
+
+
+def _written_by(statement: Statement) -> list[str]:
+    match statement:
+        case Store(buffer=buffer) | Update(buffer=buffer):
+            return [buffer.root.name]
+        case Assign(name=name) | Reduce(name=name):
+            return [name]
+        case Call(results=results):
+            return [view.buffer.root.name for view in results]
+    return []

@@ -3,57 +3,167 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from codegen.loops.nodes import (
+    Assign,
+    Buffer,
     Call,
+    Declare,
     Expression,
+    If,
+    Let,
     Literal,
+    Load,
     Loop,
     Operation,
     Program,
+    Reduce,
     Statement,
+    Store,
+    Update,
+    Variable,
+    While,
 )
 from codegen.loops.walk import blocks, own_expressions, subexpressions
 
 _FREE = frozenset({"select", "cast", "real", "imag", "complex", "positive"})
+_PRODUCTS = frozenset({"matmul", "product"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Operations and bytes. `exact` where all numbers of iterations are known before the program
+    runs, no branch is taken by values, and no routine of a library is called; otherwise each such
+    loop counts as one iteration, both branches as taken, and routines as their bytes alone.
+    """
+
+    flops: float
+    bytes: float
+    exact: bool
 
 
 def program_cost(program: Program) -> dict[str, float]:
     """`flops`: arithmetic operations and function values, each counted as one (a matrix product as
-    2·m·n·k); `bytes`: of all inputs, outputs, constants, and twice the workspace."""
-    flops = sum(_statement(statement) for statement in program.body)
-    traffic = sum(
-        factor * math.prod(buffer.shape) * buffer.dtype.itemsize
-        for factor, group in (
-            (1, (*program.inputs, *program.outputs, *program.constants)),
-            (2, program.workspace),
-        )
-        for buffer in group
-    )
-    return {"flops": float(flops), "bytes": float(traffic)}
+    2·m·n·k); `bytes`: what the statements of the outermost block read and write, each element once
+    a statement.
+    """
+    costs = [block_cost((statement,)) for statement in program.body]
+    return {
+        "flops": float(sum(cost.flops for cost in costs)),
+        "bytes": float(sum(cost.bytes for cost in costs)),
+    }
 
 
-def _statement(statement: Statement) -> float:
-    own = float(sum(_expression(expression) for expression in own_expressions(statement)))
-    if isinstance(statement, Call):
-        rows, columns = statement.results[0].shape[-2:]
-        depth = statement.operands[0].shape[-1]
-        return 2.0 * rows * columns * depth if statement.kernel == "matmul" else 0.0
-    inside = sum(_statement(inner) for block in blocks(statement) for inner in block)
-    if isinstance(statement, Loop):
-        return inside * _trips(statement)
-    return own + inside + (1.0 if type(statement).__name__ in ("Reduce", "Update") else 0.0)
+def block_cost(body: Iterable[Statement]) -> Cost:
+    """What statements cost together: an element that several of them touch is moved once."""
+    counter = _Counter()
+    flops = sum(counter.statement(statement) for statement in body)
+    return Cost(float(flops), counter.bytes(), counter.exact)
 
 
-def _trips(loop: Loop) -> float:
-    if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal):
-        return max(0.0, float(loop.stop.value.real) - float(loop.start.value.real))
-    return 1.0
+@dataclass(slots=True)
+class _Counter:
+    """Walks statements with the loops around them in mind.
 
+    trips     iterations of each loop that is open, by its index
+    depends   the loops that change a scalar
+    touched   elements of each buffer that are read, and written, by what is accessed
+    """
 
-def _expression(expression: Expression) -> int:
-    return sum(
-        1
-        for part in subexpressions(expression)
-        if isinstance(part, Operation) and part.name not in _FREE and part.dtype.kind in "fc"
-    )
+    trips: dict[str, float] = field(default_factory=dict)
+    depends: dict[str, frozenset[str]] = field(default_factory=dict)
+    touched: dict[tuple[Buffer, bool], dict[object, float]] = field(default_factory=dict)
+    exact: bool = True
+
+    def statement(self, statement: Statement) -> float:
+        """Operations of a statement; what it touches is kept."""
+        own = sum(self.expression(expression) for expression in own_expressions(statement))
+        match statement:
+            case Let(name, value) | Declare(name, value) | Assign(name, value):
+                known = self.depends.get(name, frozenset())
+                self.depends[name] = known | self.loops_of((value,))
+            case Reduce(name, _, value):
+                self.depends[name] = self.depends.get(name, frozenset()) | self.loops_of((value,))
+                return own + 1.0
+            case Store(buffer, indices, _):
+                self.touch(buffer, True, indices)
+            case Update(buffer, indices, _, _):
+                self.touch(buffer, True, indices)
+                self.touch(buffer, False, indices)
+                return own + 1.0
+            case Call():
+                return self.call(statement)
+            case Loop():
+                return self.loop(statement)
+            case If(condition=condition):
+                self.exact = self.exact and isinstance(condition, Literal)
+            case While():
+                self.exact = False
+        return own + sum(self.statement(inner) for block in blocks(statement) for inner in block)
+
+    def loop(self, loop: Loop) -> float:
+        """A loop's operations."""
+        trips = 1.0
+        if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal):
+            trips = max(0.0, float(loop.stop.value.real) - float(loop.start.value.real))
+        else:
+            self.exact = False
+        if not trips:
+            return 0.0
+        self.trips[loop.index] = trips
+        self.depends[loop.index] = frozenset((loop.index,))
+        return trips * sum(self.statement(inner) for inner in loop.body)
+
+    def call(self, call: Call) -> float:
+        """A kernel reads its operands and writes its results."""
+        product = call.kernel in _PRODUCTS
+        results = call.results[:1] if product else call.results  # the second is memory to work in
+        for written, group in ((True, results), (False, call.operands)):
+            for view in group:
+                self.touch(view.buffer, written, view.indices, math.prod(view.shape))
+        if not product:
+            self.exact = False
+            return 0.0
+        rows, columns = call.results[0].shape[-2:]
+        return 2.0 * rows * columns * call.operands[0].shape[-1]
+
+    def expression(self, expression: Expression) -> float:
+        """Operations of an expression; what it loads is kept."""
+        count = 0.0
+        for part in subexpressions(expression):
+            if isinstance(part, Load):
+                self.touch(part.buffer, False, part.indices)
+            elif isinstance(part, Operation) and part.name not in _FREE and part.dtype.kind in "fc":
+                count += 1.0
+        return count
+
+    def loops_of(self, parts: Iterable[Expression]) -> frozenset[str]:
+        """The loops whose iterations change the value of some expressions."""
+        found: frozenset[str] = frozenset()
+        for expression in parts:
+            for part in subexpressions(expression):
+                if isinstance(part, Variable):
+                    found |= self.depends.get(part.name, frozenset())
+        return found
+
+    def touch(
+        self, buffer: Buffer, written: bool, indices: tuple[Expression, ...], each: int = 1
+    ) -> None:
+        """An access, which meets another element with each iteration that changes its indices."""
+        known = self.touched.setdefault((buffer.root, written), {})
+        key = (buffer, indices, each)
+        if key not in known:
+            loops = self.loops_of(indices)
+            known[key] = each * math.prod(self.trips.get(index, 1.0) for index in loops)
+
+    def bytes(self) -> float:
+        """Of all that is touched; of a buffer at most all, read once and written once."""
+        total = 0.0
+        for (buffer, _), accesses in self.touched.items():
+            elements = sum(accesses.values())
+            if not buffer.is_tape:
+                elements = min(elements, float(buffer.size))
+            total += elements * buffer.dtype.itemsize
+        return total

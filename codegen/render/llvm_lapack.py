@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from codegen.loops.nodes import Call, Statement, Store, Variable, View
+from codegen.render.llvm_clock import write_clock
 from codegen.render.llvm_emit import INT64, require_dtype
 from codegen.render.llvm_matmul import (
     KernelWriter,
@@ -24,9 +25,11 @@ class RoutineWriter(KernelWriter):
     routines = 0
 
     def call(self, call: Call) -> None:
-        """A routine, or another kernel."""
+        """A routine, a look at the clock, or another kernel."""
         if call.kernel == "lapack":
             self.routine(call)
+        elif call.kernel == "clock":
+            write_clock(self, call)
         else:
             super().call(call)
 
