@@ -102,6 +102,15 @@ def function_base(backend: str) -> type | None:
     return function_class()
 
 
+def numba_type(function: Callable[..., Any], result_types: Callable[..., Any]) -> Any:
+    """The type under which `numba.njit` code knows and calls a jitted function; `result_types`
+    gives the types of its results for example arguments.
+    """
+    from codegen.numba_calls import numba_type as made
+
+    return made(function, result_types)
+
+
 def executable(graph: Graph, backend: str, parallel: bool | None = None) -> Executable:
     """The graph compiled by that backend; kept with the graph. `parallel` as for `jit`."""
     made: Executable = _executable(graph, backend, _threading(parallel))

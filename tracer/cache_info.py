@@ -37,6 +37,14 @@ class Signature(NamedTuple):
     weak: tuple[bool, ...]
     static: tuple[Any, ...]
 
+    def resembles(self, other: Signature) -> bool:
+        """Whether the arguments agree in structure, dtypes and numbers of dimensions."""
+        return (
+            self.form == other.form
+            and self.weak == other.weak
+            and [(t.dtype, t.ndim) for t in self.types] == [(t.dtype, t.ndim) for t in other.types]
+        )
+
 
 FIRST = "first call"
 STATIC = "new static arguments"

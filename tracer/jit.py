@@ -330,6 +330,22 @@ class JittedFunction:
         operands = [*[_as_input(leaf) for leaf in leaves], *traced.captured]
         return tree.unflatten(traced.out_form, call(traced.graph, operands, backend))
 
+    @functools.cached_property
+    def _numba_type_(self) -> Any:
+        """What Numba asks for where `numba.njit` code calls this function."""
+        return backends.numba_type(self, self._result_types)
+
+    def _result_types(self, *args: Any) -> Any:
+        """The types of the results for arguments like these, known from a call with arrays of the
+        same dtypes and numbers of dimensions, or else traced.
+        """
+        _, wanted = self.signature(args, {})
+        traced = next(
+            (entry.traced for known, entry in self._entries.items() if known.resembles(wanted)),
+            None,
+        ) or self.trace(*args)
+        return tree.unflatten(traced.out_form, [output.type for output in traced.graph.outputs])
+
     def cache_info(self) -> CacheInfo:
         """Calls with a known signature and with a new one, how many signatures are kept, and where
         their machine code came from: made, with the reason, shared with other sizes, or on disk.
