@@ -145,3 +145,19 @@ def kernels_of(graph: Graph) -> list[list[int]]:
     from codegen.lower.groups import kernel_groups
 
     return kernel_groups(graph)
+
+
+def profile(graph: Graph, inputs: Sequence[Any], seconds: float, calls: int) -> Any:
+    """What each kernel takes, as `codegen.profile.GraphTime`."""
+    from codegen.profile import profile_graph
+
+    return profile_graph(graph, inputs, seconds, calls)
+
+
+def machine_limits() -> tuple[dict[int, float], dict[int, float]]:
+    """Measured once: operations a second by the bytes of a number, bytes a second by how many are
+    touched; of one thread.
+    """
+    from codegen.limits import machine_limits
+
+    return machine_limits()
