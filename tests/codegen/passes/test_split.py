@@ -16,13 +16,15 @@ from codegen.loops.nodes import Program
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import optimize
 from codegen.passes.split import is_section, split
-from codegen.passes.workspace import MANY, plan_workspace
+from codegen.passes.workspace import plan_workspace
 from codegen.render.llvm_call import compile_llvm
 from tests.helpers import run_numpy
 from tracer import jit
 from tracer.graph.nodes import Graph
 
 Function = Callable[..., Any]
+MANY = 50
+"""Buffers that count as many here: a thousand take long to compile."""
 
 
 def repeated(step: Function, count: int) -> Function:
@@ -107,8 +109,9 @@ def test_ten_thousand_nodes_compile_in_sections() -> None:
     np.testing.assert_allclose(gradient, expected[1], rtol=1e-12)
 
 
-def test_many_buffers_share_memory() -> None:
+def test_many_buffers_share_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are placed by size: those that live at once do not overlap."""
+    monkeypatch.setattr("codegen.passes.workspace.MANY", MANY)
     program = _with_many_buffers()
     plan = plan_workspace(program)
     assert len(plan.offsets) > MANY
@@ -124,7 +127,7 @@ def _with_many_buffers() -> Program:
 
     dtype, index = np.dtype(np.float64), Variable("i1", np.dtype(np.int64))
     x, y = Buffer("x", dtype, (3,), "input"), Buffer("y", dtype, (3,), "output")
-    workspace = [Buffer(f"w{number}", dtype, (3,), "workspace") for number in range(MANY + 100)]
+    workspace = [Buffer(f"w{number}", dtype, (3,), "workspace") for number in range(2 * MANY)]
     body: list[Statement] = []
     for source, target in zip((x, *workspace), (*workspace, y), strict=True):
         mirrored = operation("subtract", integer(2), index)
