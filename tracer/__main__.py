@@ -1,4 +1,4 @@
-"""`python -m tracer`: draw and explain functions of a file, and say what is installed."""
+"""`python -m tracer`: draw, explain and time functions of a file, and say what is installed."""
 
 from __future__ import annotations
 
@@ -87,6 +87,17 @@ def explain(options: argparse.Namespace) -> None:
         print(text)
 
 
+def profile(options: argparse.Namespace) -> None:
+    """Where the time of a compiled function goes, into a file or onto the terminal."""
+    function, names = load(options.function)
+    found = view.profile(function, *arguments(options.args, names))
+    if options.output:
+        found.save(options.output)
+        print(f"wrote {options.output}")
+    else:
+        print(found)
+
+
 def environment(options: argparse.Namespace) -> None:
     """Versions and switches, as a report of a bug needs them."""
     print(f"tracer      {tracer.__version__}")
@@ -107,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     for name, action, help_text in (
         ("draw", draw, "draw the computation graph of a function"),
         ("explain", explain, "derive the derivative of a function step by step"),
+        ("profile", profile, "time the kernels of a compiled function"),
     ):
         sub = commands.add_parser(name, help=help_text)
         sub.add_argument("function", metavar="FILE.py:FUNCTION")
@@ -117,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--adjoint", action="store_true", help="with the adjoint beside it")
             sub.add_argument("--kernels", action="store_true", help="boxes around what is fused")
             sub.add_argument("--no-values", action="store_true", help="types only")
-        else:
+        if name == "explain":
             sub.add_argument("--format", choices=("text", "markdown", "html"), default="text")
     sub = commands.add_parser("env", help="versions and switches")
     sub.set_defaults(action=environment)

@@ -26,6 +26,9 @@ from tracer.trace import Tracer, is_abstract, snapshot, state, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS
 
+if TYPE_CHECKING:
+    from tracer.view.profile import Profile
+
 MOST_ENTRIES = 16
 
 
@@ -243,6 +246,12 @@ class JittedFunction:
     def lower(self, *args: Any, backend: str | None = None, **kwargs: Any) -> Lowered:
         """`trace(*args).lower(backend)`."""
         return self.trace(*args, **kwargs).lower(backend)
+
+    def profile(self, *args: Any, **kwargs: Any) -> Profile:
+        """Where the time of a call with these arguments goes: `tracer.profile(f, *args)`."""
+        from tracer.view.profile import profile
+
+        return profile(self, *args, **kwargs)
 
     if TYPE_CHECKING:
 
