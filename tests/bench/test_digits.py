@@ -1,4 +1,4 @@
-"""The main job in full, on the reference backend: it has to learn the digits."""
+"""The main job in full: it has to learn the digits."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_batches_are_one_hot_and_go_on_beyond_the_data() -> None:
 def test_training_reaches_the_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report("now", {}, {}, {})
     context = Context(
-        (TracerSubject("numpy"),), Effort(seconds=0.0), False, False, PlainDisplay(), report
+        (TracerSubject("llvm"),), Effort(seconds=0.0), False, False, PlainDisplay(), report
     )  # fmt: skip
     digits.train(context)
     facts = {fact.name: fact.value for fact in report.facts}
