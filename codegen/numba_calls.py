@@ -162,7 +162,18 @@ def _leaves(tree: Any) -> Iterator[Any]:
 def _checked(function: Function, name: str, shapes: Any) -> Function:
     """The function, whose results are what Numba was told, or an error: it reads them as that."""
     if isinstance(shapes, ArrayType):
-        return lambda *arguments: _as_told(name, shapes, function(*arguments))
+        dtype, ndim = shapes.dtype, shapes.ndim
+        scalar = None if ndim else dtype.type
+
+        def call_for_one(*arguments: Any) -> Any:
+            result = function(*arguments)
+            if type(result) is scalar:
+                return result
+            if type(result) is np.ndarray and result.dtype is dtype and result.ndim == ndim > 0:
+                return result if result.flags.carray else np.array(result, order="C")
+            return _as_told(name, shapes, result)
+
+        return call_for_one
     told = list(_leaves(shapes))
 
     def call(*arguments: Any) -> Any:

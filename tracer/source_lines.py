@@ -1,9 +1,11 @@
-"""Which line of the user's program is running: the innermost frame outside of this library, NumPy
-and SciPy.
+"""Which line of the user's program is running: the innermost frame outside of this library, NumPy,
+SciPy, and what wraps functions.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import os
 import sys
@@ -26,7 +28,9 @@ def _scipy_folder() -> str:
     return _folder(found.origin)
 
 
-_OWN = (_folder(__file__), _folder(np.__file__), _scipy_folder())
+# Where decorated functions pass through.
+_WRAPPERS = (contextlib.__file__, functools.__file__)
+_OWN = (_folder(__file__), _folder(np.__file__), _scipy_folder(), *_WRAPPERS)
 _is_own: dict[str, bool] = {}
 
 

@@ -91,13 +91,17 @@ def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 
 
 def spread_prefix(prefix: Any, tree: Any, what: str) -> list[Any]:
-    """For each leaf of `tree`, the leaf of `prefix` above it; None in a prefix is a leaf."""
+    """For each leaf of `tree`, the leaf of `prefix` above it; None in a prefix is a leaf, and in
+    `tree` has none.
+    """
     try:
-        return list(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
+        spread = optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE)
     except ValueError as error:
         raise StructureError(
             f"{what} must be a prefix of the pytree it speaks of: {error}"
         ) from None
+    below = optree.tree_leaves(tree, none_is_leaf=True, namespace=NAMESPACE)
+    return [item for item, leaf in zip(spread, below, strict=True) if leaf is not None]
 
 
 def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 from tracer.dispatch import FUNCTIONS, METHODS, method
 from tracer.errors import ShapeError
 from tracer.numpy.common import (
+    PUBLIC,
     array_function,
     as_array,
     as_concrete,
@@ -244,17 +245,22 @@ def full_like(
 FUNCTIONS[np.full_like] = full_like
 
 
-def _fixed(name: str) -> Callable[..., Any]:
-    """A function whose result depends on static numbers only."""
-    numpy_function = getattr(np, name)
+def _traced_inside(made: Callable[..., Any]) -> Callable[..., Any]:
+    """That function, whose arrays are traced ones inside a trace, whatever its arguments are."""
 
-    @functools.wraps(numpy_function)
+    @functools.wraps(made)
     def function(*args: Any, **kwargs: Any) -> Any:
-        result = numpy_function(*args, **kwargs)
+        result = made(*args, **kwargs)
         if isinstance(result, tuple):
             return tuple([traced_constant(part) for part in result])
         return traced_constant(result)
 
+    return function
+
+
+def _fixed(name: str) -> Callable[..., Any]:
+    """A function whose result depends on static numbers only."""
+    function = _traced_inside(getattr(np, name))
     function.__doc__ = f"NumPy's `{name}`; a traced array inside a trace."
     return function
 
@@ -360,6 +366,10 @@ def geomspace(
         if endpoint and num > 1:
             result = updated(result, -1, stop)
     return cast(moveaxis(result, 0, axis) if axis else result, final)
+
+
+for _spaced in (np.linspace, np.logspace, np.geomspace):
+    PUBLIC[_spaced] = _traced_inside(PUBLIC[_spaced])
 
 
 @array_function(np.astype)
