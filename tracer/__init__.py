@@ -25,6 +25,7 @@ from tracer.control import (  # noqa: E402
     while_loop,
 )
 from tracer.debugging import debug  # noqa: E402
+from tracer.device import block_until_ready  # noqa: E402
 from tracer.graph.nodes import Graph  # noqa: E402
 from tracer.jit import jit, make_graph  # noqa: E402
 from tracer.trace import Tracer  # noqa: E402
@@ -70,7 +71,7 @@ __version__ = "0.1.0"
 _LATER = ("nn", "optim", "plot", "random", "scipy", "view")
 
 
-_VIEWS = ("draw", "explain")
+_VIEWS = ("draw", "explain", "profile")
 
 
 def __getattr__(name: str) -> Any:
@@ -87,6 +88,7 @@ __all__ = [
     "adjoint",
     "array_type",
     "associative_scan",
+    "block_until_ready",
     "check_grads",
     "checkpoint",
     "cond",
@@ -121,6 +123,7 @@ __all__ = [
     "plot",
     "odeint",
     "primitive",
+    "profile",
     "random",
     "root",
     "scan",
