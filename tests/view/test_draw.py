@@ -15,7 +15,7 @@ from tracer.view import draw
 from tracer.view.graphviz import render_dot
 from tracer.view.layout import lay_out
 from tracer.view.numbers import array, number
-from tracer.view.place import place
+from tracer.view.place import label_width, place, place_labels
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -248,3 +248,15 @@ def test_five_thousand_nodes_are_laid_out():
     picture = draw(tracer.jit(long, source=False), 0.1)
     assert len([v for v in picture.drawing.vertices if v.kind == "node"]) == 5100
     assert picture.html()
+
+
+def test_labels_do_not_overlap():
+    params, x = arguments()
+    for picture in (draw(textbook, 2, 1), draw(network, params, x, adjoint=True)):
+        layout = place(picture.drawing)
+        labels = [label for label in place_labels(picture.drawing, layout) if label is not None]
+        assert labels
+        for k, one in enumerate(labels):
+            for other in labels[:k]:
+                room = (label_width(one.text) + label_width(other.text)) / 2
+                assert abs(one.x - other.x) >= room or abs(one.y - other.y) >= 14, (one, other)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from tracer.view.model import Drawing
-from tracer.view.place import place
+from tracer.view.place import place, place_labels
 
 
 def render_html(drawing: Drawing) -> str:
@@ -49,6 +49,10 @@ def _data(drawing: Drawing) -> dict[str, Any]:
         "kernels": drawing.kernels,
         "layout": {
             "boxes": [[_short(b.x), _short(b.y), b.width, b.height] for b in layout.boxes],
+            "labels": [
+                None if label is None else [_short(label.x), _short(label.y)]
+                for label in place_labels(drawing, layout)
+            ],
             "paths": [[[_short(x), _short(y)] for x, y in path] for path in layout.paths],
         },
     }

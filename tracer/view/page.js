@@ -80,7 +80,11 @@ function build() {
   if (items.length === data.vertices.length && data.layout) layout = data.layout;
   else layout = layOut(sizes, edges.map(e => [e.tail, e.head]), LINE);
   items.forEach((item, k) => { [item.x, item.y] = layout.boxes[k]; [item.w, item.h] = sizes[k]; });
-  edges.forEach((e, k) => { e.path = pathOf(items, e, layout.paths[k]); });
+  edges.forEach((e, k) => {
+    e.path = pathOf(items, e, layout.paths[k]);
+    const [[x0, y0], [x1, y1]] = e.path;
+    e.label = (layout.labels && layout.labels[k]) || [x0 + 0.3 * (x1 - x0), y0 + 0.38 * (y1 - y0) + 4];
+  });
   scene = {items, edges, index, place, kernels: kernelBoxes(items, place)};
 }
 
@@ -237,7 +241,7 @@ function drawItem(item, sight, near) {
 
 function drawLabel(e, sight) {
   if (!e.derivative) return;
-  const [[x0, y0], [x1, y1]] = e.path, x = x0 + 0.3 * (x1 - x0), y = y0 + 0.38 * (y1 - y0) + 4;
+  const [x, y] = e.label;
   if (x < sight.left || x > sight.right || y < sight.top || y > sight.bottom) return;
   const width = e.derivative.length * 6.6 + 6;
   pen.fillStyle = "rgba(255,255,255,0.85)";

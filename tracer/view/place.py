@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tracer.view.layout import GAP, Box, Layout, lay_out
 from tracer.view.model import Drawing, Edge, Vertex
@@ -12,6 +13,8 @@ LINE = 17.0
 LONGEST = 46
 LABEL = 18
 """A local derivative of more characters than this is told on a click, not beside the edge."""
+SHARES = (0.38, 0.55, 0.7, 0.24, 0.84)
+"""How far along its edge a label may stand, the first that is free."""
 VALUE, TYPE, ADJOINT = "#1c1c1c", "#666666", "#b3261e"
 
 
@@ -43,6 +46,60 @@ def shown_derivative(edge: Edge) -> str:
     if edge.kind != "data" or len(edge.derivative) > LABEL or edge.derivative == "linear map":
         return ""
     return edge.derivative
+
+
+def end_points(
+    edge: Edge, path: Sequence[tuple[float, float]], boxes: dict[str, Box]
+) -> list[tuple[float, float]]:
+    """The points of an edge from the lower side of one box to the upper side of the other."""
+    tail, head = boxes[edge.tail], boxes[edge.head]
+    down = head.y >= tail.y
+    start = tail.y + (tail.height if down else -tail.height) / 2
+    end = head.y - (head.height if down else -head.height) / 2
+    return [(path[0][0], start), *path[1:-1], (path[-1][0], end)]
+
+
+class Label(NamedTuple):
+    """The text beside an edge, and the middle of its line of writing."""
+
+    text: str
+    x: float
+    y: float
+
+
+def label_width(text: str) -> float:
+    """How much room the text beside an edge takes."""
+    return len(text) * 6.6 + 6
+
+
+def place_labels(drawing: Drawing, layout: Layout) -> list[Label | None]:
+    """For each edge its label, or None: near the tail, so that labels of edges which meet in one
+    head stay apart, and further on where another label stands already.
+    """
+    boxes = {v.key: box for v, box in zip(drawing.vertices, layout.boxes, strict=True)}
+    taken: dict[int, list[Label]] = {}
+    found: list[Label | None] = []
+    for edge, path in zip(drawing.edges, layout.paths, strict=True):
+        text = shown_derivative(edge)
+        if not text:
+            found.append(None)
+            continue
+        (x0, y0), (x1, y1) = end_points(edge, path, boxes)[:2]
+        label = Label(text, x0, y0)
+        for share in SHARES:
+            label = Label(text, x0 + 0.8 * share * (x1 - x0), y0 + share * (y1 - y0) + 4)
+            row = int(label.y // LINE)
+            near = [other for k in (row - 1, row, row + 1) for other in taken.get(k, ())]
+            if not any(_overlap(label, other) for other in near):
+                break
+        taken.setdefault(int(label.y // LINE), []).append(label)
+        found.append(label)
+    return found
+
+
+def _overlap(one: Label, other: Label) -> bool:
+    room = (label_width(one.text) + label_width(other.text)) / 2
+    return abs(one.x - other.x) < room and abs(one.y - other.y) < 14
 
 
 def place(drawing: Drawing) -> Layout:

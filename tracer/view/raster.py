@@ -9,8 +9,8 @@ from typing import Any
 from tracer.errors import BackendError
 from tracer.view.layout import Layout
 from tracer.view.model import Drawing, Edge, Vertex
-from tracer.view.place import LINE, lines_of, place, shown_derivative
-from tracer.view.svg import COLOURS, DERIVATIVE, end_points
+from tracer.view.place import LINE, Label, end_points, lines_of, place, place_labels
+from tracer.view.svg import COLOURS, DERIVATIVE
 
 DOTS = 144
 LARGEST = 20_000
@@ -45,6 +45,9 @@ def _draw(axes: Any, drawing: Drawing, layout: Layout) -> None:
         _edge(axes, edge, end_points(edge, path, boxes))
     for vertex, box in zip(drawing.vertices, layout.boxes, strict=True):
         _vertex(axes, vertex, box)
+    for label in place_labels(drawing, layout):
+        if label is not None:
+            _label(axes, label)
 
 
 def _edge(axes: Any, edge: Edge, points: list[tuple[float, float]]) -> None:
@@ -66,20 +69,20 @@ def _edge(axes: Any, edge: Edge, points: list[tuple[float, float]]) -> None:
             linewidth=0.8,
         )
     )
-    shown = shown_derivative(edge)
-    if shown:
-        (x0, y0), (x1, y1) = points[0], points[1]
-        axes.text(
-            x0 + 0.3 * (x1 - x0),
-            y0 + 0.38 * (y1 - y0),
-            shown,
-            color=DERIVATIVE,
-            fontsize=8.5,
-            ha="center",
-            va="center",
-            bbox={"facecolor": "white", "alpha": 0.85, "pad": 1, "linewidth": 0},
-            zorder=4,
-        )
+
+
+def _label(axes: Any, label: Label) -> None:
+    axes.text(
+        label.x,
+        label.y - 4,
+        label.text,
+        color=DERIVATIVE,
+        fontsize=8.5,
+        ha="center",
+        va="center",
+        bbox={"facecolor": "white", "alpha": 0.85, "pad": 1, "linewidth": 0},
+        zorder=4,
+    )
 
 
 def _vertex(axes: Any, vertex: Vertex, box: Any) -> None:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 from tracer.view.layout import Box, Layout
 from tracer.view.model import Drawing, Edge, Vertex
-from tracer.view.place import LINE, lines_of, place, shown_derivative
+from tracer.view.place import (
+    LINE,
+    Label,
+    end_points,
+    label_width,
+    lines_of,
+    place,
+    place_labels,
+)
 
 COLOURS = {
     "input": ("#e3f0ff", "#3b73b9"),
@@ -35,13 +43,11 @@ def render_svg(drawing: Drawing) -> str:
     ]
     parts.extend(_kernels(drawing, layout))
     boxes = {v.key: box for v, box in zip(drawing.vertices, layout.boxes, strict=True)}
-    labels: list[str] = []
     for edge, path in zip(drawing.edges, layout.paths, strict=True):
         parts.append(_edge(edge, path, boxes))
-        labels.extend(_label(edge, path, boxes))
     for vertex, box in zip(drawing.vertices, layout.boxes, strict=True):
         parts.append(_vertex(vertex, box))
-    parts.extend(labels)
+    parts.extend(_label(label) for label in place_labels(drawing, layout) if label is not None)
     if drawing.note:
         parts.append(
             f'<text x="12" y="{height - 9:.0f}" fill="#555555">{html.escape(drawing.note)}</text>'
@@ -100,17 +106,6 @@ def _vertex(vertex: Vertex, box: Box) -> str:
     return "".join([*body, "</g>"])
 
 
-def end_points(
-    edge: Edge, path: Sequence[tuple[float, float]], boxes: dict[str, Box]
-) -> list[tuple[float, float]]:
-    """The points of an edge from the lower side of one box to the upper side of the other."""
-    tail, head = boxes[edge.tail], boxes[edge.head]
-    down = head.y >= tail.y
-    start = tail.y + (tail.height if down else -tail.height) / 2
-    end = head.y - (head.height if down else -head.height) / 2
-    return [(path[0][0], start), *path[1:-1], (path[-1][0], end)]
-
-
 def _edge(edge: Edge, path: Sequence[tuple[float, float]], boxes: dict[str, Box]) -> str:
     points = end_points(edge, path, boxes)
     text = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
@@ -126,19 +121,11 @@ def _edge(edge: Edge, path: Sequence[tuple[float, float]], boxes: dict[str, Box]
     )
 
 
-def _label(edge: Edge, path: Sequence[tuple[float, float]], boxes: dict[str, Box]) -> list[str]:
-    shown = shown_derivative(edge)
-    if not shown:
-        return []
-    points = end_points(edge, path, boxes)
-    # Near the tail, so that labels of edges which meet in one head stay apart.
-    (x0, y0), (x1, y1) = points[0], points[1]
-    x, y = x0 + 0.38 * (x1 - x0) * 0.8, y0 + 0.38 * (y1 - y0) + 4
-    text = html.escape(shown)
-    width = len(text) * 6.6 + 6
-    return [
-        f'<rect x="{x - width / 2:.1f}" y="{y - 11:.1f}" width="{width:.1f}" height="14" rx="3" '
-        f'fill="white" fill-opacity="0.85"/>'
-        f'<text class="derivative" x="{x:.1f}" y="{y:.1f}" text-anchor="middle" font-size="11.5" '
-        f'fill="{DERIVATIVE}">{text}</text>'
-    ]
+def _label(label: Label) -> str:
+    width = label_width(label.text)
+    return (
+        f'<rect x="{label.x - width / 2:.1f}" y="{label.y - 11:.1f}" width="{width:.1f}" '
+        f'height="14" rx="3" fill="white" fill-opacity="0.85"/>'
+        f'<text class="derivative" x="{label.x:.1f}" y="{label.y:.1f}" text-anchor="middle" '
+        f'font-size="11.5" fill="{DERIVATIVE}">{html.escape(label.text)}</text>'
+    )
