@@ -18,6 +18,8 @@ COLOURS = (
 WIDTH, HEIGHT = 960, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 24, 50
 RADIUS = 10
+DASHES = ("none", "9 4", "5 3 1 3", "2 3")
+"""Of the roofs, by level."""
 FONT = 'font-family="DejaVu Sans, Arial, sans-serif"'
 LEVELS = ("L1", "L2", "L3", "memory")
 
@@ -64,8 +66,11 @@ def render_roofline(kernels: Sequence[Kernel], limits: Limits) -> str:
     points = points_of(kernels)
     axes = axes_for(points, limits)
     parts = [*_grid(axes), *_roofs(axes, limits, [kernel.width for kernel, _, _ in points])]
+    for _, intensity, flops in points:
+        x, y = axes.x(intensity), axes.y(flops)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#1c1c1c"/>')
     taken: list[tuple[float, float]] = []
-    for kernel, intensity, flops in sorted(points, key=lambda point: point[0].seconds):
+    for kernel, intensity, flops in sorted(points, key=lambda point: -point[0].seconds):
         parts.append(_point(kernel, axes.x(intensity), axes.y(flops), taken))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
@@ -122,28 +127,16 @@ def _roofs(axes: Axes, limits: Limits, widths: Sequence[int]) -> list[str]:
         parts.append(_text(axes.x(right) - 4, axes.y(peak) - 6, text, "end"))
     sizes = sorted(limits.bandwidths)
     names = LEVELS if len(sizes) == len(LEVELS) else tuple(size_text(size) for size in sizes)
-    rows: list[float] = []
-    for name, size in zip(names, sizes, strict=True):
+    for row, (name, size) in enumerate(zip(names, sizes, strict=True)):
         speed = limits.bandwidths[size]
         start, end = max(left, bottom / speed), highest / speed
-        x, y = axes.x(start), axes.y(start * speed)
-        parts.append(_line(x, y, axes.x(end), axes.y(highest), solid))
-        row = y - 6
-        while any(abs(row - other) < 14 for other in rows):
-            row -= 14
-        rows.append(row)
-        slope = _slope(axes)
-        text = f"{name}: {speed / 1e9:.3g} GB/s"
-        along = x + 6 + (y - 6 - row) / slope
-        turned = f'transform="rotate({-math.degrees(math.atan(slope)):.1f} {along:.1f} {row:.1f})"'
-        parts.append(_text(along, row, text, "start", turned))
+        style = f'{solid} stroke-dasharray="{DASHES[row % len(DASHES)]}"'
+        begin = axes.x(start), axes.y(start * speed)
+        parts.append(_line(*begin, axes.x(end), axes.y(highest), style))
+        y = HEIGHT - BOTTOM - 18 * (len(sizes) - row) + 4
+        parts.append(_line(WIDTH - RIGHT - 190, y, WIDTH - RIGHT - 150, y, style))
+        parts.append(_text(WIDTH - RIGHT - 142, y + 4, f"{name}: {speed / 1e9:.3g} GB/s", "start"))
     return parts
-
-
-def _slope(axes: Axes) -> float:
-    """How steep a roof of one bandwidth is, in the plot's units."""
-    across = (WIDTH - LEFT - RIGHT) / (axes.high[0] - axes.low[0])
-    return (HEIGHT - TOP - BOTTOM) / (axes.high[1] - axes.low[1]) / across
 
 
 def _point(kernel: Kernel, x: float, y: float, taken: list[tuple[float, float]]) -> str:
@@ -164,7 +157,6 @@ def _point(kernel: Kernel, x: float, y: float, taken: list[tuple[float, float]])
     link = _line(x, y, a, b, f'stroke="{colour}" stroke-width="1.5"') if (a, b) != (x, y) else ""
     return (
         f'<g class="point"><title>{title}</title>{link}'
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#1c1c1c"/>'
         f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{RADIUS}" fill="{colour}" stroke="#1c1c1c" '
         f'stroke-width="0.8"/>{_text(a, b + 4, str(kernel.number))}</g>'
     )
