@@ -76,6 +76,7 @@ class CheckedWriter(SectionWriter):
     def watch(self, buffers: tuple[Buffer, ...]) -> None:
         """Begin; `buffers` are the program's, in an order that numbers them."""
         self.parents = {}
+        self.stores_by_count = False
         self.numbers_of = {buffer: number for number, buffer in enumerate(buffers)}
         self.out.definitions["@checked_place"] = _FUNCTIONS
 

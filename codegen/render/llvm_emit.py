@@ -130,6 +130,8 @@ class Emitter:
         self.target = target
         self.out = LineCollector("entry")
         self.frames: list[Frame] = []
+        self.here: dict[str, str] = {}
+        self.here_block = ""
         self.function_uses: Counter[tuple[str, str, int]] = Counter()
         self.table = ""
         self.numbers = 0
@@ -143,6 +145,17 @@ class Emitter:
         """An instruction's result in a new register."""
         register = self.out.fresh()
         self.out.lines.append(f"  {register} = {instruction}")
+        return register
+
+    def once(self, instruction: str) -> str:
+        """The result of an instruction that neither reads nor writes memory; of the one in this
+        block where it stands there already.
+        """
+        if self.here_block != self.out.block:
+            self.here, self.here_block = {}, self.out.block
+        register = self.here.get(instruction)
+        if register is None:
+            register = self.here[instruction] = self.write(instruction)
         return register
 
     def line(self, text: str) -> None:
@@ -160,7 +173,8 @@ class Emitter:
     def hoisted(self, level: int, instruction: str) -> str:
         """An instruction whose operands are known at a level, before the loops inside that."""
         if level >= self.depth:
-            return self.write(instruction)
+            place = instruction.startswith("alloca")  # one for each use
+            return self.write(instruction) if place else self.once(instruction)
         frame = self.frames[level]
         if instruction not in frame.known:
             register = self.out.fresh()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codegen.loops.linear import LinearForm
@@ -45,10 +44,14 @@ class LaneState:
 
 
 class MemoryWriter(Emitter):
-    """Addresses, loads and stores."""
+    """Addresses, loads and stores.
+
+    `stores_by_count` says whether the first lanes are better stored in pieces than under a mask.
+    """
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
+        self.stores_by_count = not target.avx512
         self.forms = Forms()
         self.bases: dict[Buffer, str] = {}
         self.tapes: dict[Buffer, str] = {}
@@ -87,9 +90,13 @@ class MemoryWriter(Emitter):
         for level in sorted(groups):
             offset = self.sum(level, groups[level])
             pointer = self.hoisted(level, f"getelementptr {element}, ptr {pointer}, i64 {offset}")
-        if constant:
-            pointer = self.write(f"getelementptr {element}, ptr {pointer}, i64 {constant}")
-        return pointer
+        return self.moved(element, pointer, constant)
+
+    def moved(self, element: str, pointer: str, count: int | Size) -> str:
+        """A pointer some elements further on."""
+        if not count:
+            return pointer
+        return self.once(f"getelementptr {element}, ptr {pointer}, i64 {count}")
 
     def scalar_term(self, term: Expression) -> Value:
         """A term of an address; for the index that runs through the lanes, the first lane's."""
@@ -245,7 +252,7 @@ class MemoryWriter(Emitter):
         pointer = self.address(buffer, form)
         text = "zeroinitializer"
         for number in range(lane.width if lane.active is None else lane.active):
-            place = self.write(f"getelementptr {element}, ptr {pointer}, i64 {number * step}")
+            place = self.moved(element, pointer, number * step)
             part = self.write(f"load {element}, ptr {place}, align {dtype.itemsize}")
             text = self.write(f"insertelement {vector} {text}, {element} {part}, i64 {number}")
         return self.made(dtype, width, self.from_memory(dtype, text, width))
@@ -266,13 +273,13 @@ class MemoryWriter(Emitter):
             part = value.text
             if scale != 1:
                 factor = self.widened(self.integer(scale), width).text
-                part = self.write(f"mul {vector} {part}, {factor}")
-            total = self.write(f"add {vector} {total}, {part}") if total else part
+                part = self.once(f"mul {vector} {part}, {factor}")
+            total = self.once(f"add {vector} {total}, {part}") if total else part
         pointer = self.address(buffer, rest)
         element = element_in_memory(buffer.dtype)
         if not total:
             return self.widened_pointer(pointer, width)
-        return self.write(f"getelementptr {element}, ptr {pointer}, {vector} {total}")
+        return self.once(f"getelementptr {element}, ptr {pointer}, {vector} {total}")
 
     def widened_pointer(self, pointer: str, width: int) -> str:
         """One pointer in every lane."""
@@ -330,7 +337,7 @@ class MemoryWriter(Emitter):
         if lane.active is not None and step > 0 and not self.target.avx512:
             self.store_parts(element, register, pointer, size, lane.active)
             return
-        if lane.left is not None and step > 0 and not self.target.avx512:
+        if lane.left is not None and step > 0 and self.stores_by_count:
             self.store_left(element, register, pointer, size, lane.left)
             return
         mask = self.reversed_lanes("i1", lane.mask, width) if step < 0 else lane.mask
@@ -366,48 +373,16 @@ class MemoryWriter(Emitter):
             first += length
 
     def store_left(self, element: str, register: str, pointer: str, size: int, left: str) -> None:
-        """Write as many of the first lanes as are left, in pieces: powers of two, where `left` has
-        that bit.
+        """Write as many of the first lanes as are left: by a function that the module's stores of
+        this kind share.
         """
         lane = self.lane_state
         assert lane is not None, "lanes are asked for inside a loop over lanes"
-        width = lane.width
-        everything = self.write(f"icmp sge i64 {left}, {width}")
-
-        def whole() -> None:
-            vector = of_width(element, width)
-            self.line(f"store {vector} {register}, ptr {pointer}, align {size}")
-
-        self.branches(
-            everything,
-            [],
-            [whole, lambda: self.store_pieces(element, register, pointer, size, left)],
-        )
-
-    def store_pieces(
-        self, element: str, register: str, pointer: str, size: int, left: str
-    ) -> None:
-        """The halves, quarters, … of a vector, where `left` says so."""
-        lane = self.lane_state
-        assert lane is not None, "lanes are asked for inside a loop over lanes"
-        length, rest, place = lane.width, register, pointer
-        while length > 1:
-            vector, length = of_width(element, length), length // 2
-            halves = [self.write(half_of(vector, rest, length, upper)) for upper in (0, 1)]
-            bit = self.write(f"and i64 {left}, {length}")
-            has = self.write(f"icmp ne i64 {bit}, 0")
-            part = of_width(element, length)
-
-            def put(half: str = halves[0], part: str = part, place: str = place) -> None:
-                self.line(f"store {part} {half}, ptr {place}, align {size}")
-
-            self.branches(has, [], [put, lambda: None])
-            rest = self.write(f"select i1 {has}, {part} {halves[1]}, {part} {halves[0]}")
-            place = self.write(f"getelementptr {element}, ptr {place}, i64 {bit}")
-
-    def branches(self, condition: str, names: list[str], sides: list[Callable[[], None]]) -> None:
-        """One of two pieces of code; the statement writer's."""
-        raise NotImplementedError
+        vector = of_width(element, lane.width)
+        name = f"@store_left_v{lane.width}{type_letter(element)}"
+        if name not in self.out.definitions:
+            self.out.definitions[name] = store_left_text(name, element, lane.width, size)
+        self.line(f"call void {name}({vector} {register}, ptr {pointer}, i64 {left})")
 
     def store_strided(self, buffer: Buffer, form: LinearForm, step: int, value: Value) -> None:
         """Write one element a lane."""
@@ -428,7 +403,7 @@ class MemoryWriter(Emitter):
             return
         pointer = self.address(buffer, form)
         for number in range(width if lane.active is None else lane.active):
-            place = self.write(f"getelementptr {element}, ptr {pointer}, i64 {number * step}")
+            place = self.moved(element, pointer, number * step)
             part = self.write(f"extractelement {vector} {register}, i64 {number}")
             self.line(f"store {element} {part}, ptr {place}, align {size}")
 
@@ -439,7 +414,41 @@ class MemoryWriter(Emitter):
         width = lane.width
         numbers = ", ".join(f"i64 {lane.offset + number}" for number in range(width))
         first = self.widened(lane.start, width)
-        return self.made(INT64, width, self.write(f"add <{width} x i64> {first.text}, <{numbers}>"))
+        return self.made(INT64, width, self.once(f"add <{width} x i64> {first.text}, <{numbers}>"))
+
+
+def store_left_text(name: str, element: str, width: int, size: int) -> str:
+    """The function that writes the first `%left` lanes, all where that is more than there are: in
+    pieces of a half, a quarter, … of the lanes, where `%left` has that bit.
+    """
+    whole = of_width(element, width)
+    lines = [
+        f"define internal void {name}({whole} %x{width}, ptr %p{width}, i64 %left) nounwind {{",
+        f"  %all = icmp sge i64 %left, {width}",
+        f"  br i1 %all, label %whole, label %pieces{width}",
+        "whole:",
+        f"  store {whole} %x{width}, ptr %p{width}, align {size}",
+        "  ret void",
+        f"pieces{width}:",
+    ]
+    length = width
+    while length > 1:
+        last, length = length, length // 2
+        vector, part = of_width(element, last), of_width(element, length)
+        lines += [
+            f"  %low{length} = {half_of(vector, f'%x{last}', length, 0)}",
+            f"  %high{length} = {half_of(vector, f'%x{last}', length, 1)}",
+            f"  %bit{length} = and i64 %left, {length}",
+            f"  %has{length} = icmp ne i64 %bit{length}, 0",
+            f"  br i1 %has{length}, label %put{length}, label %pieces{length}",
+            f"put{length}:",
+            f"  store {part} %low{length}, ptr %p{last}, align {size}",
+            f"  br label %pieces{length}",
+            f"pieces{length}:",
+            f"  %x{length} = select i1 %has{length}, {part} %high{length}, {part} %low{length}",
+            f"  %p{length} = getelementptr {element}, ptr %p{last}, i64 %bit{length}",
+        ]
+    return "\n".join([*lines, "  ret void", "}", ""])
 
 
 def half_of(vector: str, register: str, length: int, upper: int) -> str:

@@ -339,6 +339,7 @@ class ParallelWriter(RoutineWriter):
         """Go on with another function."""
         lines, block, self.frames, self.scalars, self.bases, self.tapes, self.table = state
         self.out.lines, self.out.block = lines, block
+        self.here_block = ""
 
     def chunk(self, region: Region, partials: dict[str, str]) -> None:
         """The body of a region's function: one chunk, and what it reduces into."""

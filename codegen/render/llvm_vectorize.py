@@ -45,10 +45,14 @@ MOST_COPIES = 4
 LIGHT = 12.0
 LONG_BODY = 60.0
 """The estimated cost of a body from which on its instructions wait for each other more than for
-the processor: two registers at a time then keep it busy, from `LONGEST_BODY` on four. With AVX-512
-one is enough, and elementary functions have shorter forms for just one.
+the processor: two registers at a time then keep it busy, from `LONGEST_BODY` to `HUGE_BODY` four.
+With AVX-512 one is enough, and elementary functions have shorter forms for just one.
 """
 LONGEST_BODY = 150.0
+HUGE_BODY = 250.0
+"""The estimated cost of a body from which on two registers at a time keep the processor busy as
+well: four run a twentieth faster at most, and take twice as long to compile.
+"""
 MOST_LANES = 16
 LANE_TYPES = frozenset("?bBhHiIlLqQfd")
 """The dtypes, by their letter, that lanes can hold."""
@@ -184,7 +188,8 @@ class Vectorizer:
         cost = sum(self.lane_cost(part, survey, width) for part in loop.body) + 2.0
         many = trips is None or is_size(trips) or trips > 8 * width
         if cost > LONG_BODY and self.vector_bytes <= 32 and many:
-            factor = min(2 if cost < LONGEST_BODY else 4, MOST_LANES // width)
+            most = 4 if LONGEST_BODY <= cost < HUGE_BODY else 2
+            factor = min(most, MOST_LANES // width)
             sums = sum(isinstance(part, Declare) for part in loop.body)
             factor = min(factor, max(1, MOST_SUMS // max(1, sums)))
             cost, width = cost * factor, width * factor
