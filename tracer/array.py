@@ -20,6 +20,7 @@ from tracer.errors import (
 from tracer.source_lines import user_source
 
 if TYPE_CHECKING:
+    from tracer.graph.nodes import Variable
     from tracer.types import ArrayType
 
 
@@ -67,7 +68,7 @@ class ArrayFace:
     __array_priority__ = 1000.0
 
     if TYPE_CHECKING:
-        variable: Any
+        variable: Variable
 
         @property
         def shape(self) -> tuple[int, ...]: ...

@@ -3,6 +3,7 @@ central differences."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +60,53 @@ def with_math(x: Any) -> Any:
     return near * distance + math.gamma(x[1]) * math.erf(x[2]) + math.fsum([a * a for a in x])
 
 
-PROGRAMS = (binomial_tree, counting_down, page_rank, branches_in_a_row, with_math)
+class Pair:
+    """A vector whose members branch on values, and make arrays of them."""
+
+    def __init__(self, x: Any, y: Any) -> None:
+        self.parts = np.zeros(2)
+        self.parts[0] = x
+        self.parts[1] = y
+
+    def __add__(self, other: Any) -> Pair:
+        return Pair(*(self.parts + (other.parts if isinstance(other, Pair) else other)))
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: Any) -> Pair:
+        out = np.empty(2)
+        for i in range(2):
+            out[i] = self.parts[i] * (factor if self.parts[i] > 0 else 2 * factor)
+        return Pair(out[0], out[1])
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Pair:
+        return Pair(*np.array([-self.parts[0], -self.parts[1]]))
+
+    @property
+    def norm(self) -> Any:
+        length = np.sqrt(self.parts @ self.parts)
+        if length > 2:
+            return length
+        return length / 2
+
+    @functools.cached_property
+    def positive(self) -> Any:
+        return self.parts[0] if self.parts[0] > 0 else 0.0
+
+
+def with_classes(x: Any) -> Any:
+    place, speed = Pair(x[0], x[1]), Pair(x[1], -x[2])
+    for _ in range(3):
+        speed = speed + (-place) * 0.1
+        place += 2.0 * speed
+    return place.norm + speed.positive + sum([place, speed, place]).norm
+
+
+PROGRAMS = (
+    binomial_tree, counting_down, page_rank, branches_in_a_row, with_math, with_classes,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)

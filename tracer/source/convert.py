@@ -7,16 +7,18 @@ carries the user's own file name and line numbers. Each code object is converted
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from types import CellType, CodeType, FrameType, FunctionType
-from typing import Any
+from types import CellType, CodeType, FrameType, FunctionType, ModuleType
+from typing import Any, TypeGuard
 
 from tracer.source.locate import Definition, UnreadableError, locate
-from tracer.source.rewrite import REGION_PREFIXES, Rewriter
-from tracer.source.syntax import OPERATORS, class_of, function_of
+from tracer.source.members import has_operators
+from tracer.source.rewrite import REGION_PREFIXES, Rewriter, World
+from tracer.source.syntax import OPERATORS, class_of, function_of, parameter_names
 
 _FACTORY = "__factory__"
 _LEFT_ALONE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -128,7 +130,7 @@ def _converted_code(function: FunctionType) -> CodeType:
     node = locate(function)
     class_name = _class_name(original.co_qualname)
     _drop_outside(node)
-    rewriter = Rewriter(class_name)
+    rewriter = Rewriter(class_name, _world(function, node))
     body: list[ast.stmt] = [
         (
             ast.Expr(rewriter.expression(node))
@@ -151,6 +153,28 @@ def _converted_code(function: FunctionType) -> CodeType:
         _inner(_inner(compiled, _FACTORY), class_name) if class_name else _inner(compiled, _FACTORY)
     )
     return _renamed(_inner(code, original.co_name), original, class_name)
+
+
+def _world(function: FunctionType, node: Definition) -> World:
+    """What `function` sees of modules and classes, in its globals, its cells and itself."""
+    seen = dict(function.__globals__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # a variable without a value yet
+            seen[name] = cell.cell_contents
+    own = {part.id for part in ast.walk(node) if _is_stored(part)} | set(parameter_names(node.args))
+    modules = {name for name, value in seen.items() if isinstance(value, ModuleType)} - own
+    classes: list[Any] = []
+    for value in seen.values():
+        if isinstance(value, type):
+            classes.append(value)
+        elif isinstance(value, ModuleType) and not hasattr(value, "__path__"):
+            classes += vars(value).values()
+    inside = any(isinstance(part, ast.ClassDef) for part in ast.walk(node))
+    return World(frozenset(modules), inside or any(map(has_operators, classes)))
+
+
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
 
 
 def _drop_outside(node: Definition) -> None:

@@ -79,7 +79,7 @@ def counted(iterable: Any, host: Host) -> Counted | None:
         return Counted(iterable.length, _progression(iterable.start, iterable.step))
     if host.is_traced(iterable):
         return (
-            Counted(iterable.shape[0], lambda position: iterable[position])
+            Counted(iterable.shape[0], lambda position: _entry(iterable, position, host))
             if iterable.shape
             else None
         )
@@ -94,6 +94,15 @@ def counted(iterable: Any, host: Host) -> Counted | None:
     if isinstance(iterable, Zipped):
         return _zip(iterable, host)
     return None
+
+
+def _entry(array: Any, position: Any, host: Host) -> Any:
+    """An item of a traced array. The first turn of a loop may be run by itself, and meets constant
+    integers as Python's own iteration gives them: with their values."""
+    is_first = type(position) is int and position == 0
+    if is_first and host.dtype_and_shape(array)[0].kind in "iu":
+        return next(iter(array))
+    return array[position]
 
 
 def _zip(iterable: Zipped, host: Host) -> Counted | None:

@@ -231,11 +231,12 @@ def _global_names(code: CodeType) -> tuple[str, ...]:
 
 def library_folders(host: Host) -> tuple[str, ...]:
     """Where functions lie that are not converted, and objects whose attributes are not compared."""
-    return (*_python_folders(), os.path.dirname(__file__), *host.own_folders)
+    return (*python_folders(), os.path.dirname(__file__), *host.own_folders)
 
 
 @functools.cache
-def _python_folders() -> tuple[str, ...]:
+def python_folders() -> tuple[str, ...]:
+    """Where Python's own modules and installed packages lie."""
     paths = sysconfig.get_paths()
     found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found.update(site.getsitepackages(), [site.getusersitepackages()])

@@ -20,6 +20,7 @@ from tracer.source.convert import convert, is_converted
 from tracer.source.iterables import Counted, Enumerated, TracedRange, Zipped, counted
 from tracer.source.logic import Logic, Names
 from tracer.source.loops import Lessons, Loop
+from tracer.source.members import Members
 from tracer.source.memory import is_library, library_folders
 from tracer.source.protocol import Host
 from tracer.source.slots import Undefined
@@ -35,7 +36,7 @@ _READING = frozenset(["dot", "clip", "take", "choose", "compress", "searchsorted
 _JOINING = {id(np.r_): "r_", id(np.c_): "c_"}
 
 
-class Operators(Logic):
+class Operators(Logic, Members):
     """The operators, for one `Host`."""
 
     slice = builtins.slice
@@ -44,6 +45,8 @@ class Operators(Logic):
         super().__init__(host, Lessons())
         self._callees = Callees(host).table
         self._folders = library_folders(host)
+        self._plain_sum = self._callees[id(sum)][1]
+        self._callees[id(sum)] = sum, self.total
         self._callees[id(next)] = next, self._next
         for function in (map, filter, functools.reduce, *host.take_functions()):
             self._callees[id(function)] = function, self._with_function(function)
@@ -79,7 +82,7 @@ class Operators(Logic):
         if kind in _AS_THEY_ARE:
             if kind is BuiltinFunctionType and type(function.__self__) is np.ndarray:
                 return self._of_plain(function, function.__self__)
-            return function
+            return self.construct(function) if kind is type else function
         if kind is FunctionType:
             late = self.host.late_substitute(function)
             return self.convert(function) if late is None else late
@@ -255,7 +258,7 @@ class Operators(Logic):
         if turned is False:
             self._plain(iter(iterable), body, stop, outputs)
             return
-        body(next(iter(iterable)))
+        body(items.item(0))
         answer = False if stop is None else stop()
         if answer is True:
             return

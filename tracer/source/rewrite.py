@@ -17,6 +17,7 @@ cells.
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from typing import Any
 
 from tracer.source.flow import Names, Usage, annotate, exposed, updated_only, usage
@@ -48,13 +49,36 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne",
     ast.Is: "is_", ast.IsNot: "is_not", ast.In: "in_", ast.NotIn: "not_in",
 }  # fmt: skip
+_ARITHMETIC: dict[type[ast.operator], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv",
+    ast.Mod: "mod", ast.Pow: "pow", ast.MatMult: "matmul",
+}  # fmt: skip
+_SIGNS: dict[type[ast.unaryop], str] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}
+
+
+@dataclass(frozen=True)
+class World:
+    """What a function can see around it: the names of modules, and whether a class of the user's
+    among what it sees has arithmetic operators."""
+
+    modules: Names = frozenset()
+    has_operators: bool = False
+
+    def is_module(self, node: ast.expr) -> bool:
+        """Whether an expression is a path of names that begins with a module."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self.modules
 
 
 class Rewriter(ast.NodeTransformer):
     """Rewrites one function; nested ones get a rewriter each."""
 
-    def __init__(self, class_name: str | None, counter: list[int] | None = None) -> None:
+    def __init__(
+        self, class_name: str | None, world: World, counter: list[int] | None = None
+    ) -> None:
         self._class_name = class_name
+        self._world = world
         self._counter = [0] if counter is None else counter
         self._used = Usage()
         self._own: Names = frozenset()
@@ -100,7 +124,7 @@ class Rewriter(ast.NodeTransformer):
         self._visit_defaults(node.args)
         if is_generator(node):
             return node
-        return Rewriter(self._class_name, self._counter).definition(node)
+        return Rewriter(self._class_name, self._world, self._counter).definition(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         """Coroutines stay as they are."""
@@ -113,7 +137,7 @@ class Rewriter(ast.NodeTransformer):
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         """A nested lambda."""
         self._visit_defaults(node.args)
-        return Rewriter(self._class_name, self._counter).expression(node)
+        return Rewriter(self._class_name, self._world, self._counter).expression(node)
 
     def _visit_defaults(self, arguments: ast.arguments) -> None:
         arguments.defaults = [self.visit(default) for default in arguments.defaults]
@@ -282,10 +306,43 @@ class Rewriter(ast.NodeTransformer):
         if is_super and not node.args and self._first_argument is not None:
             node.args = [name_of("__class__"), name_of(self._first_argument)]
             return located(node, node)
+        called = node.func
+        if isinstance(called, ast.Attribute):  # a method, not a property
+            called.value = self.visit(called.value)
+            node.func = name_of("")
         self.generic_visit(node)
+        if isinstance(called, ast.Attribute):
+            node.func = called
         if not is_super:
             node.func = self._call("callee", [node.func], node.func)
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        """An attribute that may be a property of the user's."""
+        is_of_module = self._world.is_module(node)
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load) or is_of_module:
+            return node
+        name = ast.Constant(mangled(node.attr, self._class_name))
+        return self._call("attribute", [node.value, name], node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        """`a += b`, where a class of the user's may say what it means."""
+        self.generic_visit(node)
+        name = _ARITHMETIC.get(type(node.op))
+        if name is None or not self._world.has_operators or not isinstance(node.target, ast.Name):
+            return node
+        arguments: list[ast.expr] = [ast.Constant(name), name_of(node.target.id), node.value]
+        value = self._call("in_place", arguments, node)
+        return located(ast.Assign([node.target], value), node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """Arithmetic, where a class of the user's may say what it means."""
+        self.generic_visit(node)
+        name = _ARITHMETIC.get(type(node.op))
+        if name is None or not self._world.has_operators:
+            return node
+        return self._call("binary", [ast.Constant(name), node.left, node.right], node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         """`table[index]`, where a traced index makes the table traced."""
@@ -307,9 +364,13 @@ class Rewriter(ast.NodeTransformer):
         return self._call(name, [ast.Constant(simple), values[0], *later], node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        """`not`."""
+        """`not`, and signs."""
         if not isinstance(node.op, ast.Not) or is_static(node):
-            return self.generic_visit(node)
+            self.generic_visit(node)
+            name = _SIGNS.get(type(node.op))
+            if name is None or not self._world.has_operators or is_static(node.operand):
+                return node
+            return self._call("unary", [ast.Constant(name), node.operand], node)
         return self._call("not_", [self.visit(node.operand)], node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
