@@ -15,10 +15,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from codegen.loops.nodes import Expression, Literal, Loop, Program, Statement, Variable
-from codegen.loops.walk import blocks
+from codegen.loops.nodes import (
+    Buffer,
+    Expression,
+    Literal,
+    Loop,
+    Program,
+    Statement,
+    Store,
+    Update,
+    Variable,
+)
+from codegen.loops.walk import blocks, statements
 from codegen.passes.effects import Effects, effects
 from codegen.passes.rewrite import Body, map_blocks, rename
+from tracer.types import INT64
 
 LOOK_BACK = 24
 MOST_STATEMENTS = 800
@@ -96,11 +107,45 @@ def fuse_block(body: Body) -> Body:
     if len(nested) == 1 or sum(1 for part in nested if isinstance(part, Loop)) < 2:
         return tuple([map_blocks(statement, fuse_block) for statement in body])
     entries: list[_Entry] = []
+    waiting: list[_Entry] = []
+    sums = _summed_in_memory(body)
     for statement in body:
         entry = _Entry(statement)
-        if not (isinstance(statement, Loop) and _merge_back(entries, entry, statement)):
-            entries.append(entry)
+        if isinstance(statement, Loop):
+            if sums and _begins(statement, sums):
+                waiting.append(entry)
+            elif _merge_back(entries, entry, statement):
+                continue
+        entries.append(entry)
+    for entry in waiting:
+        place = entries.index(entry)
+        before, loop = entries[:place], entry.finished()
+        if isinstance(loop, Loop) and _merge_back(before, entry, loop):
+            entries[: place + 1] = before
     return tuple([map_blocks(entry.finished(), fuse_block) for entry in entries])
+
+
+def _summed_in_memory(body: Body) -> set[Buffer]:
+    """What loops of a block add to, other than at the place of their index."""
+    found: set[Buffer] = set()
+    for loop in body:
+        if isinstance(loop, Loop) and loop.kind == "serial":
+            for part in statements(loop.body):
+                if isinstance(part, Update) and Variable(loop.index, INT64) not in part.indices:
+                    found.add(part.buffer.root)
+    return found
+
+
+def _begins(loop: Loop, sums: set[Buffer]) -> bool:
+    """Whether a loop only gives such sums their first values. In one loop with what comes before,
+    it would keep the loop that adds from being joined with that, too: so it waits."""
+    for part in statements(loop.body):
+        if isinstance(part, Store):
+            if part.buffer.root not in sums or not isinstance(part.value, Literal):
+                return False
+        elif not isinstance(part, Loop):
+            return False
+    return True
 
 
 def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:

@@ -13,6 +13,7 @@ from codegen.passes.fuse import fuse
 from codegen.passes.jam import jam
 from codegen.passes.split import split
 from codegen.passes.strips import strips
+from codegen.passes.sums import sums
 from codegen.passes.unroll import unroll
 from codegen.passes.unused import remove_unused
 from tracer import config
@@ -24,6 +25,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("unroll", unroll),
     ("forward", forward),
     ("remove_unused", remove_unused),
+    ("sums", sums),
     ("jam", jam),
     ("contract", contract),
     ("strips", strips),
