@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from codegen.loops.nodes import (
@@ -28,6 +29,14 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.walk import blocks, own_expressions, subexpressions
 
+_INTEGER: dict[str, Callable[[int, int], int]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "minimum": min,
+    "right_shift": operator.rshift,
+}
+"""What bounds of loops are computed with."""
 _FREE = frozenset({"select", "cast", "real", "imag", "complex", "positive"})
 _PRODUCTS = frozenset({"matmul", "product"})
 
@@ -69,6 +78,7 @@ class _Counter:
 
     trips     iterations of each loop that is open, by its index
     depends   the loops that change a scalar
+    integers  values of integer scalars
     touched   elements of each buffer that are read, and written, by what is accessed
     """
 
@@ -76,6 +86,7 @@ class _Counter:
     depends: dict[str, frozenset[str]] = field(default_factory=dict)
     touched: dict[tuple[Buffer, bool], dict[object, float]] = field(default_factory=dict)
     exact: bool = True
+    integers: dict[str, Expression] = field(default_factory=dict)
 
     def statement(self, statement: Statement) -> float:
         """Operations of a statement; what it touches is kept."""
@@ -84,6 +95,8 @@ class _Counter:
             case Let(name, value) | Declare(name, value) | Assign(name, value):
                 known = self.depends.get(name, frozenset())
                 self.depends[name] = known | self.loops_of((value,))
+                if isinstance(statement, Let) and value.dtype.kind == "i":
+                    self.integers[name] = value
             case Reduce(name, _, value):
                 self.depends[name] = self.depends.get(name, frozenset()) | self.loops_of((value,))
                 return own + 1.0
@@ -105,16 +118,45 @@ class _Counter:
 
     def loop(self, loop: Loop) -> float:
         """A loop's operations."""
-        trips = 1.0
-        if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal):
-            trips = max(0.0, float(loop.stop.value.real) - float(loop.start.value.real))
-        else:
-            self.exact = False
+        trips = self.mean_trips(loop)
+        if trips is None:
+            trips, self.exact = 1.0, False
         if not trips:
             return 0.0
         self.trips[loop.index] = trips
         self.depends[loop.index] = frozenset((loop.index,))
         return trips * sum(self.statement(inner) for inner in loop.body)
+
+    def mean_trips(self, loop: Loop) -> float | None:
+        """How often a loop runs each time; the last time in the loop around it perhaps less often,
+        as the rows of a last strip. None where that is not known before the program runs."""
+        around = [self.trips[index] for index in self.loops_of((loop.start, loop.stop))]
+        if len(around) > 1:
+            return None
+        times = around[0] if around else 1.0
+        found = []
+        for turn in (0, max(0, int(times) - 2), int(times) - 1):
+            start, stop = self.value(loop.start, turn), self.value(loop.stop, turn)
+            if start is None or stop is None:
+                return None
+            found.append(max(0, stop - start))
+        if found[0] != found[1]:
+            return None
+        return ((times - 1.0) * found[0] + found[2]) / times
+
+    def value(self, expression: Expression, turn: int) -> int | None:
+        """An integer at one turn of the loop that it depends on."""
+        if isinstance(expression, Literal):
+            return int(expression.value.real)
+        if isinstance(expression, Variable):
+            if expression.name in self.trips:
+                return turn
+            known = self.integers.get(expression.name)
+            return None if known is None else self.value(known, turn)
+        if not isinstance(expression, Operation) or expression.name not in _INTEGER:
+            return None
+        one, two = (self.value(operand, turn) for operand in expression.operands)
+        return None if one is None or two is None else _INTEGER[expression.name](one, two)
 
     def call(self, call: Call) -> float:
         """A kernel reads its operands and writes its results."""

@@ -17,6 +17,7 @@ from codegen.loops.walk import statements
 from codegen.lower.context import INT64, integer
 from codegen.lower.graph import lower_graph
 from codegen.passes import strips as module
+from codegen.passes.cost import block_cost
 from codegen.passes.pipeline import PASSES
 from codegen.passes.strips import strips
 from tests.codegen.passes.random_loops import EXTENT, Draw, Writer
@@ -64,6 +65,15 @@ def test_the_same_numbers(name: str, rows: int) -> None:
     args = arguments(rows)
     for got, due in zip(interpret(changed, args), interpret(program, args), strict=True):
         assert_near(got, due, 1e-14, name)
+
+
+@pytest.mark.parametrize("rows", [16, 32, 70])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_cost_stays(name: str, rows: int) -> None:
+    program = before_strips(name, rows)
+    changed, due = block_cost(strips(program).body), block_cost(program.body)
+    assert changed.flops == pytest.approx(due.flops, rel=1e-12)
+    assert changed.exact
 
 
 @pytest.mark.parametrize("backend", ["llvm", "numba"])
