@@ -100,7 +100,10 @@ def _systems() -> list[Case]:
         Case("matrix_rank tol", lambda xp, a: xp.linalg.matrix_rank(a, 0.5), (STACK,), 0),
         Case("matrix_rank vector", lambda xp, a: xp.linalg.matrix_rank(a), (B4,), 0),
         Case(
-            "multi_dot", lambda xp, a, b, c: xp.linalg.multi_dot([a, b, c]), (SQ, B42, normal(2)), 2
+            "multi_dot three",
+            lambda xp, a, b, c: xp.linalg.multi_dot([a, b, c]),
+            (SQ, B42, normal(2)),
+            2,
         ),
     ]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tracer.numpy as tnp
-from tests.numpy import analysis_cases, array_cases, core_cases
+from tests.numpy import analysis_cases, array_cases, core_cases, linalg_cases
 from tests.numpy.compare import (
     Case,
     check_batched,
@@ -19,7 +19,8 @@ from tests.numpy.compare import (
     check_special,
 )
 
-CASES = [*core_cases.CASES, *array_cases.CASES, *analysis_cases.CASES]
+ARRAY_CASES = [*core_cases.CASES, *array_cases.CASES, *analysis_cases.CASES]
+CASES = [*ARRAY_CASES, *linalg_cases.CASES]
 
 
 def test_names_are_unique() -> None:
@@ -55,6 +56,6 @@ def test_dtypes_are_those_of_numpy(case: Case, dtype: type) -> None:
 
 
 @pytest.mark.parametrize("values", [(np.nan,), (np.inf, -np.inf), (-0.0,)], ids=str)
-@pytest.mark.parametrize("case", [case for case in CASES if case.sweep], ids=str)
+@pytest.mark.parametrize("case", [case for case in ARRAY_CASES if case.sweep], ids=str)
 def test_special_values_are_those_of_numpy(case: Case, values: tuple[float, ...]) -> None:
     check_special(case, values)
