@@ -11,18 +11,22 @@ import numpy as np
 
 from codegen.loops.linear import constant_trip
 from codegen.loops.nodes import (
+    Assign,
     Buffer,
     Call,
     If,
+    Let,
     Literal,
     Loop,
     Operation,
     Program,
+    Reduce,
     Statement,
     Store,
+    Update,
     While,
 )
-from codegen.loops.walk import buffers_read, buffers_written, expressions, statements
+from codegen.loops.walk import buffers_read, buffers_written, statements
 from codegen.lower.graph import lower_with_places
 from codegen.lower.groups import kernel_nodes
 from codegen.passes.clocks import FIRST, KERNELS, LAST, TICKS, VISITS, Kernel, with_clocks
@@ -80,12 +84,13 @@ def profile_graph(graph: Graph, inputs: Sequence[Any], seconds: float, calls: in
     clocked, kernels = with_clocks(program)
     arrays = [np.asarray(value) for value in inputs]
     least, counts, repeated, outputs = _measure(clocked, arrays, seconds, calls)
-    nodes = kernel_nodes(graph, places, kernels)
-    times = tuple(
-        _kernel_time(kernel, row, *found)
-        for kernel, row, found in zip(kernels, counts, nodes, strict=True)
-    )
-    return GraphTime(max(least, sum(k.seconds for k in times)), repeated, times, outputs)
+    nodes = kernel_nodes(graph, lowered, places, kernels)
+    following: list[Node] = []
+    times: list[KernelTime] = []
+    for kernel, row, (computed, begun) in reversed(list(zip(kernels, counts, nodes, strict=True))):
+        following = computed or following
+        times.insert(0, _kernel_time(kernel, row, computed, begun or following))
+    return GraphTime(max(least, sum(k.seconds for k in times)), repeated, tuple(times), outputs)
 
 
 def _measure(
@@ -114,12 +119,13 @@ def _measure(
 
 
 def _kernel_time(
-    kernel: Kernel, row: tuple[float, int], nodes: list[Node], begun: list[Node]
+    kernel: Kernel, row: tuple[float, int], nodes: list[Node], near: list[Node]
 ) -> KernelTime:
+    """`near` are nodes that a kernel without nodes of its own is a part of."""
     seconds, visits = row
     cost, beside = block_cost(kernel.body), block_cost(kernel.beside)
     return KernelTime(
-        _title(kernel.body, nodes),
+        _title(kernel.body, nodes, near),
         seconds,
         visits,
         visits * cost.flops + beside.flops,
@@ -127,11 +133,11 @@ def _kernel_time(
         cost.exact,
         _width(kernel.body),
         tuple(nodes),
-        tuple(dict.fromkeys(node.source for node in nodes or begun if node.source)),
+        tuple(dict.fromkeys(node.source for node in nodes or near if node.source)),
     )
 
 
-def _title(body: Sequence[Statement], nodes: Sequence[Node]) -> str:
+def _title(body: Sequence[Statement], nodes: Sequence[Node], near: Sequence[Node]) -> str:
     """In words: what kind of kernel it is, how large, and its operations."""
     main = next((part for part in body if isinstance(part, KERNELS)), None)
     match main:
@@ -150,13 +156,26 @@ def _title(body: Sequence[Statement], nodes: Sequence[Node]) -> str:
             kind = "branch"
         case _:
             kind = "single numbers"
+    if nodes:
+        return f"{kind}: {_names(nodes)}"
+    if isinstance(main, Loop):
+        values = [part.value for part in statements(tuple(body)) if isinstance(part, Store)]
+        if values and not any(map(_works, statements(tuple(body)))):
+            return f"{kind}: {'fill' if isinstance(values[0], Literal) else 'copy'}"
+    return f"{kind}: part of {_names(near)}" if near else kind
+
+
+def _names(nodes: Sequence[Node]) -> str:
+    """The operations of nodes, each once."""
     known = list(dict.fromkeys(str(node.primitive.name) for node in nodes))
-    known = known or list(dict.fromkeys(_operations(body)))
-    if not known and not isinstance(main, Call):
-        stores = [part for part in statements(tuple(body)) if isinstance(part, Store)]
-        known = ["fill" if all(isinstance(part.value, Literal) for part in stores) else "copy"]
-    more = ", …" if len(known) > MOST_NAMED else ""
-    return f"{kind}: {', '.join(known[:MOST_NAMED])}{more}" if known else kind
+    return ", ".join([*known[:MOST_NAMED], *(["…"] if known[MOST_NAMED:] else [])])
+
+
+def _works(statement: Statement) -> bool:
+    """Whether a statement does more than copy: computes, combines or chooses a value."""
+    if isinstance(statement, (Let, Store)):
+        return isinstance(statement.value, Operation)
+    return isinstance(statement, (Reduce, Update, Assign))
 
 
 def _extents(loop: Loop) -> Iterator[str]:
@@ -169,12 +188,6 @@ def _extents(loop: Loop) -> Iterator[str]:
         yield "?" if trips is None else str(trips)
         inner = [inside for inside in part.body if isinstance(inside, Loop)]
         part = max(inner, key=lambda inside: sum(1 for _ in statements((inside,))), default=None)
-
-
-def _operations(body: Sequence[Statement]) -> Iterator[str]:
-    for part in expressions(tuple(body)):
-        if isinstance(part, Operation) and part.dtype.kind in "fc":
-            yield part.name
 
 
 def _width(body: Sequence[Statement]) -> int:

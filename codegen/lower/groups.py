@@ -11,6 +11,7 @@ from codegen.loops.nodes import (
     Declare,
     Let,
     Literal,
+    Program,
     Reduce,
     Statement,
     Store,
@@ -59,32 +60,32 @@ def kernel_groups(graph: Graph) -> list[list[int]]:
 
 
 def kernel_nodes(
-    graph: Graph, places: Mapping[Variable, Place], kernels: Sequence[Kernel]
+    graph: Graph,
+    lowered: Program,
+    places: Mapping[Variable, Place],
+    kernels: Sequence[Kernel],
 ) -> list[tuple[list[Node], list[Node]]]:
     """The same for the kernels that clocks stand between, as nodes; those of bodies are among them.
     With each kernel's nodes come those which it only gives a first value.
 
-    `places` says where lowering kept each value. Where several kernels write to one place, a node
-    that has a body belongs to the largest of them, one inside of a body to the largest inside of a
-    loop or a branch, any other to the first.
+    `lowered` is the program before any pass, and `places` says where it kept each value. Where
+    several kernels write to one place, a node that has a body belongs to the largest of them, one
+    inside of a body to the largest inside of a loop or a branch, any other to the first.
     """
     writers: dict[str, list[int]] = {}
     fills: dict[str, list[int]] = {}
-    copies: dict[str, str] = {}
     for number, kernel in enumerate(kernels):
         body = (*kernel.body, *kernel.beside)
         for name, filled in dict.fromkeys(_computed(body)):
             (fills if filled else writers).setdefault(name, []).append(number)
-        for part in statements(body):
-            if isinstance(part, Let) and isinstance(part.value, Name):
-                copies[part.name] = part.value.name
     sizes = [sum(1 for _ in statements(kernel.body)) for kernel in kernels]
+    copies = _copies(lowered)
     groups: list[list[Node]] = [[] for _ in kernels]
     begun: list[list[Node]] = [[] for _ in kernels]
     users: dict[Variable, int] = {}
     for node, within in reversed(list(_all_nodes(graph))):
         names = [_name(places.get(result)) for result in node.results]
-        names = [copies.get(name, name) for name in names]
+        names = [_origin(name, copies, writers) for name in names]
         found = [n for name in names for n in writers.get(name) or fills.get(name) or []]
         if within or _bodies(node):
             inside = [number for number in found if kernels[number].inside]
@@ -102,6 +103,27 @@ def kernel_nodes(
             if type(operand) is Variable:
                 users[operand] = min(chosen, users.get(operand, chosen))
     return list(zip(groups, begun, strict=True))
+
+
+def _copies(program: Program) -> dict[str, str]:
+    """Names of scalars, and of buffers of one element, by the scalar that they are a copy of."""
+    found: dict[str, str] = {}
+    for statement in statements(program.body):
+        match statement:
+            case Let(name, Name(source)):
+                found[name] = source
+            case Store(buffer, (), Name(source)):
+                found[buffer.root.name] = source
+    return found
+
+
+def _origin(name: str, copies: dict[str, str], writers: dict[str, list[int]]) -> str:
+    """What a name is a copy of, as far back as kernels have it."""
+    origin, seen = name, {name}
+    while (name := copies.get(name, "")) and name not in seen:
+        seen.add(name)
+        origin = name if name in writers else origin
+    return origin
 
 
 def _bodies(node: Node) -> list[Graph]:

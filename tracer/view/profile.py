@@ -126,7 +126,7 @@ class Profile:
         rows = [("", *COLUMNS), *(cells_of(kernel) for kernel in self.kernels)]
         rest = self.seconds - sum(kernel.seconds for kernel in self.kernels)
         share = percent(rest / self.seconds if self.seconds else 0.0)
-        rows.append(("", duration(rest), share, "", "", "", "", "entry and results"))
+        rows.append(("", duration(rest), share, "", "", "", "", "the rest of the call"))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
         lines = [f"{self.name}: {duration(self.seconds)}, the least of {self.calls} calls", ""]
         for place, row in enumerate(rows):

@@ -105,7 +105,7 @@ def render_bar(profile: Profile) -> str:
             parts.append(_box(left, 2, kernel.share, title, colour(kernel.number)))
             left += kernel.share
     if rest:
-        parts.append(_box(left, 1, rest, "entry and results", "#f6f7f9"))
+        parts.append(_box(left, 1, rest, "the rest of the call", "#f6f7f9"))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{3 * ROW}" '
         f'viewBox="0 0 {WIDTH} {3 * ROW}" role="img" aria-label="shares of the time">\n'
