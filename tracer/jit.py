@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import time
 import weakref
 from collections import Counter
@@ -22,6 +21,7 @@ from tracer.graph.evaluate import evaluate
 from tracer.graph.nodes import Graph
 from tracer.primitives.call import call
 from tracer.source.host import follow_source, unread
+from tracer.static_arguments import check_static, positional_names
 from tracer.trace import Tracer, is_abstract, snapshot, state, type_of
 from tracer.transforms.simplify import simplify
 from tracer.types import PYTHON_SCALARS
@@ -177,7 +177,8 @@ class JittedFunction:
         self.target: Callable[..., Any] = self.call
         if isinstance(self, _native_class(backends.choose(backend)) or ()):
             _NATIVE.add(self)
-        self._names = _positional_names(function) if self.static_argnames else ()
+        self._names = positional_names(function) if self.static_argnames else ()
+        check_static(function, self.__name__, self.static_argnums, self.static_argnames)
 
     def __reduce__(self) -> str:
         """Pickled and copied as functions are: by name."""
@@ -413,18 +414,6 @@ _NATIVE: weakref.WeakSet[JittedFunction] = weakref.WeakSet()
 
 def _is_weak(leaf: Any) -> bool:
     return type(leaf) in PYTHON_SCALARS or (type(leaf) is Tracer and leaf.variable.weak)
-
-
-def _positional_names(function: Callable[..., Any]) -> tuple[str, ...]:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    return tuple(
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    )
 
 
 def jit(

@@ -49,3 +49,12 @@ def test_nothing_is_waited_for_on_the_cpu():
 def test_sizes_that_only_the_run_knows_name_the_users_line():
     with pytest.raises(tracer.errors.ConcretizationError, match=r"test_interface\.py:\d+.*size=n"):
         jit(lambda x: x[x > 0.5] * 2)(POINT)
+
+
+def test_a_static_argument_that_the_function_has_not_raises():
+    with pytest.raises(ValueError, match="static_argnums has 2, and <lambda> takes 2 positional"):
+        jit(lambda x, n: x * n, static_argnums=2)
+    with pytest.raises(ValueError, match="static_argnames has 'm', and the arguments of"):
+        jit(lambda x, n: x * n, static_argnames=("n", "m"))
+    assert jit(lambda *args: args[0] * args[3], static_argnums=3)(2.0, 0, 0, 5) == 10.0
+    assert jit(lambda x, **names: x * names["n"], static_argnames="n")(2.0, n=5) == 10.0
