@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -289,3 +290,31 @@ def mixed() -> Program:
         loop("i", 0, loop("j", 3, Store(empty, (i, j), real(1.0)))),
     )
     return Program("mixed", (x,), (y, empty), (), (), body)
+
+
+def matrix_reduction(name: str, dtype: type, first: complex) -> Program:
+    """y[()] = reduction of a 40×25 matrix, beginning with `first`, in two nested loops."""
+    kind = np.dtype(dtype)
+    x = Buffer("x", kind, (40, 25), "input")
+    y = Buffer("y", kind, (), "output")
+    start = cast(real(first.real), kind) if kind.kind != "f" else literal(first, kind)
+    nest = loop(
+        "i", 40, loop("j", 25, Reduce("s", name, Load(x, (i, j))), kind="reduce"), kind="reduce"
+    )
+    body = (Declare("s", start), nest, Store(y, (), scalar("s", kind)))
+    return Program(name, (x,), (y,), (), (), body)
+
+
+RNG = np.random.default_rng(2)
+PROGRAMS: dict[str, tuple[Callable[[], Program], list[Array]]] = {
+    "softmax": (softmax, [RNG.normal(size=(5, 7))]),
+    "affine": (affine, [RNG.normal(size=(2, 3, 4))]),
+    "scatter": (scatter, [np.array([0, 5, 5, 1, 0, 0, 2, 5]), RNG.normal(size=8)]),
+    "newton": (newton, [np.array([0.25, 2.0, 1.0, -1.0, 100.0, 1e-3])]),
+    "padded": (padded, [RNG.normal(size=6)]),
+    "prefix": (prefix, [RNG.normal(size=7).astype(np.float32)]),
+    "statistics": (statistics, [RNG.normal(size=(6, 9))]),
+    "collatz": (collatz, [np.array(27)]),
+    "mixed": (mixed, [np.array(2.25)]),
+}
+"""Each program, with inputs."""

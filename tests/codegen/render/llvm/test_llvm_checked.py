@@ -28,8 +28,7 @@ from codegen.loops.text import print_program
 from codegen.passes.pipeline import optimize
 from codegen.render.llvm_call import compile_llvm
 from tests.codegen.passes.random_loops import inputs_of, programs
-from tests.codegen.programs import buffer, i, j
-from tests.codegen.render.test_numba_programs import PROGRAMS
+from tests.codegen.programs import PROGRAMS, buffer, i, j
 from tracer import config
 
 COUNT = 37

@@ -22,7 +22,7 @@ from codegen.render.llvm_call import compile_llvm
 from codegen.render.llvm_machine import Machine
 from codegen.render.vector_math import GENERIC
 from tests.codegen.passes.random_loops import inputs_of, programs
-from tests.codegen.render.test_numba_programs import PROGRAMS
+from tests.codegen.programs import PROGRAMS
 from tests.helpers import Array
 
 RNG = np.random.default_rng(11)
