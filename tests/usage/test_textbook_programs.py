@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import integrate, linalg, stats
 
 from tracer import grad, jit
 
@@ -104,9 +105,30 @@ def with_classes(x: Any) -> Any:
     return place.norm + speed.positive + sum([place, speed, place]).norm
 
 
+def black_scholes(x: Any) -> Any:
+    spot, strike, sigma = x[0], x[1], x[2] / 5
+    ratio = (np.log(spot / strike) + 0.5 * sigma**2) / sigma
+    return spot * stats.norm.cdf(ratio) - strike * stats.norm.cdf(ratio - sigma)
+
+
+def with_scipy(x: Any) -> Any:
+    matrix = np.outer(x, x) + np.eye(3)
+    factor = linalg.cholesky(matrix, lower=True)
+    solution = linalg.solve(matrix, x)
+    area = integrate.trapezoid(np.exp(-x[0] * np.linspace(0.0, 1.0, 20)), dx=0.05)
+    return factor.sum() + solution @ x + linalg.expm(matrix * 0.1)[0, 1] + area
+
+
 PROGRAMS = (
-    binomial_tree, counting_down, page_rank, branches_in_a_row, with_math, with_classes,
-)  # fmt: skip
+    binomial_tree,
+    counting_down,
+    page_rank,
+    branches_in_a_row,
+    with_math,
+    with_classes,
+    black_scholes,
+    with_scipy,
+)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)

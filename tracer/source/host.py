@@ -20,6 +20,7 @@ from tracer.errors import CarryTypeError, ControlFlowError
 from tracer.primitives.cast import cast as cast_array
 from tracer.source.operators import Operators
 from tracer.source.protocol import Leaves
+from tracer.source.scipy_functions import substitute
 from tracer.trace import Tracer, is_abstract, is_tracer, state, type_of
 
 
@@ -93,13 +94,8 @@ class TracerHost:
         return {**creation, np.copy: tnp.array, np.vectorize: tnp.vectorize}
 
     def late_substitute(self, function: Any) -> Callable[..., Any] | None:
-        """`tracer.scipy.special`'s, of SciPy's functions there that are no universal functions."""
-        if not str(function.__module__).startswith("scipy.special."):
-            return None
-        name = function.__name__
-        if getattr(sys.modules.get("scipy.special"), name, None) is not function:
-            return None
-        return getattr(importlib.import_module("tracer.scipy.special"), name, None)
+        """`tracer.scipy`'s, of SciPy's functions that are no universal functions."""
+        return substitute(function)
 
     def take_functions(self) -> Sequence[Callable[..., Any]]:
         """`tracer.tree.map`."""

@@ -20,7 +20,11 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "matmul": operator.matmul,
 }  # fmt: skip
 _IN_PLACE = {name: getattr(operator, f"i{name}") for name in BINARY}
-_UNARY = {"neg": operator.neg, "pos": operator.pos, "invert": operator.invert}
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "neg": operator.neg,
+    "pos": operator.pos,
+    "invert": operator.invert,
+}
 _OPERATIONS = (*BINARY, *(f"r{name}" for name in BINARY), *_UNARY)
 _PLAIN_OWNERS = frozenset({ModuleType, np.ndarray, type})
 
@@ -65,9 +69,9 @@ class Members:
         for function, owner, other in tried:
             if function is None:
                 continue
-            method = function
+            method: Any = function
             if self._is_users(method, owner):
-                method = self.convert(method)
+                method = self.convert(function)
             result = method(owner, other)
             if result is not NotImplemented:
                 return result
@@ -75,10 +79,8 @@ class Members:
 
     def unary(self, name: str, value: Any) -> Any:
         """`-value` and its like."""
-        function = getattr(type(value), f"__{name}__", None)
-        if self._is_users(function, value):
-            return self.convert(function)(value)
-        return _UNARY[name](value)
+        function: Any = getattr(type(value), f"__{name}__", None)
+        return (self.convert(function) if self._is_users(function, value) else _UNARY[name])(value)
 
     def in_place(self, name: str, left: Any, right: Any) -> Any:
         """What `left += right` and its like give to `left`."""

@@ -87,6 +87,9 @@ class Operators(Logic, Members):
             late = self.host.late_substitute(function)
             return self.convert(function) if late is None else late
         if kind is MethodType:
+            late = self.host.late_substitute(function)
+            if late is not None:
+                return late
             inner = function.__func__
             converted = self.convert(inner) if type(inner) is FunctionType else inner
             return function if converted is inner else MethodType(converted, function.__self__)
