@@ -55,6 +55,19 @@ done:
   ret ptr %block
 }}
 
+; Empty a slot; what it held, which is no longer kept.
+define internal ptr @take_out(i64 %slot) {{
+  %entry = getelementptr [3 x i64], ptr @slots, i64 %slot
+  %raw = load ptr, ptr %entry
+  %size_place = getelementptr i64, ptr %entry, i64 1
+  %size = load i64, ptr %size_place
+  store i64 0, ptr %entry
+  %sum = load i64, ptr @kept
+  %rest = sub i64 %sum, %size
+  store i64 %rest, ptr @kept
+  ret ptr %raw
+}}
+
 ; Give back the block that was kept longest.
 define internal void @evict() {{
   br label %test
@@ -80,14 +93,7 @@ found:
   %none = icmp slt i64 %oldest, 0
   br i1 %none, label %end, label %drop
 drop:
-  %victim = getelementptr [3 x i64], ptr @slots, i64 %oldest
-  %raw = load ptr, ptr %victim
-  %size_place = getelementptr i64, ptr %victim, i64 1
-  %size = load i64, ptr %size_place
-  store i64 0, ptr %victim
-  %sum = load i64, ptr @kept
-  %rest = sub i64 %sum, %size
-  store i64 %rest, ptr @kept
+  %raw = call ptr @take_out(i64 %oldest)
   call void @tracer_libc_free(ptr %raw)
   br label %end
 end:
@@ -138,12 +144,7 @@ found:
   %none = icmp slt i64 %best, 0
   br i1 %none, label %make, label %take
 take:
-  %place = getelementptr [3 x i64], ptr @slots, i64 %best
-  %raw = load ptr, ptr %place
-  store i64 0, ptr %place
-  %sum = load i64, ptr @kept
-  %rest = sub i64 %sum, %least
-  store i64 %rest, ptr @kept
+  %raw = call ptr @take_out(i64 %best)
   %block = getelementptr i8, ptr %raw, i64 64
   ret ptr %block
 make:
