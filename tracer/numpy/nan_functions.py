@@ -22,13 +22,13 @@ from tracer.numpy.common import (
 )
 from tracer.numpy.gathering import take_along_axis
 from tracer.numpy.sorting import sort
-from tracer.primitives.arithmetic import maximum, square
+from tracer.primitives.arithmetic import maximum
 from tracer.primitives.broadcast import keep_axes, reshape
-from tracer.primitives.cast import cast, imag_part, real_part
+from tracer.primitives.cast import cast
 from tracer.primitives.comparison import equal, isnan, logical_not, select
 from tracer.primitives.roots import magnitude
 from tracer.trace import Tracer, is_abstract
-from tracer.types import FLOAT64, INT64, is_complex, is_inexact
+from tracer.types import FLOAT64, INT64, is_inexact
 
 
 def _replaced(a: Any, value: Any) -> tuple[Any, Any]:
@@ -183,10 +183,7 @@ def _variance(a: Any, axis: Axis, dtype: Any, ddof: Any, options: tuple[Any, Any
         total = reductions.sum(x, axis, **_options(keepdims=True, where=where))
         centre = total / cast(count, total.dtype)
     deviation = select(bad, x.dtype.type(0), x - cast_to(centre, x.dtype))
-    if is_complex(x.dtype):
-        squares = square(real_part(deviation)) + square(imag_part(deviation))
-    else:
-        squares = square(deviation)
+    squares = reductions.squared_sizes(deviation)
     total = reductions.sum(squares, axis, **_options(keepdims=keepdims, where=where))
     freedom = _counts(bad, axis, keepdims, where) - ddof
     _warn_of(freedom <= 0, "Degrees of freedom <= 0 for slice.")

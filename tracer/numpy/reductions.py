@@ -367,17 +367,21 @@ def _variance(a: Any, axis: Any, dtype: Any, less: Any, options: Any) -> Any:
         centre = _quotient(total, _count(shape, axes, where, True))
     deviation = x - as_array(centre)
     if is_complex(deviation.dtype):
-        squares = square(real_part(deviation)) + square(imag_part(deviation))
         inside, outside = real_dtype(inside), real_dtype(outside)
-    else:
-        squares = square(deviation)
-    total = sum(squares, axes, dtype=inside, keepdims=keepdims, where=where)
+    total = sum(squared_sizes(deviation), axes, dtype=inside, keepdims=keepdims, where=where)
     count = _count(shape, axes, where, keepdims)
     if isinstance(count, int):
         freedom = total.dtype.type(count - ddof if count > ddof else 0)
     else:
         freedom = maximum(cast(count, total.dtype) - ddof, 0)
     return cast(total / freedom, outside)
+
+
+def squared_sizes(deviation: Any) -> Any:
+    """The square of each absolute value, without its root."""
+    if is_complex(deviation.dtype):
+        return square(real_part(deviation)) + square(imag_part(deviation))
+    return square(deviation)
 
 
 def _freedom(ddof: Any, correction: Any) -> Any:
