@@ -170,7 +170,9 @@ class ArrayFace:
         if self.dtype.kind not in "iu" or self.shape != ():
             raise TypeError("only integer scalar arrays can be converted to a scalar index")
         try:
-            value = self.concrete("indexing a plain ndarray, list or range with it")
+            value = self.concrete(
+                "a shape, the bound of a slice, or the index of a plain ndarray, list or range"
+            )
         except ConcretizationError as error:
             raise ConcretizationError(
                 f"{error.args[0]}; to index a concrete array write tracer.numpy.asarray(table)[i]"

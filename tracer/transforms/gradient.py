@@ -34,9 +34,13 @@ def check_differentiable(value: Any, what: str) -> Any:
     except NotAnArrayError as error:
         raise NotAnArrayError(f"{what}: {error.args[0]}") from None
     if not is_inexact(type_.dtype):
+        is_primal = what.startswith("a primal")
+        cure = (
+            "let the function close over it" if is_primal else "leave this argument out of argnums"
+        )
         raise NonDifferentiableInputError(
             f"{what} has dtype {type_.dtype}, which has no derivative; pass a float or complex "
-            "array (x.astype(float)), or leave this argument out of argnums"
+            f"array (x.astype(float)), or {cure}"
         )
     return value
 
