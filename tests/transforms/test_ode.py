@@ -77,11 +77,12 @@ def test_gradients(adjoint: str) -> None:
     """By the start, the parameters and every time."""
     f = total(adjoint)
     found = grad(f, (0, 1, 2))(START, RATES, TIMES)
+    compiled = jit(f)
     points = [START, RATES, TIMES]
     for place, gradient in enumerate(found):
 
         def moved(value: Any, place: int = place) -> Any:
-            return f(*points[:place], value, *points[place + 1 :])
+            return compiled(*points[:place], value, *points[place + 1 :])
 
         for k in range(len(points[place])):
             unit = np.eye(len(points[place]))[k] * 0.1
