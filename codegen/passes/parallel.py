@@ -98,12 +98,15 @@ def buffer_uses(body: Iterable[Statement]) -> Counter[Buffer]:
 
 def _named(statement: Statement) -> list[Buffer]:
     """The memory that a statement itself names."""
-    found = [
-        part.buffer.root
-        for expression in own_expressions(statement)
-        for part in subexpressions(expression)
-        if isinstance(part, Load)
-    ]
+    found = []
+    pending = list(own_expressions(statement))
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Operation):
+            pending += part.operands
+        elif isinstance(part, Load):
+            found.append(part.buffer.root)
+            pending += part.indices
     if isinstance(statement, Store | Update):
         found.append(statement.buffer.root)
     return found + [view.buffer.root for view in views(statement)]

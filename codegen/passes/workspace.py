@@ -97,10 +97,10 @@ def _place(
                 continue
             if offset + size <= start:
                 break
-            offset = max(offset, end)
+            if end > offset:
+                offset = end
         offsets[buffer] = offset
-        placed.append((offset, offset + size, (first, last)))
-        placed.sort(key=lambda entry: entry[:2])
+        bisect.insort(placed, (offset, offset + size, (first, last)))
         peak = max(peak, offset + size)
     return peak
 

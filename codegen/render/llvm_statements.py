@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ from codegen.loops.nodes import (
     While,
 )
 from codegen.loops.sizes import Size, whole
-from codegen.loops.walk import statements
+from codegen.loops.walk import blocks, statements
 from codegen.render.llvm_emit import INT64, Value, literal_value, require_dtype, vector_type
 from codegen.render.llvm_expressions import ExpressionWriter
 
@@ -153,13 +154,7 @@ class StatementWriter(ExpressionWriter):
     def plain_loop(self, loop: Loop) -> None:
         """A loop whose iterations run one after the other; a few of them one behind the other."""
         trips = literal_range(loop)
-        if trips is not None and (
-            len(trips) <= 1
-            or (
-                len(trips) <= UNROLLED_TRIPS
-                and len(trips) * sum(1 for _ in statements(loop.body)) <= UNROLLED_STATEMENTS
-            )
-        ):
+        if trips is not None and (len(trips) <= 1 or self.unrolls(loop, len(trips))):
             for trip in reversed(trips) if loop.reverse else trips:
                 self.scalars[loop.index] = literal_value(trip, INT64)
                 self.forms.constant(loop.index, trip)
@@ -176,6 +171,16 @@ class StatementWriter(ExpressionWriter):
         names = self.changed(loop.body)
         runs = bool(constant_trip(loop))
         self.counted(start, stop, 1, names, body, reverse=loop.reverse, poll=poll, runs=runs)
+
+    def unrolls(self, loop: Loop, trips: int) -> bool:
+        """Whether the iterations are few and short: outside of lanes with those of the loops
+        inside, which are unrolled as well.
+        """
+        if trips > UNROLLED_TRIPS:
+            return False
+        if self.lane_state is None:
+            return trips * _written_out(loop.body) <= UNROLLED_STATEMENTS
+        return trips * sum(1 for _ in statements(loop.body)) <= UNROLLED_STATEMENTS
 
     def counted(
         self,
@@ -403,3 +408,23 @@ def literal_range(loop: Loop) -> range | None:
         start, stop = whole(loop.start.value), whole(loop.stop.value)
         return None if Size in (type(start), type(stop)) else range(start, stop)
     return None
+
+
+def _written_out(body: Iterable[Statement]) -> float:
+    """How many statements a block is with its loops unrolled; endless where one is not short.
+
+    Loops around longer ones stay loops: unrolled they run no faster, and LLVM takes long to find
+    out what all those addresses have in common.
+    """
+    total = 0.0
+    for statement in body:
+        total += 1
+        times = 1
+        if isinstance(statement, Loop):
+            trips = literal_range(statement)
+            if trips is None or len(trips) > UNROLLED_TRIPS:
+                return math.inf
+            times = len(trips)
+        for block in blocks(statement):
+            total += times * _written_out(block)
+    return total
