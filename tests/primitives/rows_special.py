@@ -16,7 +16,7 @@ from tracer.trace import bind
 from tracer.types import ArrayType
 
 DOUBLE = ("f8",)  # long programs, which take long to compile: in one precision
-# Second derivatives of these take NumPy long, loop in loop. One rule makes them for all
+# Second derivatives of these take NumPy ten seconds each, loop in loop. One rule makes them for all
 # programs: the shorter ones and `gammainc` are compared at second order.
 LONG: dict[str, Any] = {"special": (), "dtypes": DOUBLE, "order": 1}
 SERIES = "series and fractions of two libraries are each within some units of the true value"
