@@ -38,8 +38,8 @@ CHUNK = 24
 # In single precision the derivatives are the same nodes with other dtypes.
 PRECISE = ("f8", "c16")
 # Numba compiles tens of times more slowly: it sees each primitive once a dtype (of whole numbers
-# the widest and the narrowest: its rules of promotion tell wide from narrow), and reverse mode in double
-# precision. All programs in all variations go through the backends that compile fast.
+# the widest and the narrowest: its rules of promotion tell wide from narrow), and reverse mode in
+# double precision. All programs in all variations go through the backends that compile fast.
 SLOW = ("numba",)
 NOT_FOR_SLOW = ("i2", "i4", "u2", "u4")
 # Of the programs of scalars a choice of two values, a loop, and loops in branches.
