@@ -15,7 +15,8 @@ def test_a_traced_size_names_the_shape_and_the_static_argument() -> None:
     def zeros(n: Any) -> Any:
         return np.zeros(n).sum()
 
-    with pytest.raises(ConcretizationError, match="a shape, the bound of a slice.*static_argnums"):
+    said = r"a shape, the bound of a slice.*static_argnums"
+    with pytest.raises(ConcretizationError, match=said):
         jit(zeros)(3)
 
 
