@@ -329,7 +329,8 @@ def long_program(kind: str) -> Program:
         endless = loop("i", 10**14, step, kind="serial")
     if kind == "lanes":
         value = operation("multiply", Operation("cast", (i,), FLOAT), Load(x, ()))
-        endless = loop("i", 10**14, Reduce("s", "add", value), kind="reduce")
+        # shared by threads in at most 4096 chunks, between which signals are seen
+        endless = loop("i", 10**12, Reduce("s", "add", value), kind="reduce")
     if kind == "nest":
         endless = loop("i", 10**7, loop("j", 10**7, step, kind="serial"), kind="serial")
     return Program(
