@@ -146,7 +146,7 @@ MATH_NAMES = (
     "arcsinh:asinh arccosh:acosh arctanh:atanh erf erfc isnan isinf isfinite"
 )
 MATH_BINARY = "arctan2:atan2 hypot copysign"
-NUMPY_NAMES = "cbrt exp2 log2 floor ceil trunc rint signbit"
+NUMPY_NAMES = "cbrt floor ceil trunc rint signbit"
 NUMPY_BINARY = "fmod logaddexp logaddexp2 nextafter"
 COMPLEX_NAMES = (
     "sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan "
@@ -205,6 +205,9 @@ FLOATING: Table = {
     "zeta": Template(
         "{type}(hurwitz_zeta(np.float64({0}), np.float64({1})))", helpers=("hurwitz_zeta",)
     ),
+    # Numba cannot have both precisions of these two in one function.
+    "exp2": Template("{type}(np.exp2(np.float64({0})))"),
+    "log2": Template("{type}(np.log2(np.float64({0})))"),
     "binary_exponent": Template("binary_exponent({0})", helpers=("binary_exponent",)),
     "complex": Template("{type}(complex({0}, {1}))"),
 }
