@@ -21,11 +21,8 @@ from tests.primitives.numerical import (
     random_tangents,
     reverse_graph,
 )
-from tests.primitives.row import Case, Row, case_graph, generator, operands_of, type_of
+from tests.primitives.row import Case, Row, case_graph, generator, operands_of
 from tests.primitives.test_values import label
-from tracer.errors import DerivativeError
-from tracer.graph.build import build_closed
-from tracer.primitives.transcendental import zeta
 
 SMOOTH = sorted(name for name, row in ROWS.items() if row.order)
 FORWARD = [name for name in SMOOTH if "forward" not in ROWS[name].unsupported]
@@ -174,11 +171,3 @@ def test_without_derivative(name: str) -> None:
         cotangents = random_cotangents(graph, generator(name))
         for value in (*pushed(graph, operands, tangents), *pulled(graph, operands, cotangents)):
             assert not np.any(value), label(case)
-
-
-def test_zeta_refuses_its_exponent() -> None:
-    types = (type_of("f8"), type_of("f8"))
-    graph = build_closed(lambda s, q: [zeta(s, q)], types)
-    for transform in (forward_graph, reverse_graph):
-        with pytest.raises(DerivativeError, match="zeta"):
-            transform(graph)
