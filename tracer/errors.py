@@ -95,6 +95,10 @@ class BackendError(TracerError, RuntimeError):
     """A backend is unknown, missing, or cannot do what was asked."""
 
 
+class UnsupportedProgramError(BackendError, TypeError):
+    """A backend has no such dtype or operation."""
+
+
 class GraphError(TracerError, ValueError):
     """A graph, or the text of one, is not well formed."""
 

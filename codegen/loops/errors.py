@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from tracer.errors import TracerError
+from tracer.errors import UnsupportedProgramError as UnsupportedProgramError
 
 
 class ProgramError(TracerError, ValueError):
     """A loop program breaks a rule of `codegen.loops`; the message names the statement."""
-
-
-class UnsupportedProgramError(TracerError, TypeError):
-    """A renderer's target has no such dtype or operation."""

@@ -66,7 +66,10 @@ def require_dtype(dtype: DType) -> None:
         or dtype.itemsize > 16
         or dtype.char in "gG"
     ):
-        raise UnsupportedProgramError(f"the llvm backend has no {dtype.name}")
+        raise UnsupportedProgramError(
+            f"the llvm backend has no {dtype.name}; compute in float32 (x.astype(np.float32)), or "
+            'use backend="numpy"'
+        )
 
 
 @cache
