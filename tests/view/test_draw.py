@@ -260,3 +260,10 @@ def test_labels_do_not_overlap():
             for other in labels[:k]:
                 room = (label_width(one.text) + label_width(other.text)) / 2
                 assert abs(one.x - other.x) >= room or abs(one.y - other.y) >= 14, (one, other)
+
+
+def test_complex_scalars_have_complex_local_derivatives():
+    for number_type in (complex, np.complex64):
+        picture = draw(lambda z: (z * z.conj()).real, number_type(1 + 2j))
+        assert by_title(picture)["result"].value == "5"
+        assert "1 − 2i" in {edge.derivative for edge in picture.drawing.edges}

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tracer.graph.nodes import Constant, Graph, Node, Variable
 from tracer.view.correspondence import Adjoint
 from tracer.view.numbers import array
@@ -196,7 +198,7 @@ def _derivative(local: Local | None) -> tuple[str, float | None]:
         return "", None
     if local.value is None:
         return "linear map", None
-    if local.kind == "scalar" and not isinstance(local.value, complex):
+    if local.kind == "scalar" and not np.iscomplexobj(local.value):
         return array(local.value), float(local.value)
     return array(local.value), None
 
