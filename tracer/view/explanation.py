@@ -175,11 +175,12 @@ def explain(f: Any, *args: Any, **kwargs: Any) -> Explanation:
     graph, leaves, names = traced_arguments(f, args, kwargs)
     numbers = numbers_of(graph, leaves or [])
     labels = _labels(graph, names)
+    steps = [_step(graph, position, labels, numbers) for position in range(len(graph.nodes))]
     made = Explanation(
         graph.name,
         [(name, array(numbers.values[v])) for name, v in zip(names, graph.inputs, strict=False)],
-        [_step(graph, position, labels, numbers) for position in range(len(graph.nodes))],
-        _sums(graph, labels, numbers),
+        steps,
+        _sums(graph, labels, numbers, steps),
     )
     made.result = ", ".join(_label(output, labels)[0] for output in graph.outputs)
     from tracer.view.symbolic import short_derivatives
@@ -256,7 +257,12 @@ def _slope(
     )
 
 
-def _sums(graph: Graph, labels: dict[Variable, tuple[str, str]], numbers: Numbers) -> list[Sum]:
+def _sums(
+    graph: Graph,
+    labels: dict[Variable, tuple[str, str]],
+    numbers: Numbers,
+    steps: list[Step],
+) -> list[Sum]:
     if not numbers.adjoints:
         return []
     terms: dict[Variable, list[tuple[str, str, str, Slope]]] = {}
@@ -264,8 +270,7 @@ def _sums(graph: Graph, labels: dict[Variable, tuple[str, str]], numbers: Number
         result = node.results[0]
         if result not in numbers.adjoints:
             continue
-        step = _step(graph, position, labels, numbers)
-        slopes = iter(step.slopes)
+        slopes = iter(steps[position].slopes)
         for place, operand in enumerate(node.operands):
             if (position, place) in numbers.locals:
                 term = (*labels[result], array(numbers.adjoints[result]), next(slopes))

@@ -16,7 +16,7 @@ def render_text(drawing: Drawing) -> str:
     for vertex in drawing.vertices:
         if vertex.kind == "constant" and not vertex.value:
             continue  # a number, which is shown where it is used
-        indent = "  " * _depth(vertex, drawing)
+        indent = "  " * _depth(vertex)
         if vertex.kind == "node":
             count += 1
             names[vertex.key] = f"v{count}"
@@ -36,7 +36,7 @@ def render_text(drawing: Drawing) -> str:
     return _aligned(rows)
 
 
-def _depth(vertex: Vertex, drawing: Drawing) -> int:
+def _depth(vertex: Vertex) -> int:
     return vertex.inside.count(".") + 1 if vertex.inside else 0
 
 

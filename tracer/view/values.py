@@ -92,8 +92,10 @@ def _forward(node: Node, operands: list[Any]) -> tuple[list[Any], Any]:
     def function(*parts: Any) -> Any:
         return _inexact(node, _applied(node, _placed(operands, moving, parts)))
 
-    results = _applied(node, operands)
-    return results, vjp(function, *[operands[position] for position in moving])[1]
+    found, pullback = vjp(function, *[operands[position] for position in moving])
+    # Where integers are among the results, vjp did not hand those out.
+    complete = len(found) == len(node.results)
+    return list(found) if complete else _applied(node, operands), pullback
 
 
 def _applied(node: Node, operands: list[Any]) -> list[Any]:
