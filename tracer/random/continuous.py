@@ -44,14 +44,14 @@ def shape_of(shape: Shape | None, *parameters: Any) -> tuple[int, ...]:
     return given
 
 
-def _unit(key: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+def half_open_unit(key: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     """Uniform on [0, 1): multiples of 2⁻⁵³, or of 2⁻²⁴ in float32."""
     digits = 53 if dtype == FLOAT64 else 24
     whole = bits(key, shape) >> np.uint64(64 - digits)
     return whole.astype(dtype) * dtype.type(2.0**-digits)
 
 
-def _open_unit(key: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+def open_unit(key: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     """Uniform on (0, 1): the middles of those intervals, one digit coarser."""
     digits = 52 if dtype == FLOAT64 else 23
     whole = bits(key, shape) >> np.uint64(64 - digits)
@@ -63,7 +63,7 @@ def uniform(
 ) -> Any:
     """Uniform on [low, high)."""
     wanted = _real(dtype)
-    unit = _unit(key, shape_of(shape, low, high), wanted)
+    unit = half_open_unit(key, shape_of(shape, low, high), wanted)
     if type(low) is float and type(high) is float and (low, high) == (0.0, 1.0):
         return unit
     return (low + unit * (high - low)).astype(wanted)
@@ -72,7 +72,7 @@ def uniform(
 def normal(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
     """The standard normal distribution, by the inverse of its distribution function."""
     wanted = _real(dtype)
-    unit = _open_unit(key, as_shape(shape), wanted)
+    unit = open_unit(key, as_shape(shape), wanted)
     return wanted.type(np.sqrt(2.0)) * special.erfinv(wanted.type(2) * unit - wanted.type(1))
 
 
@@ -84,14 +84,14 @@ def truncated_normal(
     root = wanted.type(np.sqrt(0.5))
     below = special.erf(tnp.asarray(low).astype(wanted) * root)
     above = special.erf(tnp.asarray(high).astype(wanted) * root)
-    unit = _open_unit(key, shape_of(shape, low, high), wanted)
+    unit = open_unit(key, shape_of(shape, low, high), wanted)
     drawn = special.erfinv(below + unit * (above - below)) / root
     return tnp.clip(drawn, low, high).astype(wanted)
 
 
 def exponential(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
     """The exponential distribution of mean 1."""
-    return -tnp.log(_open_unit(key, as_shape(shape), _real(dtype)))
+    return -tnp.log(open_unit(key, as_shape(shape), _real(dtype)))
 
 
 def gumbel(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
@@ -101,13 +101,13 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
 
 def logistic(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
     """The standard logistic distribution."""
-    unit = _open_unit(key, as_shape(shape), _real(dtype))
+    unit = open_unit(key, as_shape(shape), _real(dtype))
     return tnp.log(unit / (1 - unit))
 
 
 def laplace(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
     """The standard Laplace distribution, ½ exp(−|x|)."""
-    signed = 2 * _open_unit(key, as_shape(shape), _real(dtype)) - 1
+    signed = 2 * open_unit(key, as_shape(shape), _real(dtype)) - 1
     return -tnp.sign(signed) * tnp.log1p(-tnp.abs(signed))
 
 
@@ -115,7 +115,7 @@ def cauchy(key: Any, shape: Shape = (), dtype: Any = FLOAT64) -> Any:
     """The standard Cauchy distribution."""
     wanted = _real(dtype)
     return tnp.tan(
-        wanted.type(np.pi) * (_open_unit(key, as_shape(shape), wanted) - wanted.type(0.5))
+        wanted.type(np.pi) * (open_unit(key, as_shape(shape), wanted) - wanted.type(0.5))
     )
 
 
@@ -135,7 +135,7 @@ def _marsaglia_tsang(key: Any, alpha: Any) -> Any:
         first, second = split(fold_in(key, turn))
         x = normal(first, alpha.shape)
         v = (1 + c * x) ** 3
-        chance = _open_unit(second, alpha.shape, FLOAT64)
+        chance = open_unit(second, alpha.shape, FLOAT64)
         positive = v > 0
         inside = tnp.log(chance) < 0.5 * x * x + d * (1 - v + tnp.log(tnp.where(positive, v, 1)))
         fits = positive & inside & ~accepted
@@ -151,7 +151,7 @@ def _log_gamma_sample(key: Any, alpha: Any) -> Any:
     first, second = split(key)
     small = alpha < 1
     drawn = _marsaglia_tsang(first, tnp.where(small, alpha + 1, alpha))
-    boost = tnp.log(_open_unit(second, alpha.shape, FLOAT64)) / alpha
+    boost = tnp.log(open_unit(second, alpha.shape, FLOAT64)) / alpha
     return tnp.log(drawn) + tnp.where(small, boost, 0.0)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tracer.numpy as tnp
 from tracer.control import while_loop
 from tracer.errors import DTypeError, ShapeError
-from tracer.random.continuous import FLOAT64, _open_unit, _unit, gumbel, shape_of
+from tracer.random.continuous import FLOAT64, gumbel, half_open_unit, open_unit, shape_of
 from tracer.random.keys import Shape, as_shape, bits, fold_in, split
 from tracer.scipy import special
 from tracer.trace import type_of
@@ -21,7 +21,7 @@ from tracer.transforms.custom import stop_gradient
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
     """True with probability p."""
-    return _unit(key, shape_of(shape, p), FLOAT64) < stop_gradient(p)
+    return half_open_unit(key, shape_of(shape, p), FLOAT64) < stop_gradient(p)
 
 
 def rademacher(key: Any, shape: Shape = (), dtype: Any = np.int64) -> Any:
@@ -127,7 +127,7 @@ def _poisson_by_products(key: Any, rate: Any) -> Any:
     def multiply(state: Any) -> Any:
         count, product, turn = state
         running = product > limit
-        product = product * _open_unit(fold_in(key, turn), rate.shape, FLOAT64)
+        product = product * open_unit(fold_in(key, turn), rate.shape, FLOAT64)
         return count + (running & (product > limit)), product, turn + 1
 
     start = (0.0 * rate, 1.0 + 0.0 * rate, np.int64(0))
@@ -146,8 +146,8 @@ def _poisson_by_rejection(key: Any, rate: Any) -> Any:
     def propose(state: Any) -> Any:
         value, accepted, turn = state
         first, second = split(fold_in(key, turn))
-        u = _open_unit(first, rate.shape, FLOAT64) - 0.5
-        v = _open_unit(second, rate.shape, FLOAT64)
+        u = open_unit(first, rate.shape, FLOAT64) - 0.5
+        v = open_unit(second, rate.shape, FLOAT64)
         room = 0.5 - tnp.abs(u)
         k = tnp.floor((2 * a / room + b) * u + rate + 0.43)
         at_once = (room >= 0.07) & (v <= quick)
@@ -163,7 +163,7 @@ def _poisson_by_rejection(key: Any, rate: Any) -> Any:
 
 def geometric(key: Any, p: Any, shape: Shape | None = None, dtype: Any = np.int64) -> Any:
     """The number of trials up to the first success: 1, 2, 3 …"""
-    unit = _open_unit(key, shape_of(shape, p), FLOAT64)
+    unit = open_unit(key, shape_of(shape, p), FLOAT64)
     return (tnp.floor(tnp.log(unit) / tnp.log1p(-stop_gradient(tnp.asarray(p)))) + 1).astype(dtype)
 
 
@@ -183,7 +183,7 @@ def binomial(key: Any, n: Any, p: Any, shape: Shape | None = None, dtype: Any = 
 
     def wait(state: Any) -> Any:
         count, place, turn = state
-        unit = _open_unit(fold_in(key, turn), given, FLOAT64)
+        unit = open_unit(fold_in(key, turn), given, FLOAT64)
         step = tnp.floor(tnp.log(unit) / tnp.where(never, -1.0, slope)) + 1
         place = tnp.where(never, trials + 1, place + step)
         return count + (place <= trials), place, turn + 1
