@@ -53,7 +53,10 @@ def test_the_sums_are_the_gradient():
     assert len(total.terms) == 4
 
 
-@pytest.mark.parametrize("name", sorted(FORMS))
+IN_WORDS = {"maximum", "minimum", "reduce_sum", "dot_general"}
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMS) - IN_WORDS))
 def test_every_formula_of_a_local_derivative_is_right(name):
     """Each text formula, read as Python, against the derivative of the operation."""
     import math
@@ -62,9 +65,6 @@ def test_every_formula_of_a_local_derivative_is_right(name):
         "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide,
         "power": np.power, "maximum": np.maximum, "minimum": np.minimum, "absolute": np.abs,
     }  # fmt: skip
-    if name in ("maximum", "minimum", "reduce_sum", "dot_general"):
-        assert "{0}" in FORMS[name].text
-        return
     operands = (0.35, 0.8)[: len(FORMS[name].partials)]
     if name == "erf":
         out, slopes = math.erf(0.35), [2 / math.sqrt(math.pi) * math.exp(-(0.35**2))]
