@@ -72,7 +72,7 @@ def _gamma_fraction(a: Any, x: Any) -> Any:
     start = 1.0 / _away(first)
     result = repeat(
         lambda n, b, c, d, h, change: (
-            ((absolute(change - 1.0) > 1e-16) | (n < least) | _just_after(n, a, least))
+            ((absolute(change - 1.0) > 1e-16) | _just_after(n, a, least))
             & (n < LONGEST)
         ),
         step, 1.0, first, 1.0 / TINY + 0.0 * x, start, start, 2.0,
@@ -204,7 +204,7 @@ def _beta_fraction(a: Any, b: Any, x: Any) -> Any:
     start = 1.0 / _away(1.0 - total * x / (a + 1.0))
     result = repeat(
         lambda m, c, d, h, change: (
-            ((absolute(change - 1.0) > 1e-16) | (m < 12.0) | _just_after(m, b, 40.0))
+            ((absolute(change - 1.0) > 1e-16) | _just_after(m, b, 40.0))
             & (m < LONGEST)
         ),
         step, 1.0, 1.0 + 0.0 * x, start, start, 2.0,
