@@ -1,0 +1,1 @@
+"""What any accelerator needs: from a loop program to a schedule of launches."""

@@ -1,0 +1,34 @@
+"""What a schedule has to know of the device it is made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMachine:
+    """An accelerator.
+
+    warp         threads that run in step and exchange values without memory
+    threads      threads of a block, at most
+    processors   multiprocessors: blocks that run at one time, at least
+    shared       bytes of shared memory a block may declare
+    capability   the architecture, as (9, 0)
+    simulated    whether Python runs the threads one after another
+    """
+
+    warp: int = 32
+    threads: int = 256
+    processors: int = 132
+    shared: int = 48 * 1024
+    capability: tuple[int, int] = (9, 0)
+    simulated: bool = False
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a grid that walks through more than fits at one time."""
+        return self.processors * (1 if self.simulated else 8)
+
+
+SIMULATED = DeviceMachine(warp=4, threads=4, processors=2, simulated=True)
+"""The simulator: a thread takes milliseconds to start, so there are few."""

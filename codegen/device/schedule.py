@@ -1,0 +1,121 @@
+"""A schedule: what the host does, step by step, to run a loop program on a device.
+
+Memory is known by buffer: inputs, outputs and constants as they are, workspace at offsets in one
+arena, and `status`, int64 values in which kernels leave errors. Steps run in order on one stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codegen.loops.nodes import Buffer, Call, ErrorMessage, View
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A parameter of a kernel: the memory of a buffer, flat, or a scalar of the host.
+
+    `kind` is "pointer" (indexed only), "array" (also taken by atomic operations), or "scalar"
+    (the value of the host's variable `name`). `buffer` is a root: never a view of another.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    kind: str = "pointer"
+    buffer: Buffer | None = None
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """The text of one kernel: a module that needs numba, NumPy and math, and in it `name`."""
+
+    name: str
+    source: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Launch:
+    """Run a kernel on `blocks` blocks of `threads` threads. `work` is how many statements it runs
+    in all, `places` the user's lines."""
+
+    kernel: Kernel
+    blocks: int
+    threads: int
+    work: int = 0
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Library:
+    """A call of a library routine, or of Python: `call.results` are written from
+    `call.operands`."""
+
+    call: Call
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Results, then operands."""
+        return (*self.call.results, *self.call.operands)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeat:
+    """Run `body` for each value of the host's variable `index`, from `start` to before `stop`;
+    from the top down where `reverse`. A bound is a number, or a one-element int64 buffer to read.
+    """
+
+    index: str
+    start: int | Buffer
+    stop: int | Buffer
+    reverse: bool
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepeatWhile:
+    """Run `test`; while the one-element boolean buffer `condition` then holds, run `body`."""
+
+    test: tuple[Step, ...]
+    condition: Buffer
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choose:
+    """Run `then` where the one-element boolean buffer `condition` holds, else `otherwise`."""
+
+    condition: Buffer
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+
+
+Step = Launch | Library | Repeat | RepeatWhile | Choose
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """The steps, and the memory that they use.
+
+    offsets    where each workspace buffer lies in the arena, in bytes
+    workspace  bytes of the arena
+    tapes      buffers whose first extent grows: the host gives them room, and runs all again with
+               more where a kernel has found too little
+    details    how many int64 values `status` has after the first, which is an error's number or 0
+    """
+
+    name: str
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    constants: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    offsets: dict[Buffer, int]
+    workspace: int
+    tapes: tuple[Buffer, ...] = ()
+    errors: tuple[ErrorMessage, ...] = ()
+    details: int = 0
+    status: Buffer | None = field(default=None)
