@@ -102,9 +102,11 @@ RANGE_RULES: dict[str, Any] = {
 
 
 class Context:
-    """The state of one lowering."""
+    """The state of one lowering, for "cpu", or for a "device" that runs thousands of iterations of
+    a loop at one time."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: str = "cpu") -> None:
+        self.target = target
         self.block = Block()
         self.count = 0
         self.inputs: list[Buffer] = []

@@ -38,14 +38,17 @@ def emit_inline(context: Context, node: Node, indices: Indices) -> Expression:
     return emit_view(context, node, indices)
 
 
-def lower_graph(graph: Graph) -> Program:
-    """The loop program of a graph: its inputs and outputs are buffers in the same order."""
-    return lower_with_places(graph)[0]
+def lower_graph(graph: Graph, target: str = "cpu") -> Program:
+    """The loop program of a graph: its inputs and outputs are buffers in the same order.
+
+    For the target "device" sorts, searches and the like are parallel loops.
+    """
+    return lower_with_places(graph, target)[0]
 
 
-def lower_with_places(graph: Graph) -> tuple[Program, dict[Variable, Place]]:
+def lower_with_places(graph: Graph, target: str = "cpu") -> tuple[Program, dict[Variable, Place]]:
     """The loop program, and where it keeps, or kept, each value of the graph and of its bodies."""
-    context = Context()
+    context = Context(target)
     context.emit_inline = emit_inline
     for variable in graph.inputs:
         context.put(variable, Stored(context.new_buffer(variable.type, "input")))
