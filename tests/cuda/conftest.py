@@ -1,0 +1,7 @@
+"""Tests of the simulator run in processes of their own: tests/cuda/test_simulator.py starts them."""
+
+from __future__ import annotations
+
+import os
+
+collect_ignore = [] if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1" else ["simulated"]
