@@ -194,7 +194,8 @@ class Update:
 class Loop:
     """`for index in range(start, stop)`; `reverse` runs from the top down. `kind` is "parallel"
     where the iterations are independent of each other, "reduce" where they meet only in
-    `Reduce`, else "serial".
+    `Reduce`, else "serial". Programs for devices also have "scatter", where iterations meet only
+    in associative `Update`s, at places that are data, of memory not touched there otherwise.
     """
 
     index: str

@@ -86,7 +86,7 @@ class _Entry:
         return replace(self.statement, body=tuple(self.body))
 
 
-_KINDS = {"parallel": 0, "reduce": 1, "serial": 2}
+_KINDS = {"parallel": 0, "reduce": 1, "serial": 2, "scatter": 3}
 
 
 def _size(body: Iterable[Statement]) -> int:
@@ -114,7 +114,7 @@ def fuse_block(body: Body) -> Body:
         if isinstance(statement, Loop):
             if sums and _begins(statement, sums):
                 waiting.append(entry)
-            elif _merge_back(entries, entry, statement):
+            elif statement.kind != "scatter" and _merge_back(entries, entry, statement):
                 continue
         entries.append(entry)
     for entry in waiting:
@@ -170,6 +170,7 @@ def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
             and not facts.has_check
             and not (needed and facts.conflicts(between))
             and isinstance(earlier.statement, Loop)
+            and earlier.statement.kind != "scatter"
             and _pointwise(earlier.statement, facts, loop, found)
         ):
             earlier.take(loop, entry)

@@ -8,6 +8,7 @@ from codegen.loops.check import check_program
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
 from codegen.passes.contract import contract
+from codegen.passes.device_kinds import device_kinds
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
 from codegen.passes.jam import jam
@@ -35,11 +36,26 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 
-def optimize(program: Program) -> Program:
-    """The program after all passes; verified after each where the `check` switch is on."""
+DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
+    ("kinds", device_kinds),
+    ("fuse", fuse),
+    ("unroll", unroll),
+    ("forward", forward),
+    ("remove_unused", remove_unused),
+    ("contract", contract),
+    ("forward_again", forward),
+    ("remove_unused_again", remove_unused),
+)
+
+TARGETS = {"cpu": PASSES, "device": DEVICE_PASSES}
+
+
+def optimize(program: Program, target: str = "cpu") -> Program:
+    """The program after all passes for a target; verified after each where the `check` switch is
+    on."""
     checking = bool(config.get("check"))
     settled: Program | None = None
-    for name, change in PASSES:
+    for name, change in TARGETS[target]:
         if name.endswith("_again") and program is settled:
             continue  # nothing is new since the first time
         program = change(program)
