@@ -1,0 +1,176 @@
+"""Calls of LAPACK, as `kernels/lapack.py` describes them, by the routines of a device.
+
+Results and operands that a routine reads or writes lie in C order, and so are the transposes of
+what it sees: that is settled where the call is written, and here nothing is transposed but what a
+device's routine does not take: a wide matrix, by `gesvd`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from codegen.cuda.routines import Routines
+from codegen.loops.nodes import Call
+
+NAN_GIVEN = -4
+"""What LAPACK's `gesdd` reports for a matrix with a NaN in it: its fourth argument is wrong."""
+
+
+class Arguments:
+    """The arguments of one call by their place in the routine's own order."""
+
+    def __init__(
+        self, call: Call, results: Sequence[Any], operands: Sequence[Any], xp: Any
+    ) -> None:
+        params: Any = call.params
+        self.texts: tuple[str, ...] = params["arguments"]
+        self.results = results
+        self.operands = operands
+        self.xp = xp
+
+    def letter(self, place: int) -> str:
+        """A flag."""
+        return self._text(place, "c")
+
+    def integer(self, place: int) -> int:
+        """A size."""
+        return int(self._text(place, "i"))
+
+    def number(self, place: int) -> float:
+        """A scalar factor."""
+        return float(self._text(place, "n"))
+
+    def array(self, place: int) -> Any:
+        """A result, or an operand in C order."""
+        kind, _, text = self.texts[place].partition(":")
+        if kind == "r":
+            return self.results[int(text)]
+        return self.xp.ascontiguousarray(self.operands[int(text)])
+
+    def _text(self, place: int, kind: str) -> str:
+        found, _, text = self.texts[place].partition(":")
+        if found != kind:
+            raise ValueError(f"argument {place} is '{self.texts[place]}', not '{kind}:…'")
+        return text
+
+
+def routine_of(call: Call) -> str:
+    """The name of a call's routine without the letter of its dtype."""
+    return str(call.params["routine"])[1:]
+
+
+def run_lapack(
+    call: Call, results: Sequence[Any], operands: Sequence[Any], xp: Any, routines: Routines
+) -> None:
+    """Copy what the call says, then run its routine, one of `ON_DEVICE`, on arrays of `xp`."""
+    copies: Any = call.params["copies"]
+    for result, operand in copies:
+        results[result][...] = operands[operand]
+    ON_DEVICE[routine_of(call)](Arguments(call, results, operands, xp), routines)
+
+
+def _trsm(given: Arguments, routines: Routines) -> None:
+    flags = "".join(given.letter(place) for place in range(4))
+    rows, columns, alpha = given.integer(4), given.integer(5), given.number(6)
+    routines.trsm(flags, rows, columns, alpha, given.array(7), given.array(9))
+
+
+def _trsv(given: Arguments, routines: Routines) -> None:
+    """A matrix of one column."""
+    flags = "L" + "".join(given.letter(place) for place in range(3))
+    routines.trsm(flags, given.integer(3), 1, 1.0, given.array(4), given.array(6))
+
+
+def _potrf(given: Arguments, routines: Routines) -> None:
+    routines.potrf(given.letter(0), given.integer(1), given.array(2), given.array(4))
+
+
+def _getrf(given: Arguments, routines: Routines) -> None:
+    sizes = given.integer(0), given.integer(1)
+    routines.getrf(*sizes, given.array(2), given.array(4), given.array(5))
+
+
+def _geqrf(given: Arguments, routines: Routines) -> None:
+    sizes = given.integer(0), given.integer(1)
+    routines.geqrf(*sizes, given.array(2), given.array(4), given.array(7))
+
+
+def _orgqr(given: Arguments, routines: Routines) -> None:
+    sizes = given.integer(0), given.integer(1), given.integer(2)
+    routines.orgqr(*sizes, given.array(3), given.array(5), given.array(8))
+
+
+def _gesdd(given: Arguments, routines: Routines) -> None:
+    """`gesvd`; of a wide matrix its transpose is taken, whose vectors change sides."""
+    job, rows, columns = given.letter(0), given.integer(1), given.integer(2)
+    a, values, info = given.array(3), given.array(5), given.array(len(given.texts) - 1)
+    u, vt = given.array(6), given.array(8)
+    spoiled = given.xp.isnan(a).any()
+    if rows >= columns:
+        routines.gesvd(job, rows, columns, a, values, u, vt, info)
+    else:
+        flipped = given.xp.ascontiguousarray(a.reshape(columns, rows).T)
+        if job == "N":
+            routines.gesvd(job, columns, rows, flipped, values, u, vt, info)
+        else:
+            right = given.xp.empty(vt.shape[::-1], a.dtype)
+            left = given.xp.empty(u.shape[::-1], a.dtype)
+            routines.gesvd(job, columns, rows, flipped, values, right, left, info)
+            u[...] = left.T
+            vt[...] = right.T
+    _report_nan(given, spoiled, info)
+
+
+def _syevd(given: Arguments, routines: Routines) -> None:
+    a, info = given.array(3), given.array(len(given.texts) - 1)
+    spoiled = given.xp.isnan(a).any()
+    routines.syevd(given.letter(0), given.letter(1), given.integer(2), a, given.array(5), info)
+    _report_nan(given, spoiled, info)
+
+
+def _report_nan(given: Arguments, spoiled: Any, info: Any) -> None:
+    """A failure where the matrix held a NaN, as LAPACK reports; nothing waits for the answer."""
+    info[...] = given.xp.where(spoiled, NAN_GIVEN, info)
+
+
+def _geev(given: Arguments, routines: Routines) -> None:
+    """Of a real matrix, LAPACK gives the real and the imaginary parts of the eigenvalues apart."""
+    job, size, a = given.letter(1), given.integer(2), given.array(3)
+    info = given.array(len(given.texts) - 1)
+    if a.dtype.kind == "c":
+        routines.geev(job, size, a, given.array(5), given.array(8), info)
+        return
+    values = given.xp.empty(size, given.xp.result_type(a.dtype, given.xp.complex64))
+    routines.geev(job, size, a, values, given.array(9), info)
+    given.array(5)[...] = values.real
+    given.array(6)[...] = values.imag
+
+
+ON_DEVICE: dict[str, Callable[[Arguments, Routines], None]] = {
+    "trsm": _trsm,
+    "trsv": _trsv,
+    "potrf": _potrf,
+    "getrf": _getrf,
+    "geqrf": _geqrf,
+    "orgqr": _orgqr,
+    "ungqr": _orgqr,
+    "gesdd": _gesdd,
+    "syevd": _syevd,
+    "heevd": _syevd,
+    "geev": _geev,
+}
+"""What runs on the device. Schur's form (`gees`) does not: cuSOLVER has no such routine."""
+DEVICE_NAMES = {
+    "trsm": "cuBLAS trsm",
+    "trsv": "cuBLAS trsm",
+    "potrf": "cuSOLVER potrf",
+    "getrf": "cuSOLVER getrf",
+    "geqrf": "cuSOLVER geqrf",
+    "orgqr": "cuSOLVER orgqr",
+    "ungqr": "cuSOLVER ungqr",
+    "gesdd": "cuSOLVER gesvd",
+    "syevd": "cuSOLVER syevd",
+    "heevd": "cuSOLVER heevd",
+    "geev": "cuSOLVER Xgeev",
+}
