@@ -125,7 +125,7 @@ def _compile(
     library, _ = numba_compiler._compile_pyfunc_with_fixup(
         function, signature, device=False, cc=capability, abi="numba"
     )
-    library._nvvm_options["fma"] = fused
+    library._nvvm_options = {**library._nvvm_options, "fma": fused}
     _mark_inputs(library.get_function(library._entry_name), arguments)
     (ptx,) = library.get_asm_strs(cc=capability)
     text: str = ptx
