@@ -60,7 +60,7 @@ def compiler() -> Any:
 
 def python_function(source: str, name: str) -> Callable[..., Any]:
     """A kernel's Python function, with its text where tracebacks find it."""
-    filename = f"<kernel {name} {hashlib.sha256(source.encode()).hexdigest()[:12]}>"
+    filename = _filename(source, name)
     linecache.cache[filename] = (
         len(source),
         None,
@@ -71,6 +71,10 @@ def python_function(source: str, name: str) -> Callable[..., Any]:
     exec(compile(source, filename, "exec"), namespace)
     function: Callable[..., Any] = namespace[name]
     return function
+
+
+def _filename(source: str, name: str) -> str:
+    return f"<kernel {name} {hashlib.sha256(source.encode()).hexdigest()[:12]}>"
 
 
 def compile_ptx(
@@ -92,6 +96,8 @@ def compile_ptx(
         ptx = _compile(function, arguments, capability, fused=not has_complex(source, arguments))
     except Exception as error:
         raise _refused(source, name, places, error) from error
+    finally:
+        linecache.cache.pop(_filename(source, name), None)
     mangled = entry_name(ptx)
     return UNUSED.sub("", ptx).replace(mangled, name)
 
@@ -132,14 +138,20 @@ def _compile(
     return text
 
 
-def _mark_inputs(function: Any, arguments: Sequence[Argument]) -> None:
-    """Tell NVVM which pointers are the only ones to memory that is not written: a load of it may
-    go through the read-only cache, and past a store. Workspace may share its memory.
+def is_fixed(argument: Argument) -> bool:
+    """Whether nothing that the kernel writes can be the memory of this pointer. Workspace may
+    share its memory with other workspace.
     """
+    root = argument.buffer
+    known = root is not None and root.role in ("input", "constant")
+    return known and argument.kind == "pointer" and not argument.written
+
+
+def _mark_inputs(function: Any, arguments: Sequence[Argument]) -> None:
+    """Tell NVVM which loads may go through the read-only cache, and past a store."""
     place = 0
     for argument in arguments:
-        fixed = argument.buffer is not None and argument.buffer.role in ("input", "constant")
-        if fixed and argument.kind == "pointer" and not argument.written:
+        if is_fixed(argument):
             function.args[place].add_attribute("noalias")
         place += len(ARRAY_FIELDS) if argument.kind == "array" else 1
 

@@ -1,0 +1,81 @@
+"""Machine code of kernels, made once: kept in memory, and on disk between processes.
+
+Where it is found nothing of Numba's is loaded. The key is all that the code depends on: the text,
+what the arguments are, the architecture, the compilers' versions, and our own part of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from codegen.cache import object_store
+from codegen.cuda import assemble, target
+from codegen.device.schedule import Argument, Kernel
+
+COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm", "nvidia-nvjitlink")
+MOST_IN_MEMORY = 512
+"""Kernels whose code is kept in memory; it takes some ten thousand bytes each."""
+
+_memory: OrderedDict[str, bytes] = OrderedDict()
+
+
+def cubin_of_kernel(
+    kernel: Kernel, capability: tuple[int, int], places: Sequence[str] = ()
+) -> bytes:
+    """A kernel's machine code, in which its entry has the kernel's name.
+
+    Raises BackendError, which names the user's `places`, where it does not compile.
+    """
+    key = key_of(kernel, capability)
+    found = _memory.get(key)
+    if found is not None:
+        _memory.move_to_end(key)
+        return found
+    store = object_store()
+    code = None if store is None else store.get(key)
+    if code is None:
+        code = _made(kernel, capability, places)
+        if store is not None:
+            store.put(key, code)
+    _memory[key] = code
+    if len(_memory) > MOST_IN_MEMORY:
+        _memory.popitem(last=False)
+    return code
+
+
+def key_of(kernel: Kernel, capability: tuple[int, int]) -> str:
+    """What a kernel's machine code is stored under."""
+    major, minor = capability
+    arguments = " ".join(_argument_key(argument) for argument in kernel.arguments)
+    return f"cubin {major}.{minor} {toolchain()} {kernel.name} {arguments}\n{kernel.source}"
+
+
+def _made(kernel: Kernel, capability: tuple[int, int], places: Sequence[str]) -> bytes:
+    ptx = target.compile_ptx(kernel.source, kernel.name, kernel.arguments, capability, places)
+    return assemble.cubin_of(ptx, capability)
+
+
+def _argument_key(argument: Argument) -> str:
+    return f"{argument.kind},{argument.dtype.str},{target.is_fixed(argument):d}"
+
+
+@cache
+def toolchain() -> str:
+    """The versions of the compilers, and a digest of what we do with them."""
+    versions = ",".join(f"{name}={_version(name)}" for name in COMPILERS)
+    digest = hashlib.sha256()
+    for module in (target, assemble):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return f"{versions} {digest.hexdigest()}"
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
