@@ -11,8 +11,8 @@ grows faster than a block, and what one loop leaves in memory for the next costs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codegen.loops.nodes import (
@@ -35,9 +35,31 @@ LOOK_BACK = 24
 MOST_STATEMENTS = 800
 
 
-def fuse(program: Program) -> Program:
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which of the loops that may run as one do so.
+
+    most_statements  of one loop, blocks inside included
+    joined           one loop for two, of which the second is about to run in the iterations of the
+                     first, with its insides fused; None where they stay two loops. Its arguments
+                     are the two, what each reads and writes, and whether a loop around them has
+                     iterations that run at the same time. Without it all are joined.
+    """
+
+    most_statements: int = MOST_STATEMENTS
+    joined: Callable[[Loop, Loop, Effects, Effects, bool], Loop | None] | None = None
+
+    def block(self, body: Body, *, shared: bool = False) -> Body:
+        """The block with its loops fused, inside of them too."""
+        return _block(body, self, shared)
+
+
+CPU = Policy()
+
+
+def fuse(program: Program, policy: Policy = CPU) -> Program:
     """The program with loops fused."""
-    return replace(program, body=fuse_block(program.body))
+    return replace(program, body=policy.block(program.body))
 
 
 class _Entry:
@@ -78,6 +100,12 @@ class _Entry:
         self.facts.include(other.facts.renamed(loop.index, own.index))
         self.size += other.size
 
+    def become(self, joined: Loop) -> None:
+        """Stand for a loop that has taken another."""
+        self.statement = joined
+        self._facts = None
+        self.size = _size(joined.body)
+
     def finished(self) -> Statement:
         """The statement with all that it took."""
         if self.body is None:
@@ -86,7 +114,7 @@ class _Entry:
         return replace(self.statement, body=tuple(self.body))
 
 
-_KINDS = {"parallel": 0, "reduce": 1, "serial": 2, "scatter": 3}
+_KINDS = {"parallel": 0, "reduce": 1, "serial": 2}
 
 
 def _size(body: Iterable[Statement]) -> int:
@@ -100,29 +128,39 @@ def _size(body: Iterable[Statement]) -> int:
 
 
 def fuse_block(body: Body) -> Body:
-    """The block with its loops fused, inside of them too."""
+    """The block with its loops fused, inside of them too, for the CPU."""
+    return CPU.block(body)
+
+
+def _inside(statement: Statement, policy: Policy, shared: bool) -> Statement:
+    """The statement with the loops in its blocks fused."""
+    shared = shared or (isinstance(statement, Loop) and statement.kind != "serial")
+    return map_blocks(statement, lambda body: _block(body, policy, shared))
+
+
+def _block(body: Body, policy: Policy, shared: bool) -> Body:
     nested = [statement for statement in body if blocks(statement)]
     if not nested:
         return body
     if len(nested) == 1 or sum(1 for part in nested if isinstance(part, Loop)) < 2:
-        return tuple([map_blocks(statement, fuse_block) for statement in body])
+        return tuple([_inside(statement, policy, shared) for statement in body])
     entries: list[_Entry] = []
     waiting: list[_Entry] = []
-    sums = _summed_in_memory(body)
+    sums = _summed_in_memory(body) if policy.joined is None else set()
     for statement in body:
         entry = _Entry(statement)
         if isinstance(statement, Loop):
             if sums and _begins(statement, sums):
                 waiting.append(entry)
-            elif statement.kind != "scatter" and _merge_back(entries, entry, statement):
+            elif _merge_back(entries, entry, statement, policy, shared):
                 continue
         entries.append(entry)
     for entry in waiting:
         place = entries.index(entry)
         before, loop = entries[:place], entry.finished()
-        if isinstance(loop, Loop) and _merge_back(before, entry, loop):
+        if isinstance(loop, Loop) and _merge_back(before, entry, loop, policy, shared):
             entries[: place + 1] = before
-    return tuple([map_blocks(entry.finished(), fuse_block) for entry in entries])
+    return tuple([_inside(entry.finished(), policy, shared) for entry in entries])
 
 
 def _summed_in_memory(body: Body) -> set[Buffer]:
@@ -148,10 +186,12 @@ def _begins(loop: Loop, sums: set[Buffer]) -> bool:
     return True
 
 
-def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
+def _merge_back(
+    entries: list[_Entry], entry: _Entry, loop: Loop, policy: Policy, shared: bool
+) -> bool:
     """Fuse `loop` into an earlier loop of the block, if one takes it."""
     first = max(0, len(entries) - LOOK_BACK)
-    same, room = entry.range, MOST_STATEMENTS - entry.size
+    same, room = entry.range, policy.most_statements - entry.size
     if not any(part.range == same and part.size <= room for part in entries[first:]):
         return False
     found = entry.facts
@@ -170,10 +210,9 @@ def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
             and not facts.has_check
             and not (needed and facts.conflicts(between))
             and isinstance(earlier.statement, Loop)
-            and earlier.statement.kind != "scatter"
             and _pointwise(earlier.statement, facts, loop, found)
+            and _taken(earlier, loop, entry, policy, shared)
         ):
-            earlier.take(loop, entry)
             if needed:
                 moved = [entries[p] for p in reversed(needed)]
                 for p in needed:
@@ -188,6 +227,20 @@ def _merge_back(entries: list[_Entry], entry: _Entry, loop: Loop) -> bool:
                 group.reads |= facts.reads
                 group.writes |= facts.writes
     return False
+
+
+def _taken(earlier: _Entry, loop: Loop, entry: _Entry, policy: Policy, shared: bool) -> bool:
+    """Run a loop in an earlier one, if the policy is to do so."""
+    if policy.joined is None:
+        earlier.take(loop, entry)
+        return True
+    own = earlier.statement
+    assert isinstance(own, Loop), "only loops are merged"
+    joined = policy.joined(own, loop, earlier.facts, entry.facts, shared)
+    if joined is None:
+        return False
+    earlier.become(joined)
+    return True
 
 
 def _pointwise(first: Loop, one: Effects, second: Loop, two: Effects) -> bool:

@@ -8,6 +8,7 @@ from codegen.loops.check import check_program
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
 from codegen.passes.contract import contract
+from codegen.passes.device_fuse import device_fuse
 from codegen.passes.device_kinds import device_kinds
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
@@ -38,7 +39,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("kinds", device_kinds),
-    ("fuse", fuse),
+    ("fuse", device_fuse),
     ("unroll", unroll),
     ("forward", forward),
     ("remove_unused", remove_unused),
