@@ -51,11 +51,12 @@ def logsumexp(x: Any) -> Any:
 
 def build(size: Size) -> Function:
     n, k, d = size["n"], size["k"], size["d"]
-    index, zeros, rest = lower_index(d), np.zeros((k, 1)), constant(size)
+    index, rest = lower_index(d), constant(size)
 
     def gmm(alphas: Any, means: Any, factors: Any, points: Any) -> Any:
         log_diagonals, below = factors[:, :d], factors[:, d:]
         diagonals, log_determinants = np.exp(log_diagonals), np.sum(log_diagonals, axis=1)
+        zeros = np.zeros((k, 1), below.dtype)
         lower = np.concatenate([below, zeros], axis=1)[:, index]
         centred = points[:, np.newaxis, :] - means
         whitened = diagonals * centred + np.einsum("kij,nkj->nki", lower, centred)
@@ -69,13 +70,12 @@ def build(size: Size) -> Function:
 
 def torch_build(torch: ModuleType, size: Size) -> Function:
     n, k, d = size["n"], size["k"], size["d"]
-    index = torch.from_numpy(lower_index(d))
-    zeros, rest = torch.zeros((k, 1), dtype=torch.float64), constant(size)
+    index, rest = torch.tensor(lower_index(d)), constant(size)
 
     def gmm(alphas: Any, means: Any, factors: Any, points: Any) -> Any:
         log_diagonals, below = factors[:, :d], factors[:, d:]
         diagonals, log_determinants = torch.exp(log_diagonals), torch.sum(log_diagonals, 1)
-        lower = torch.cat([below, zeros], 1)[:, index]
+        lower = torch.cat([below, below.new_zeros((k, 1))], 1)[:, index]
         centred = points[:, None, :] - means
         whitened = diagonals * centred + torch.einsum("kij,nkj->nki", lower, centred)
         exponents = alphas + log_determinants - 0.5 * torch.sum(whitened**2, 2)
