@@ -13,6 +13,7 @@ class DeviceMachine:
     threads      threads of a block, at most
     processors   multiprocessors: blocks that run at one time, at least
     shared       bytes of shared memory a block may declare
+    small        statements that one block runs in about the time of a launch
     capability   the architecture, as (9, 0)
     simulated    whether Python runs the threads one after another
     """
@@ -21,6 +22,7 @@ class DeviceMachine:
     threads: int = 256
     processors: int = 132
     shared: int = 48 * 1024
+    small: int = 2**15
     capability: tuple[int, int] = (9, 0)
     simulated: bool = False
 
@@ -30,5 +32,5 @@ class DeviceMachine:
         return self.processors * (1 if self.simulated else 8)
 
 
-SIMULATED = DeviceMachine(warp=4, threads=4, processors=2, simulated=True)
+SIMULATED = DeviceMachine(warp=2, threads=4, processors=2, small=2**9, simulated=True)
 """The simulator: a thread takes milliseconds to start, so there are few."""

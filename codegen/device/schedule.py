@@ -102,6 +102,7 @@ class Schedule:
     """The steps, and the memory that they use.
 
     offsets    where each workspace buffer lies in the arena, in bytes
+    copies     how many times a workspace buffer is there, one behind the other, if not once
     workspace  bytes of the arena
     tapes      buffers whose first extent grows: the host gives them room, and runs all again with
                more where a kernel has found too little
@@ -114,6 +115,7 @@ class Schedule:
     constants: tuple[Buffer, ...]
     steps: tuple[Step, ...]
     offsets: dict[Buffer, int]
+    copies: dict[Buffer, int]
     workspace: int
     tapes: tuple[Buffer, ...] = ()
     errors: tuple[ErrorMessage, ...] = ()

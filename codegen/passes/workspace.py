@@ -59,8 +59,21 @@ def plan_workspace(program: Program, separate_dtypes: bool = False) -> Workspace
     offsets: dict[Buffer, int] = {}
     arenas = []
     for dtype, buffers in groups.items():
-        arenas.append(Arena(dtype, _place(buffers, lives, offsets)))
+        sizes = {buffer: _byte_size(buffer) for buffer in buffers}
+        arenas.append(Arena(dtype, _place(buffers, sizes, lives, offsets)))
     return WorkspacePlan(offsets, tuple(arenas))
+
+
+def place_buffers(
+    sizes: dict[Buffer, int], lives: dict[Buffer, tuple[int, int]], alignment: int
+) -> tuple[dict[Buffer, int], int]:
+    """Offsets in one arena for buffers of so many bytes that live from one step to another, and
+    the arena's size.
+    """
+    rounded = {buffer: max(1, -(-size // alignment)) * alignment for buffer, size in sizes.items()}
+    offsets: dict[Buffer, int] = {}
+    peak = _place(list(sizes), rounded, lives, offsets)
+    return offsets, peak
 
 
 def _live_ranges(program: Program) -> dict[Buffer, tuple[int, int]]:
@@ -81,15 +94,18 @@ def _live_ranges(program: Program) -> dict[Buffer, tuple[int, int]]:
 
 
 def _place(
-    buffers: list[Buffer], lives: dict[Buffer, tuple[int, int]], offsets: dict[Buffer, int]
+    buffers: list[Buffer],
+    sizes: dict[Buffer, int],
+    lives: dict[Buffer, tuple[int, int]],
+    offsets: dict[Buffer, int],
 ) -> int:
     """Give each buffer the lowest gap that is free during its life, large ones first; the peak."""
     if len(buffers) > MANY:
-        return _place_in_order(buffers, lives, offsets)
+        return _place_in_order(buffers, sizes, lives, offsets)
     placed: list[tuple[int, int, tuple[int, int]]] = []
     peak = 0
-    for buffer in sorted(buffers, key=_byte_size, reverse=True):
-        size = _byte_size(buffer)
+    for buffer in sorted(buffers, key=sizes.__getitem__, reverse=True):
+        size = sizes[buffer]
         first, last = lives[buffer]
         offset = 0
         for start, end, (other_first, other_last) in placed:
@@ -106,7 +122,10 @@ def _place(
 
 
 def _place_in_order(
-    buffers: list[Buffer], lives: dict[Buffer, tuple[int, int]], offsets: dict[Buffer, int]
+    buffers: list[Buffer],
+    sizes: dict[Buffer, int],
+    lives: dict[Buffer, tuple[int, int]],
+    offsets: dict[Buffer, int],
 ) -> int:
     """The same in the order of the program, the smallest gap that is large enough: memory of
     buffers that are dead by then is used again. Packs a little less well, in no time.
@@ -119,7 +138,7 @@ def _place_in_order(
         while busy and busy[0][0] < first:
             _, start, free = heapq.heappop(busy)
             bisect.insort(gaps, (free, start))
-        size = _byte_size(buffer)
+        size = sizes[buffer]
         found = bisect.bisect_left(gaps, (size, -1))
         if found < len(gaps):
             free, start = gaps.pop(found)

@@ -1,0 +1,50 @@
+"""What one kernel does: which loops its grid walks through, and which group of threads runs an
+iteration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codegen.loops.nodes import Buffer, Loop, Statement
+
+Body = tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPlan:
+    """A kernel, before it has a text.
+
+    Groups of `group` threads (1, a warp or a block) run `body`; with a `grid`, once for each
+    iteration of its loops, which a block's groups walk through with the grid's stride; without,
+    one group runs it once. `before` runs in each group at the start, and defines scalars.
+
+    own       memory that there is several times: in "registers" (of each thread), "shared" (of
+              each group), a "slice" of a workspace for each group, a "thread slice" for each thread
+    atomic    memory that iterations add to at the same places
+    failing   whether it may leave with an error; `guarded`: whether something before it may
+    """
+
+    name: str
+    grid: tuple[Loop, ...]
+    before: Body
+    body: Body
+    group: int
+    threads: int
+    blocks: int
+    own: dict[Buffer, str] = field(default_factory=dict)
+    atomic: frozenset[Buffer] = frozenset()
+    failing: bool = False
+    guarded: bool = False
+    indices: tuple[str, ...] = ()
+    work: int = 0
+
+    @property
+    def groups(self) -> int:
+        """Groups of the whole grid."""
+        return self.blocks * (self.threads // self.group)
+
+    def copies(self, buffer: Buffer) -> int:
+        """How many parts of a workspace buffer the kernel needs."""
+        count = {"slice": self.groups, "thread slice": self.blocks * self.threads}
+        return count.get(self.own.get(buffer, ""), 1)

@@ -1,0 +1,229 @@
+"""The CUDA renderer: the plan of a kernel as the text of a Numba-CUDA function.
+
+The text is a module that needs NumPy, math and Numba. Every buffer is a flat array; what a group of
+threads has for itself lies in registers, in shared memory, or in its slice of a workspace.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from codegen.device.machine import DeviceMachine
+from codegen.device.plan_kernel import KernelPlan
+from codegen.device.schedule import Argument, Kernel
+from codegen.device.work import memory_read, memory_written
+from codegen.loops.linear import merge_loops
+from codegen.loops.nodes import Buffer, Loop
+from codegen.render.cuda_functions import FUNCTIONS, NEEDS
+from codegen.render.cuda_groups import GroupWriter
+from tracer.types import INT64
+
+DEVICE = '@cuda.jit(device=True, inline="always")'
+
+EXCHANGE = f"""
+{DEVICE}
+def shuffle(value, mask):
+    return cuda.shfl_xor_sync(0xFFFFFFFF, value, mask)
+
+
+{DEVICE}
+def group_barrier():
+    cuda.syncwarp(0xFFFFFFFF)
+
+"""
+SIMULATED_EXCHANGE = """
+import threading
+
+exchanged = {{}}
+meetings = {{}}
+
+
+def group_barrier():
+    place = cuda.blockIdx.x, cuda.threadIdx.x // {warp}
+    meetings.setdefault(place, threading.Barrier({warp})).wait(60)
+
+
+def shuffle(value, mask):
+    exchanged[cuda.blockIdx.x, cuda.threadIdx.x] = value
+    group_barrier()
+    found = exchanged[cuda.blockIdx.x, cuda.threadIdx.x ^ mask]
+    group_barrier()
+    return found
+
+"""
+
+
+def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachine) -> Kernel:
+    """The kernel of a plan; its arguments are the memory it touches, then scalars of the host."""
+    writer, roots = _writer(plan, machine)
+    writer.begin(plan.group, plan.threads, plan.failing)
+    body = _body(plan, writer)
+    written = memory_written((*plan.before, *plan.body))
+    arguments = [
+        Argument(
+            writer.place[root][0],
+            root.dtype,
+            "array" if root in plan.atomic else "pointer",
+            root,
+            root in written,
+        )
+        for root in roots
+        if plan.own.get(root, "slice").endswith("slice")
+    ]
+    if status is not None and (plan.failing or plan.guarded):
+        arguments.append(Argument("status", INT64, "array", status, plan.failing))
+    arguments += [Argument(writer.name(name), INT64, "scalar") for name in plan.indices]
+    arguments += [Argument(name, INT64, "scalar") for name in writer.capacities.values()]
+    names = ", ".join(argument.name for argument in arguments)
+    lines = [
+        "import math",
+        "",
+        "import numpy as np",
+        "from numba import cuda, types",
+        "",
+        *_exchange(writer, machine),
+        *_helpers(writer),
+        *_literals(writer),
+        f"def {plan.name}({names}):",
+        *_start(plan, writer),
+        *body,
+    ]
+    return Kernel(plan.name, "\n".join(lines) + "\n", tuple(arguments))
+
+
+def _writer(plan: KernelPlan, machine: DeviceMachine) -> tuple[GroupWriter, list[Buffer]]:
+    everything = (*plan.before, *plan.grid, *plan.body)
+    touched = memory_read(everything) | memory_written(everything)
+    roots = sorted(touched, key=lambda buffer: _order(buffer.name))
+    place: dict[Buffer, tuple[str, int]] = {}
+    for root in roots:
+        place[root] = (root.name, 0)
+    numbers = {"slice": "group", "thread slice": "thread_slot", "shared": "own_slot"}
+    slots = {
+        root: numbers[kind]
+        for root, kind in plan.own.items()
+        if kind in numbers and (kind != "shared" or plan.group < plan.threads)
+    }
+    return GroupWriter(place, slots, plan.atomic, machine), roots
+
+
+def _order(name: str) -> tuple[str, int]:
+    letters = name.rstrip("0123456789")
+    digits = name[len(letters) :]
+    return letters, int(digits or 0)
+
+
+def _body(plan: KernelPlan, writer: GroupWriter) -> list[str]:
+    """The lines of what the groups do, after the lines that every kernel begins with."""
+    writer.together(plan.before)
+    if not plan.grid:
+        writer.together(plan.body)
+        return writer.lines
+    nest = list(plan.grid)
+    zeros = {}
+    if plan.group == 1 and len(nest) > 1 and not plan.before:
+        merged, zeros = merge_loops(_as_nest(plan))
+        nest = [merged]
+        while len(nest) + len(zeros) < len(plan.grid):
+            inner = nest[-1].body[0]
+            assert isinstance(inner, Loop), "merging keeps a nest a nest"
+            nest.append(inner)
+        writer.substitution.update(zeros)
+    writer.line(f"for place in range(group, {writer.total(nest)}, {plan.groups}):")
+    writer.indent += "    "
+    writer.indices(nest, "place")
+    if plan.group == 1:
+        writer.run(plan.body)
+    else:
+        outer = writer.indent
+        writer.indent = outer[:-4]
+        writer.repeated(plan.body)
+        writer.indent = outer
+    writer.line("pass")
+    return writer.lines
+
+
+def _as_nest(plan: KernelPlan) -> Loop:
+    """The grid's loops around the body, as one statement."""
+    body = plan.body
+    for loop in reversed(plan.grid):
+        body = (Loop(loop.index, loop.start, loop.stop, body, "parallel"),)
+    first = body[0]
+    assert isinstance(first, Loop), "a grid has a loop"
+    return first
+
+
+def _start(plan: KernelPlan, writer: GroupWriter) -> list[str]:
+    """Where the thread is, and memory of its own."""
+    lines = [f'    """{plan.name}: {plan.blocks} blocks of {plan.threads} threads."""']
+    if plan.threads > 1 or plan.blocks > 1:
+        lines.append("    thread = np.int64(cuda.threadIdx.x)")
+        if plan.group == plan.threads:
+            lines.append("    lane = thread")
+        elif plan.group > 1:
+            lines.append(f"    lane = thread % {plan.group}")
+        lines.append(f"    own_slot = thread // {plan.group}")
+        per_block = plan.threads // plan.group
+        lines.append(f"    group = np.int64(cuda.blockIdx.x) * {per_block} + own_slot")
+        lines.append(f"    thread_slot = np.int64(cuda.blockIdx.x) * {plan.threads} + thread")
+    else:
+        lines.append("    group = thread_slot = own_slot = np.int64(0)")
+    for root, kind in plan.own.items():
+        name, dtype = writer.place[root][0], _type(root.dtype)
+        if kind == "registers":
+            lines.append(f"    {name} = cuda.local.array({root.size}, {dtype})")
+        elif kind == "shared":
+            size = root.size * (plan.threads // plan.group)
+            lines.append(f"    {name} = cuda.shared.array({size}, {dtype})")
+    lines += ["    " + line for line in writer.shared]
+    if writer.flagged:
+        lines.append("    failed = cuda.shared.array(1, types.int32)")
+        lines.append("    if thread == 0:")
+        lines.append("        failed[0] = np.int32(status[0] != 0)")
+        lines.append("    cuda.syncthreads()")
+        lines += ["    if failed[0] != 0:", "        return"]
+    elif plan.guarded:
+        lines += ["    if status[0] != 0:", "        return"]
+    return lines
+
+
+def _type(dtype: np.dtype[Any]) -> str:
+    return "types.boolean" if dtype.kind == "b" else f"types.{dtype.name}"
+
+
+def _exchange(writer: GroupWriter, machine: DeviceMachine) -> list[str]:
+    text = "\n".join(writer.lines)
+    if "shuffle(" not in text and "group_barrier(" not in text:
+        return []
+    if machine.simulated:
+        return SIMULATED_EXCHANGE.format(warp=machine.warp).splitlines()
+    return EXCHANGE.splitlines()
+
+
+def _helpers(writer: GroupWriter) -> list[str]:
+    """The source of every function in use."""
+    wanted = set(writer.helpers)
+    for name in writer.helpers:
+        wanted.update(NEEDS.get(name, ()))
+    lines: list[str] = []
+    for part in FUNCTIONS:
+        if part.__name__ in wanted:
+            lines += ["", DEVICE, _plain_source(part), ""]
+    return lines
+
+
+def _plain_source(function: Callable[..., Any]) -> str:
+    """A function's source without annotations."""
+    text = inspect.getsource(function).replace("  # type: ignore[no-untyped-def]", "").rstrip()
+    _, _, body = text.partition(":\n")
+    signature = inspect.signature(function)
+    return f"def {function.__name__}({', '.join(signature.parameters)}):\n{body}"
+
+
+def _literals(writer: GroupWriter) -> list[str]:
+    lines = [f"{name} = np.{dtype.name}({text})" for (dtype, text), name in writer.literals.items()]
+    return ["", *lines, ""] if lines else []

@@ -1,0 +1,356 @@
+"""Statements of the loop program as Numba-CUDA's Python, run by a group of threads together.
+
+All threads of a group run scalar statements alike. They share the iterations of a loop that is not
+serial: each takes every `group`-th one, and what it reduces they put together afterwards, in an
+order that depends on the size of the group only. Where one has written what another reads, a
+barrier stands between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from codegen.device.forms import is_divided
+from codegen.device.work import has_failures, is_wide, memory_read, memory_written, trips_of
+from codegen.loops.build import literal
+from codegen.loops.identities import identity
+from codegen.loops.linear import merge_loops
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Check,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Loop,
+    Reduce,
+    Reserve,
+    Statement,
+    Store,
+    Update,
+    Variable,
+    While,
+)
+from codegen.loops.operations import DType
+from codegen.loops.walk import statements, subexpressions
+from codegen.render.cuda_statements import Body, ThreadWriter
+
+AS_INTEGERS = {
+    "add": "maximum",
+    "multiply": "minimum",
+    "logical_and": "minimum",
+    "logical_or": "maximum",
+    "bitwise_and": "minimum",
+    "bitwise_or": "maximum",
+    "fmax": "maximum",
+    "fmin": "minimum",
+    "logical_xor": "bitwise_xor",
+    "not_equal": "bitwise_xor",
+}
+"""What an operation on booleans is on the integers 0 and 1."""
+
+
+class GroupWriter(ThreadWriter):
+    """Writes what a group of `group` threads in a block of `threads` does."""
+
+    group = 1
+    threads = 1
+
+    def begin(self, group: int, threads: int, guarded: bool) -> None:
+        """Start a kernel of such groups; `guarded` where a group may have to stop."""
+        self.group, self.threads, self.flagged = group, threads, guarded and group > 1
+        self.unseen_writes: set[Buffer] = set()
+        self.unseen_reads: set[Buffer] = set()
+        self.shared: list[str] = []
+
+    # Barriers
+
+    def barrier(self) -> None:
+        """All threads of the group arrive, and see what the others have written."""
+        if self.group == 1:
+            return
+        if self.group == self.threads:
+            self.line("cuda.syncthreads()")
+        else:
+            self.line("group_barrier()")
+        self.unseen_writes.clear()
+        self.unseen_reads.clear()
+
+    def meet(self, body: Body) -> None:
+        """A barrier where the block touches what other threads may still be at; then note what it
+        touches.
+        """
+        if self.group == 1:
+            return
+        reads, writes = memory_read(body), memory_written(body)
+        if (
+            not reads.isdisjoint(self.unseen_writes)
+            or not writes.isdisjoint(self.unseen_writes)
+            or not writes.isdisjoint(self.unseen_reads)
+        ):
+            self.barrier()
+        self.unseen_reads |= reads
+        self.unseen_writes |= writes
+
+    # Statements
+
+    def together(self, body: Body) -> None:
+        """The statements of a block, run by the group."""
+        if self.group == 1:
+            self.run(body)
+            return
+        for statement in body:
+            self.common(statement)
+
+    def common_block(self, body: Body) -> None:
+        """The same, indented; `pass` where there are none."""
+        outer, self.indent = self.indent, self.indent + "    "
+        start = len(self.lines)
+        self.together(body)
+        if len(self.lines) == start:
+            self.line("pass")
+        self.indent = outer
+
+    def common(self, statement: Statement) -> None:
+        """One statement, run by the group."""
+        match statement:
+            case Let() | Declare() | Assign() | Reduce():
+                self.meet((statement,))
+                self.statement(statement)
+            case Store() | Update():
+                self.meet((statement,))
+                self.line("if lane == 0:")
+                self.block((statement,))
+            case Check() | Reserve():
+                self.meet((statement,))
+                self.leave(statement)
+            case Loop():
+                self.group_loop(statement)
+            case If(condition, then, otherwise):
+                self.meet((If(condition, ()),))
+                self.line(f"if {self.value(condition)}:")
+                self.branch_together(then, otherwise)
+            case While():
+                self.group_while(statement)
+            case _:
+                raise TypeError(f"a group runs no {type(statement).__name__}")
+
+    def branch_together(self, then: Body, otherwise: Body) -> None:
+        """Both branches of an `if`; after them, what either has left unseen."""
+        reads, writes = set(self.unseen_reads), set(self.unseen_writes)
+        self.common_block(then)
+        after = self.unseen_reads, self.unseen_writes
+        self.unseen_reads, self.unseen_writes = reads, writes
+        if otherwise:
+            self.line("else:")
+            self.common_block(otherwise)
+        self.unseen_reads |= after[0]
+        self.unseen_writes |= after[1]
+
+    def leave(self, check: Check | Reserve) -> None:
+        """The whole group returns where a check fails."""
+        condition, code, details = self.failure(check)
+        self.line(f"if not ({condition}):")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.line("if lane == 0:")
+        self.indent += "    "
+        self.fail(code, details)
+        self.indent = outer + "    "
+        self.line("return")
+        self.indent = outer
+
+    # Loops
+
+    def group_loop(self, loop: Loop) -> None:
+        """A loop whose iterations the threads share, or one that they all run."""
+        trip = trips_of(loop)
+        if trip == 0:
+            return
+        if is_divided(loop, self.group):
+            self.meet((loop,))
+            self.share(loop)
+            return
+        if isinstance(loop.start, Literal) and isinstance(loop.stop, Literal) and trip == 1:
+            self.substitution[loop.index] = loop.start
+            self.together(loop.body)
+            del self.substitution[loop.index]
+            return
+        self.meet((replace(loop, body=()),))
+        if loop.kind == "reduce":
+            loop = replace(loop, kind="serial")
+        self.line(f"for {self.name(loop.index)} in {self.range(loop)}:")
+        self.repeated(loop.body)
+
+    def repeated(self, body: Body) -> None:
+        """A block that runs again and again: what its end leaves unseen meets its beginning."""
+        self.common_block(body)
+        outer, self.indent = self.indent, self.indent + "    "
+        reads, writes = memory_read(body), memory_written(body)
+        if not writes.isdisjoint(self.unseen_reads | self.unseen_writes) or not reads.isdisjoint(
+            self.unseen_writes
+        ):
+            self.barrier()
+        self.indent = outer
+
+    def group_while(self, loop: While) -> None:
+        """`while True`; all threads find the same condition."""
+        self.line("while True:")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.together(loop.test)
+        self.meet((If(loop.condition, ()),))
+        self.line(f"if not ({self.value(loop.condition)}):")
+        self.line("    break")
+        self.together(loop.body)
+        body = (*loop.test, *loop.body)
+        reads, writes = memory_read(body), memory_written(body)
+        if not writes.isdisjoint(self.unseen_reads | self.unseen_writes) or not reads.isdisjoint(
+            self.unseen_writes
+        ):
+            self.barrier()
+        self.indent = outer
+
+    def share(self, loop: Loop) -> None:
+        """Each thread runs every `group`-th iteration of a loop and of those that fill it."""
+        loop, zeros = merge_loops(loop)
+        self.substitution.update(zeros)
+        nest = [loop]
+        while len(nest[-1].body) == 1:
+            inner = nest[-1].body[0]
+            if not isinstance(inner, Loop) or not is_wide(inner) or _depends(inner, nest):
+                break
+            nest.append(inner)
+        reduced = reduced_names(nest[-1].body)
+        kept = []
+        for name, (operation, dtype) in reduced.items():
+            own = self.name(name)
+            kept.append(self.temporary(own))
+            first = literal(identity(operation, dtype), dtype)
+            self.line(f"{own} = {self.literal(first.value, dtype)}")
+        counter = self.fresh("step")
+        self.line(f"for {counter} in range(lane, {self.total(nest)}, {self.group}):")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.indices(nest, counter)
+        self.run(nest[-1].body)
+        self.line("pass")
+        self.indent = outer
+        for (name, (operation, dtype)), before in zip(reduced.items(), kept, strict=True):
+            own = self.name(name)
+            self.reduce_group(own, operation, dtype)
+            self.line(f"{own} = {self.combine(operation, before, own, dtype)}")
+        for name in zeros:
+            del self.substitution[name]
+        if self.flagged and has_failures(nest[-1].body):
+            self.barrier()
+            self.line("if failed[0] != 0:")
+            self.line("    return")
+
+    def total(self, nest: list[Loop]) -> str:
+        """How many iterations a nest has."""
+        parts = [self.extent(loop) for loop in nest]
+        known = [int(part) for part in parts if part.isdigit()]
+        product = 1
+        for number in known:
+            product *= number
+        others = [f"max({part}, 0)" for part in parts if not part.isdigit()]
+        return " * ".join([*([str(product)] if product != 1 or not others else []), *others])
+
+    def extent(self, loop: Loop) -> str:
+        """How often a loop runs."""
+        start, stop = loop.start, loop.stop
+        if isinstance(start, Literal) and isinstance(stop, Literal):
+            return str(max(0, int(stop.value.real) - int(start.value.real)))
+        if isinstance(start, Literal) and start.value == 0:
+            return self.short(stop)
+        return f"({self.short(stop)} - {self.atom(start)})"
+
+    def indices(self, nest: list[Loop], counter: str) -> None:
+        """The lines that find the indices of a nest from one counter through all of it."""
+        rest = counter
+        for position in range(len(nest) - 1, -1, -1):
+            loop = nest[position]
+            extent = self.extent(loop)
+            if not extent.isdigit() and not extent.isidentifier():
+                extent = self.temporary(extent)
+            value = rest if position == 0 else f"{rest} % {extent}"
+            if extent == "1":
+                value = "0"
+            if not (isinstance(loop.start, Literal) and loop.start.value == 0):
+                value = f"{self.atom(loop.start)} + {value}"
+            self.line(f"{self.name(loop.index)} = {value}")
+            if position:
+                rest = self.temporary(f"{rest} // {extent}") if extent != "1" else rest
+
+    # Reductions
+
+    def reduce_group(self, name: str, operation: str, dtype: DType) -> None:
+        """The value of `name` of all threads, put together, in each of them."""
+        if dtype.kind == "b":
+            whole = self.temporary(f"np.int32({name})")
+            self.reduce_group(whole, AS_INTEGERS.get(operation, operation), np.dtype(np.int32))
+            self.line(f"{name} = {whole} != 0")
+            return
+        warp = min(self.group, self.machine.warp)
+        mask = warp // 2
+        while mask:
+            other = self.shuffled(name, mask, dtype)
+            self.line(f"{name} = {self.combine(operation, name, other, dtype)}")
+            mask //= 2
+        if self.group > self.machine.warp:
+            self.reduce_warps(name, operation, dtype)
+
+    def shuffled(self, name: str, mask: int, dtype: DType) -> str:
+        """The value of `name` in the thread whose number differs in the bit `mask`."""
+        if dtype.kind == "c":
+            parts = [self.temporary(f"shuffle({name}.{part}, {mask})") for part in ("real", "imag")]
+            return self.temporary(f"np.{dtype.name}(complex({parts[0]}, {parts[1]}))")
+        if dtype.kind == "f" and dtype.itemsize > 2:
+            return self.temporary(f"shuffle({name}, {mask})")
+        wide = "float32" if dtype.kind == "f" else "int64" if dtype.itemsize == 8 else "int32"
+        return self.temporary(f"np.{dtype.name}(shuffle(np.{wide}({name}), {mask}))")
+
+    def reduce_warps(self, name: str, operation: str, dtype: DType) -> None:
+        """The values of the warps of a block, put together in their order."""
+        warps = self.threads // self.machine.warp
+        array = self.fresh("part")
+        self.shared.append(f"{array} = cuda.shared.array({warps}, types.{dtype.name})")
+        self.line(f"if lane % {self.machine.warp} == 0:")
+        self.line(f"    {array}[lane // {self.machine.warp}] = {name}")
+        self.line("cuda.syncthreads()")
+        self.line(f"{name} = {array}[0]")
+        for warp in range(1, warps):
+            self.line(f"{name} = {self.combine(operation, name, f'{array}[{warp}]', dtype)}")
+        self.line("cuda.syncthreads()")
+        self.unseen_reads.clear()
+        self.unseen_writes.clear()
+
+
+def reduced_names(body: Body) -> dict[str, tuple[str, DType]]:
+    """The scalars from outside that a block reduces into, with operation and dtype."""
+    own = {
+        part.name
+        for outer in body
+        for part in statements((outer,))
+        if isinstance(part, (Let, Declare))
+    }
+    return {
+        part.name: (part.operation, part.value.dtype)
+        for outer in body
+        for part in statements((outer,))
+        if isinstance(part, Reduce) and part.name not in own
+    }
+
+
+def _depends(inner: Loop, outer: list[Loop]) -> bool:
+    """Whether a loop's bounds depend on the loops around it."""
+    names = {loop.index for loop in outer}
+
+    def uses(expression: Expression) -> bool:
+        return any(
+            isinstance(part, Variable) and part.name in names for part in subexpressions(expression)
+        )
+
+    return uses(inner.start) or uses(inner.stop)

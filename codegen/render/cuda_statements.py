@@ -1,0 +1,250 @@
+"""Statements of the loop program as Numba-CUDA's Python, run by one thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from codegen.device.machine import DeviceMachine
+from codegen.device.work import has_failures
+from codegen.loops.linear import LinearForm, flat_index
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Check,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Loop,
+    Operation,
+    Reduce,
+    Reserve,
+    Statement,
+    Store,
+    Update,
+    Variable,
+    While,
+)
+from codegen.loops.operations import DType
+from codegen.loops.walk import contains_load
+from codegen.render.cuda_scalars import find_cast, find_template
+from codegen.render.numba_expressions import CALL_TEMPLATE, ExpressionWriter, is_two
+from codegen.render.numba_scalars import Template
+from tracer.types import INT64
+
+Body = tuple[Statement, ...]
+NO_ROOM = -1
+"""What a kernel leaves in `status` where a tape is too short; the room it needs comes after."""
+TAKEN = (
+    "cuda", "status", "failed", "thread", "lane", "place", "group", "own_slot", "thread_slot",
+    "types", "shuffle", "group_barrier", "exchanged", "meetings", "threading",
+)  # fmt: skip
+
+
+class ThreadWriter(ExpressionWriter):
+    """Writes what one thread does, line by line.
+
+    `slices` are buffers of which each group has a part, with the name of the part's number.
+    `atomic` are buffers to which several threads add at once.
+    """
+
+    def __init__(
+        self,
+        place: Mapping[Buffer, tuple[str, int]],
+        slices: Mapping[Buffer, str],
+        atomic: frozenset[Buffer],
+        machine: DeviceMachine,
+    ) -> None:
+        super().__init__(place)
+        self.taken.update(TAKEN)
+        self.slices = slices
+        self.atomic = atomic
+        self.machine = machine
+        self.capacities: dict[Buffer, str] = {}
+        self.flagged = False
+
+    # Expressions
+
+    def operation(self, operation: Operation) -> str:
+        """An operation: its template filled in."""
+        if operation.name == "select":
+            return self.select(operation)
+        operands, dtype = operation.operands, operation.dtype
+        source = operands[0].dtype
+        if operation.name == "cast":
+            template = find_cast(source, dtype)
+        elif operation.name == "power" and is_two(operands[1]) and source.kind in "fc":
+            template = Template("{0} * {0}")
+        else:
+            template = find_template(operation.name, source)
+        self.helpers.update(template.helpers)
+        write = self.value if CALL_TEMPLATE.fullmatch(template.text) else self.atom
+        return self.fill(template, [write(operand) for operand in operands], source, dtype)
+
+    def select(self, operation: Operation) -> str:
+        """A conditional expression; an `if` where one side reads memory."""
+        condition, if_true, if_false = operation.operands
+        if not contains_load(if_true) and not contains_load(if_false):
+            parts = [self.short(part) for part in (condition, if_true, if_false)]
+            return f"({parts[1]} if {parts[0]} else {parts[2]})"
+        test = self.value(condition)
+        self.temporaries += 1
+        name = self.fresh(f"t{self.temporaries}")
+        self.line(f"if {test}:")
+        self.branch(name, if_true)
+        self.line("else:")
+        self.branch(name, if_false)
+        return name
+
+    def offset(self, buffer: Buffer, indices: tuple[Expression, ...]) -> str:
+        """The position of an element, or of a part, in its flat array."""
+        form: LinearForm = flat_index(buffer, indices, self.substitution)
+        form.constant += self.place[buffer.root][1]
+        if buffer.root in self.slices:
+            number = Variable(self.slices[buffer.root], INT64)
+            form.add(LinearForm(0, {number: buffer.root.size}))
+        return self.linear(form)
+
+    def name(self, name: str) -> str:
+        """The Python name of a scalar."""
+        return name if name in ("group", "own_slot", "thread_slot") else super().name(name)
+
+    def combine(self, operation: str, left: str, right: str, dtype: DType) -> str:
+        """The text of `operation(left, right)`."""
+        template = find_template(operation, dtype)
+        self.helpers.update(template.helpers)
+        return self.fill(template, [left, right], dtype, dtype)
+
+    # Statements
+
+    def block(self, body: Body) -> None:
+        """The statements of a block, indented; `pass` where there are none."""
+        outer, self.indent = self.indent, self.indent + "    "
+        start = len(self.lines)
+        self.run(body)
+        if len(self.lines) == start:
+            self.line("pass")
+        self.indent = outer
+
+    def run(self, body: Body) -> None:
+        """The statements of a block. What follows a check stands inside its `if`."""
+        outer = self.indent
+        for statement in body:
+            if isinstance(statement, (Check, Reserve)):
+                self.guard(statement)
+            else:
+                self.statement(statement)
+        self.indent = outer
+
+    def statement(self, statement: Statement) -> None:
+        """The lines of one statement."""
+        match statement:
+            case Let(name, value) | Declare(name, value) | Assign(name, value):
+                self.line(f"{self.name(name)} = {self.value(value)}")
+            case Reduce(name, operation, value):
+                own = self.name(name)
+                self.line(f"{own} = {self.combine(operation, own, self.atom(value), value.dtype)}")
+            case Store(buffer, indices, value):
+                text = self.value(value)
+                self.line(f"{self.element(buffer, indices)} = {text}")
+            case Update(buffer, indices, operation, value):
+                self.update(buffer, indices, operation, value)
+            case Loop():
+                self.loop(statement)
+            case If(condition, then, otherwise):
+                self.line(f"if {self.value(condition)}:")
+                self.block(then)
+                if otherwise:
+                    self.line("else:")
+                    self.block(otherwise)
+            case While():
+                self.while_loop(statement)
+            case _:
+                raise TypeError(f"a thread runs no {type(statement).__name__}")
+
+    def update(
+        self, buffer: Buffer, indices: tuple[Expression, ...], operation: str, value: Expression
+    ) -> None:
+        """Read, combine, write; in one step where other threads do so too."""
+        text = self.atom(value)
+        if buffer.root in self.atomic:
+            place = self.offset(buffer, indices)
+            self.line(f"cuda.atomic.add({self.array(buffer)}, {place}, {text})")
+            return
+        place = self.offset(buffer, indices)
+        if not place.isidentifier() and not place.isdigit():
+            place = self.temporary(place)
+        element = f"{self.array(buffer)}[{place}]"
+        self.line(f"{element} = {self.combine(operation, element, text, buffer.dtype)}")
+
+    def loop(self, loop: Loop) -> None:
+        """One loop; nothing for an empty range, its body alone where it runs once."""
+        start, stop = loop.start, loop.stop
+        if isinstance(start, Literal) and isinstance(stop, Literal):
+            trip = int(stop.value.real) - int(start.value.real)
+            if trip <= 0:
+                return
+            if trip == 1:
+                self.substitution[loop.index] = start
+                self.run(loop.body)
+                del self.substitution[loop.index]
+                return
+        self.line(f"for {self.name(loop.index)} in {self.range(loop)}:")
+        self.block(loop.body)
+
+    def range(self, loop: Loop) -> str:
+        """The Python range that a loop runs through."""
+        start, stop = self.short(loop.start), self.short(loop.stop)
+        if loop.reverse:
+            return f"range({stop} - 1, {start} - 1, -1)"
+        return f"range({stop})" if start == "0" else f"range({start}, {stop})"
+
+    def while_loop(self, loop: While) -> None:
+        """`while True`, because the test may need statements."""
+        self.line("while True:")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.run(loop.test)
+        if has_failures(loop.test):
+            self.line("if status[0] != 0:")
+            self.line("    break")
+        self.line(f"if not ({self.value(loop.condition)}):")
+        self.line("    break")
+        self.run(loop.body)
+        self.indent = outer
+
+    # Errors
+
+    def guard(self, check: Check | Reserve) -> None:
+        """An error's number in `status` where a check fails, and what follows only where it
+        holds.
+        """
+        condition, code, details = self.failure(check)
+        self.line(f"if not ({condition}):")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.fail(code, details)
+        self.indent = outer
+        self.line("else:")
+        self.indent += "    "
+        self.line("pass")
+
+    def failure(self, check: Check | Reserve) -> tuple[str, int, list[str]]:
+        """When a statement leaves with no error, and the number and the details of its error."""
+        if isinstance(check, Check):
+            condition = self.value(check.condition)
+            return condition, check.code + 1, [self.value(part) for part in check.details]
+        name = self.capacities.setdefault(check.buffer, f"{self.array(check.buffer)}_capacity")
+        size = math.prod(check.buffer.shape[1:])
+        needed = self.temporary(f"({self.value(check.extent)}) * {size}")
+        return f"{needed} <= {name}", NO_ROOM, [needed]
+
+    def fail(self, code: int, details: list[str]) -> None:
+        """The lines that leave an error, unless there is one."""
+        self.line(f"if cuda.atomic.cas(status, 0, 0, {code}) == 0:")
+        for position, detail in enumerate(details):
+            self.line(f"    status[{position + 1}] = {detail}")
+        if not details:
+            self.line("    pass")
+        if self.flagged:
+            self.line("failed[0] = 1")
