@@ -119,6 +119,8 @@ class Context:
         self.holders: dict[Buffer, set[GraphVariable]] = {}
         self.prologue: list[Statement] = []
         self.ranges: dict[str, tuple[int, int]] = {}
+        self.value_ranges: dict[GraphVariable, Range] = {}  # least and largest elements
+        self.distinct: dict[GraphVariable, frozenset[int]] = {}  # axes along which none are equal
         self.inner_values: list[GraphVariable] = []
         self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
         self.emit_inline: Any = None

@@ -166,7 +166,8 @@ def _emit_loops(context: Context, node: Node, target: Buffer, place: Indices) ->
         )
 
     last_free = bool(sides.free_y) and sides.free_y[-1] == len(sides.y.type.shape) - 1
-    if last_free and math.prod(sides.columns) > 1 and math.prod(sides.depth) > 1:
+    in_memory = last_free and context.target == "cpu"  # a device adds each element up in a register
+    if in_memory and math.prod(sides.columns) > 1 and math.prod(sides.depth) > 1:
         with context.loops(target.shape[len(place) :]) as indices:
             context.store(target, (*place, *indices), start)
         with (

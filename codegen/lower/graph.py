@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codegen.loops.nodes import Buffer, Expression, Program
+from codegen.lower import device_sequence
 from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Stored
 from codegen.lower.contraction import emit_contraction
 from codegen.lower.elementwise import emit_elementwise
@@ -151,6 +152,8 @@ def _emit_node(context: Context, node: Node, target: Stored) -> None:
             target.prefix,
             lambda indices: emit_inline(context, node, indices),
         )
+    elif kind == "arg_reduction" and context.target == "device":
+        device_sequence.emit_arg_reduction(context, node, target.buffer, target.prefix)
     elif kind in _EMITTERS:
         _EMITTERS[kind](context, node, target.buffer, target.prefix)
     else:

@@ -18,8 +18,10 @@ from codegen.lower.context import (
     Stored,
     integer,
 )
+from codegen.lower.device_sequence import is_distinct
 from codegen.lower.elementwise import broadcast_indices
 from tracer.graph.nodes import Node, Source, Variable
+from tracer.types import ArrayType
 
 _SHAPE_ONLY = frozenset({"reshape", "broadcast_to", "transpose", "flip", "slice"})
 
@@ -27,6 +29,8 @@ _SHAPE_ONLY = frozenset({"reshape", "broadcast_to", "transpose", "flip", "slice"
 def index_range(context: Context, operand: Any) -> tuple[int, int] | None:
     """The smallest and largest value of an index array, where the graph tells."""
     while type(operand) is Variable:
+        if operand in context.value_ranges:
+            return context.value_ranges[operand]
         place = context.places[operand]
         if isinstance(place, Scalar):
             return context.range_of(place.expression)
@@ -70,7 +74,9 @@ def check_bounds(
         return
     context.block.known[key] = ZERO
     message = f"index {{0}} is out of bounds for axis {axis} with size {extent}"
-    with context.loops(operand.type.shape, "serial") as indices:
+    # On a device any of several bad indices may be the one that is named.
+    kind = "parallel" if context.target == "device" else "serial"
+    with context.loops(operand.type.shape, kind) as indices:
         value = context.element(operand, indices)
         if value.dtype != INT64:
             value = context.operation("cast", value, dtype=INT64)
@@ -125,8 +131,14 @@ def emit_scatter(context: Context, node: Node, target: Buffer, place: Indices) -
     for operand, axis in zip(indices, axes, strict=True):
         check_bounds(context, operand, shape[axis], axis, node.source)
     lead_shape = _index_shape(indices)
+    distinct = context.target == "device" and (
+        node.params["unique"] or is_distinct(context, tuple(indices), lead_shape)
+    )
+    if mode == "set" and context.target == "device" and not distinct:
+        _emit_last_wins(context, node, target, place)
+        return
     with (
-        context.loops(lead_shape, "serial") as lead,
+        context.loops(lead_shape, "parallel" if distinct else "serial") as lead,
         context.loops(updates.type.shape[len(lead_shape) :]) as rest,
     ):
         where = _element_indices(context, shape, indices, axes, lead, rest)
@@ -138,3 +150,38 @@ def emit_scatter(context: Context, node: Node, target: Buffer, place: Indices) -
             if mode == "add" and value.dtype.kind == "b":
                 operation = "logical_or"
             context.update(target, (*place, *where), operation, value)
+
+
+def _emit_last_wins(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """Write a scatter whose indices may repeat, for a device: the last of those that name a place
+    is found as the largest, in any order, and it alone writes."""
+    x, updates, *indices = node.operands
+    axes, shape = node.params["axes"], x.type.shape
+    lead_shape = _index_shape(indices)
+    winners = context.new_buffer(ArrayType(INT64, tuple(shape[axis] for axis in axes)))
+    with context.loops(winners.shape) as where:
+        context.store(winners, where, integer(-1))
+
+    def position(lead: Indices) -> tuple[Expression, Indices]:
+        """The number of an index in C order, and where the winner of its place stands."""
+        number: Expression = ZERO
+        for index, extent in zip(lead, lead_shape, strict=True):
+            scaled = context.operation("multiply", number, integer(extent))
+            number = context.operation("add", scaled, index)
+        rest = (ZERO,) * (len(shape) - len(axes))
+        found = _element_indices(context, shape, indices, axes, lead, rest)
+        return number, tuple(found[axis] for axis in axes)
+
+    with context.loops(lead_shape, "serial") as lead:
+        number, winner = position(lead)
+        context.update(winners, winner, "maximum", number)
+    with context.loops(lead_shape) as lead:
+        number, winner = position(lead)
+        last = context.load(winners, winner)
+        wins = context.operation("equal", last, number, dtype=BOOL)
+        inner = updates.type.shape[len(lead_shape) :]
+        with context.inner_block() as block, context.loops(inner) as rest:
+            where = _element_indices(context, shape, indices, axes, lead, rest)
+            value = context.element(updates, (*lead, *rest))
+            context.store(target, (*place, *where), value)
+        context.branch(wins, block)

@@ -39,8 +39,10 @@ def emit_reduction(context: Context, node: Node, target: Buffer, place: Indices)
     def value(indices: dict[int, Expression]) -> Expression:
         return context.element(operand, tuple(indices[axis] for axis in range(len(shape))))
 
+    # A device has an iteration for each element of the result; on the CPU rows are added up.
+    in_register = context.target == "device"
     last = max((axis for axis in range(len(shape)) if shape[axis] != 1), default=-1)
-    if last in axes or not kept or all(shape[axis] == 1 for axis in kept):
+    if in_register or last in axes or not kept or all(shape[axis] == 1 for axis in kept):
         with context.loops([shape[axis] for axis in kept]) as outer:
             total = context.declare("s", start)
             with context.loops([shape[axis] for axis in axes], "reduce") as inner:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen.loops.nodes import Assign, Buffer, Expression, Literal, Load, Operation, Variable
+from codegen.lower import device_sequence
 from codegen.lower.context import (
     BOOL,
     INT64,
@@ -33,8 +34,8 @@ def emit_sequence(context: Context, node: Node, target: Buffer, place: Indices) 
     operation = node.primitive.lowering.operation
     if operation in COMBINERS or operation == "recurrence":
         _emit_running(context, node, target, place)
-    elif operation in _EMITTERS:
-        _EMITTERS[operation](context, node, target, place)
+    elif operation in (emitters := _DEVICE if context.target == "device" else _EMITTERS):
+        emitters[operation](context, node, target, place)
     else:
         raise BackendError(f"{node.source}: {node.primitive.name} cannot be compiled yet")
 
@@ -161,6 +162,8 @@ def _advance(context: Context, name: Variable, condition: Expression, yes: int, 
 def _emit_search(context: Context, node: Node, target: Buffer, place: Indices) -> None:
     """Bisection with a fixed number of steps."""
     table, values = node.operands
+    if context.target == "device":
+        context.value_ranges[node.results[0]] = (0, table.type.shape[0])
     length = table.type.shape[0]
     keys = _memory(context, table) if length else None
     with context.loops(values.type.shape) as where:
@@ -201,4 +204,10 @@ _EMITTERS = {
     "argsort": _emit_argsort,
     "searchsorted": _emit_search,
     "convolve": _emit_convolution,
+}
+
+_DEVICE = {
+    "argsort": device_sequence.emit_argsort,
+    "searchsorted": _emit_search,
+    "convolve": device_sequence.emit_convolution,
 }

@@ -1,0 +1,265 @@
+"""Sorting, extremes' places and convolution for devices: every element finds its place by itself.
+
+A sort ranks runs of a few elements by counting, then merges runs two by two: an element's place in
+the merged run is its place in its own plus how many elements of the other stand before it, which a
+search by halves finds. Keys and their positions move from one pair of buffers to another, so that
+an element reads its neighbours' keys, not places of keys. Equal keys keep their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from codegen.loops.nodes import Assign, Buffer, Expression, Literal, Load, Loop, Operation, Variable
+from codegen.lower.context import (
+    BOOL,
+    INT64,
+    ZERO,
+    Context,
+    Indices,
+    Stored,
+    integer,
+)
+from codegen.lower.reduction import identity
+from tracer.errors import BackendError
+from tracer.graph.nodes import Node
+from tracer.graph.nodes import Variable as GraphVariable
+from tracer.types import ArrayType
+
+RUN = 32
+"""Elements that are ranked by counting before the first merge: a power of two."""
+
+INT32 = np.dtype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Two copies of rows of sorted runs: the keys, and where each stood at first."""
+
+    keys: Buffer
+    order: Buffer
+
+    def store(self, context: Context, at: Indices, key: Expression, position: Expression) -> None:
+        """Write a key and its position."""
+        context.store(self.keys, at, key)
+        context.store(self.order, at, _converted(context, position, self.order.dtype))
+
+
+def emit_argsort(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """The stable permutation that sorts along an axis, NaN last."""
+    (operand,) = node.operands
+    shape, axis = operand.type.shape, node.params["axis"]
+    length, dtype = shape[axis], operand.type.dtype
+    if dtype.kind == "c":
+        raise BackendError(f"{node.source}: sorting complex numbers cannot be compiled yet")
+    context.value_ranges[node.results[0]] = (0, max(0, length - 1))
+    context.distinct[node.results[0]] = frozenset((axis,))
+    if operand.type.size == 0:
+        return
+    stored = context.places[operand]
+    assert isinstance(stored, Stored), "operands of a sort or search are stored"
+    outer = tuple(extent for number, extent in enumerate(shape) if number != axis)
+
+    def key_of(rest: Indices, where: Expression) -> Expression:
+        at = (*stored.prefix, *rest[:axis], where, *rest[axis:])
+        return context.let(Load(stored.buffer, at))
+
+    def finish(rest: Indices, where: Expression, position: Expression) -> None:
+        at = (*place, *rest[:axis], where, *rest[axis:])
+        context.store(target, at, _converted(context, position, INT64))
+
+    if length <= 2 * RUN:
+        with context.loops(outer) as rest, context.loop(length) as position:
+            _, where = _counted(context, partial(key_of, rest), position, length, length)
+            finish(rest, where, position)
+        return
+    small = INT32 if length <= np.iinfo(np.int32).max else INT64
+    runs = _Runs(
+        context.new_buffer(ArrayType(dtype, (2, *outer, length))),
+        context.new_buffer(ArrayType(small, (2, *outer, length))),
+    )
+    with context.loops(outer) as rest, context.loop(length) as position:
+        key, where = _counted(context, partial(key_of, rest), position, length, RUN)
+        runs.store(context, (ZERO, *rest, where), key, position)
+    merges = (-(-length // RUN) - 1).bit_length()
+    with context.loop(merges - 1, "serial") as number:
+        with context.loops(outer) as rest, context.loop(length) as position:
+            source = context.operation("bitwise_and", number, integer(1))
+            other = context.operation("bitwise_xor", source, integer(1))
+            at = (source, *rest, position)
+            where = _merged(context, runs.keys, at, number, length)
+            key = context.load(runs.keys, at)
+            runs.store(context, (other, *rest, where), key, context.load(runs.order, at))
+    with context.loops(outer) as rest, context.loop(length) as position:
+        at = (integer((merges - 1) % 2), *rest, position)
+        where = _merged(context, runs.keys, at, integer(merges - 1), length)
+        finish(rest, where, context.load(runs.order, at))
+
+
+def _converted(context: Context, value: Expression, dtype: np.dtype) -> Expression:
+    if value.dtype == dtype:
+        return value
+    return context.let(Operation("cast", (value,), dtype))
+
+
+def _counted(
+    context: Context,
+    key_at: Callable[[Expression], Expression],
+    position: Expression,
+    length: int,
+    width: int,
+) -> tuple[Expression, Expression]:
+    """The key at a position, and its place in the sorted run of `width` that it belongs to."""
+    key = key_at(position)
+    low: Expression = ZERO
+    high: Expression = integer(length)
+    if width < length:
+        low = context.operation("bitwise_and", position, integer(-width))
+        high = _least(context, context.operation("add", low, integer(width)), length)
+    count = context.declare("n", low)
+    name = context.fresh("i")
+    with context.inner_block() as block:
+        other = Variable(name, INT64)
+        earlier = context.operation("less", other, position, dtype=BOOL)
+        _count_if(context, count, _stands_before(context, key_at(other), key, earlier))
+    context.add(Loop(name, low, high, tuple(block.statements), "serial"))
+    return key, context.settled(count)
+
+
+def _least(context: Context, value: Expression, length: int) -> Expression:
+    if isinstance(value, Literal):
+        return integer(min(int(value.value.real), length))
+    return context.operation("minimum", value, integer(length))
+
+
+def _count_if(context: Context, count: Variable, condition: Expression) -> None:
+    one = Operation("select", (condition, integer(1), ZERO), INT64)
+    context.add(Assign(count.name, Operation("add", (count, one), INT64)))
+
+
+def _merged(
+    context: Context, keys: Buffer, at: Indices, number: Expression, length: int
+) -> Expression:
+    """The place of the key at `at` after merge `number`, of its run with the one beside it."""
+    key = context.load(keys, at)
+    position = at[-1]
+    width = context.operation("left_shift", integer(RUN), number)
+    low = context.operation("bitwise_and", position, context.operation("negative", width))
+    other = context.operation("bitwise_xor", low, width)
+    is_right = context.operation("less", other, low, dtype=BOOL)
+    missing = context.operation("subtract", integer(length), other)
+    extent = context.operation("minimum", missing, width)
+    steps = context.operation("add", number, integer(RUN.bit_length()))
+    count = context.declare("n", ZERO)
+    with context.loop(steps, "serial") as step:
+        jump = context.operation("right_shift", width, step)
+        before = context.settled(count)
+        reached = context.operation("add", before, jump)
+        inside = context.operation("less_equal", reached, extent, dtype=BOOL)
+        last = context.operation("subtract", reached, integer(1))
+        # Outside of the run some key of the row is read, and not used.
+        place = context.operation("add", other, last)
+        probe = context.load(keys, (*at[:-1], _least(context, place, length - 1)))
+        found = _stands_before(context, probe, key, is_right)
+        goes_on = context.operation("logical_and", inside, found, dtype=BOOL)
+        context.add(Assign(count.name, Operation("select", (goes_on, reached, before), INT64)))
+    begin = context.operation("minimum", low, other)
+    offset = context.operation("subtract", position, low)
+    own = context.operation("add", begin, offset)
+    return context.operation("add", own, context.settled(count))
+
+
+def _stands_before(
+    context: Context, other: Expression, key: Expression, earlier: Expression
+) -> Expression:
+    """Whether another key sorts before a key, where `earlier` says that it comes first of two
+    equal ones; NaN comes last."""
+
+    def test(name: str, *operands: Expression) -> Expression:
+        return context.operation(name, *operands, dtype=BOOL)
+
+    tie = test("logical_and", earlier, test("equal", other, key))
+    before = test("logical_or", test("less", other, key), tie)
+    if key.dtype.kind != "f":
+        return before
+    number = test("equal", other, other)
+    after_all = test("logical_and", test("isnan", key), test("logical_or", earlier, number))
+    return test("logical_or", before, after_all)
+
+
+def emit_arg_reduction(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """The first place of the largest or smallest along an axis, a NaN winning: the extreme by one
+    reduction, the first of its places by another."""
+    operand = node.operands[0]
+    shape, axis, dtype = operand.type.shape, node.params["axis"], operand.type.dtype
+    combiner = "maximum" if node.primitive.name == "argmax" else "minimum"
+    context.value_ranges[node.results[0]] = (0, shape[axis] - 1)
+
+    def at(outer: Indices, index: Expression) -> Expression:
+        return context.element(operand, (*outer[:axis], index, *outer[axis:]))
+
+    with context.loops([extent for a, extent in enumerate(shape) if a != axis]) as outer:
+        best = context.declare("b", identity(combiner, dtype))
+        with context.loop(shape[axis], "reduce") as index:
+            context.reduce(best, combiner, at(outer, index))
+        extreme = context.settled(best)
+        first = context.declare("w", integer(shape[axis] - 1))
+        with context.loop(shape[axis], "reduce") as index:
+            value = at(outer, index)
+            wins = context.operation("equal", value, extreme, dtype=BOOL)
+            if dtype.kind == "f":
+                is_nan = context.operation("isnan", value, dtype=BOOL)
+                wins = context.operation("logical_or", wins, is_nan, dtype=BOOL)
+            none = integer(shape[axis] - 1)
+            chosen = context.let(Operation("select", (wins, index, none), INT64))
+            context.reduce(first, "minimum", chosen)
+        context.store(target, (*place, *outer), context.settled(first))
+
+
+def emit_convolution(context: Context, node: Node, target: Buffer, place: Indices) -> None:
+    """Each element a sum of its own, its terms in the order of the first operand."""
+    x, y = node.operands
+    dtype = node.results[0].type.dtype
+    times, plus = ("logical_and", "logical_or") if dtype.kind == "b" else ("multiply", "add")
+    with context.loop(target.shape[-1]) as index:
+        total = context.declare("s", identity(plus, dtype))
+        past = context.operation("subtract", index, integer(y.type.size - 1))
+        low = context.operation("maximum", past, ZERO)
+        high = _least(context, context.operation("add", index, integer(1)), x.type.size)
+        name = context.fresh("i")
+        with context.inner_block() as block:
+            i = Variable(name, INT64)
+            one = context.element(x, (ZERO if x.type.size == 1 else i,))
+            j = context.operation("subtract", index, i)
+            other = context.element(y, (ZERO if y.type.size == 1 else j,))
+            context.reduce(total, plus, context.operation(times, one, other))
+        context.add(Loop(name, low, high, tuple(block.statements), "reduce"))
+        context.store(target, (*place, index), context.settled(total))
+
+
+def is_distinct(context: Context, indices: tuple[object, ...], shape: tuple[int, ...]) -> bool:
+    """Whether index arrays, broadcast to `shape`, name no place twice.
+
+    An index array that has no number twice along some axes tells those apart, once all others on
+    which it depends are told apart.
+    """
+    told = {axis for axis, extent in enumerate(shape) if extent == 1}
+    while True:
+        before = len(told)
+        for operand in indices:
+            if not isinstance(operand, GraphVariable):
+                continue
+            low = context.value_ranges.get(operand, (-1, -1))[0]
+            lead = len(shape) - len(operand.type.shape)
+            axes = {axis + lead for axis in context.distinct.get(operand, ())}
+            depends = {a + lead for a, extent in enumerate(operand.type.shape) if extent != 1}
+            if axes and low >= 0 and depends - axes <= told:
+                told |= axes
+        if len(told) == len(shape):
+            return True
+        if len(told) == before:
+            return False
