@@ -95,6 +95,26 @@ class BackendError(TracerError, RuntimeError):
     """A backend is unknown, missing, or cannot do what was asked."""
 
 
+class MissingPackageError(BackendError, ImportError):
+    """A backend needs packages that are not installed; the message says which command does it."""
+
+
+class DeviceNotFoundError(BackendError):
+    """There is no GPU, or no driver that could use it."""
+
+
+class DeviceMismatchError(TracerError, ValueError):
+    """Arrays lie on different devices."""
+
+
+class DeviceArrayError(TracerError, ValueError):
+    """An object offers device memory that is none, or not as its interface says."""
+
+
+class DeviceMemoryError(TracerError, MemoryError):
+    """A device has too little memory."""
+
+
 class UnsupportedProgramError(BackendError, TypeError):
     """A backend has no such dtype or operation."""
 

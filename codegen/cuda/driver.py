@@ -5,7 +5,7 @@ There are three: CuPy's on a GPU, Numba's simulator, and one that only counts, f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,3 +74,27 @@ class Driver(Protocol):
 
     def synchronize(self) -> None:
         """Wait until all that was asked for has run."""
+
+
+class GraphDriver(Driver, Protocol):
+    """A driver that keeps many launches as one graph, which is started by one call."""
+
+    @property
+    def stream(self) -> int:
+        """Which stream is the current one."""
+
+    def address(self, span: Span) -> int:
+        """Where the span starts."""
+
+    def copy(self, target: Span, source: Span) -> None:
+        """Copy as many bytes as `target` has, within the device."""
+
+    def capture(self, record: Callable[[], None]) -> Any:
+        """A graph of all launches and calls that `record` asks for, none of which runs now. What
+        it allocates belongs to the graph."""
+
+    def replay(self, graph: Any) -> None:
+        """Run the graph."""
+
+    def update(self, graph: Any, place: int, arguments: Sequence[Any]) -> None:
+        """Give the graph's launch number `place` other arguments, for all later runs."""

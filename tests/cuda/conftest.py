@@ -1,4 +1,4 @@
-"""Tests of the simulator run in processes of their own: tests/cuda/test_simulator.py starts them."""
+"""Tests of the simulator run in processes of their own: see test_simulator.py."""
 
 from __future__ import annotations
 

@@ -1,0 +1,271 @@
+"""Runs of launches as one graph each, so that a call costs the host one launch and few updates.
+
+How to run a schedule with them:
+
+    graphs = Graphs(driver, call)                  # one a compiled function
+    graphs.load(schedule.steps)                    # all kernels, at compile time
+    for part in graphs.parts(schedule.steps):      # split once, and kept
+        if isinstance(part, Segment):
+            graphs.run(part, memory, scalars)
+        else:                                      # Repeat, RepeatWhile, Choose, or a Library that
+            ...                                    # waits: the host decides, and asks for the
+                                                   # parts of their bodies
+
+`memory` is the Span of every root buffer, `scalars` the values of the host's loop variables, and
+`call(library, memory, scalars)` runs a library call on the memory given, by `driver.call`.
+
+`memory` may be lazy: a replay asks only for the buffers in `segment.movable`.
+
+A graph holds addresses, so it serves a call best that takes all its memory from a pool in the same
+order as the call before, and gives all but its outputs back: the addresses return. The workspace is
+one arena, which moves as a whole; tapes, status and constants are known one by one.
+
+What becomes of a segment is decided by the addresses and scalars it is run with, its *key*:
+
+- the first run launches one by one, which also lets libraries set themselves up;
+- where a graph has this key, it is replayed: one call;
+- for a key that comes back, a graph is captured. Memory pools hand out the same addresses again, so
+  a loop over calls soon has such keys only;
+- else the graph that was used longest ago follows: the launches that the change concerns get new
+  arguments, where they are fewer than all launches. A library call in a graph cannot follow;
+- else everything is launched one by one.
+
+Outputs are allocated anew for each call, never a graph's own, so that a result in the user's hands
+is not written again; the launches that write them are what is updated. Inputs of at most 64 KiB
+which have moved before the capture, and which several launches read, or a library call, are copied
+into memory of the graph's in each run: one call instead of several.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen.cuda.driver import GraphDriver, Span
+from codegen.cuda.segments import Part, Segment, Task, split
+from codegen.device.schedule import (
+    Choose,
+    Kernel,
+    Launch,
+    Library,
+    Repeat,
+    RepeatWhile,
+    Step,
+)
+from codegen.loops.nodes import Buffer
+
+SMALL = 64 * 1024
+"""Bytes of an input that is rather copied than updated in several launches."""
+KEPT = 4
+"""Graphs of one segment: addresses alternate between few sets."""
+SEEN = 64
+"""Keys of a segment that are remembered; runs after which an unused graph makes room."""
+
+Key = tuple[int, ...]
+Memory = Mapping[Buffer, Span]
+Scalars = Mapping[str, int]
+
+
+@dataclass(slots=True, eq=False)
+class _Recorded:
+    """A captured graph, the key it now has, when it ran last, and its copies of inputs."""
+
+    graph: Any
+    key: Key
+    used: int
+    copies: dict[Buffer, Span]
+    copied: frozenset[int] = frozenset()
+
+    def fits(self, key: Key) -> bool:
+        """Whether the graph is right for a key as it stands."""
+        if not self.copied:
+            return self.key == key
+        return not any(True for _ in self.changes(key))
+
+    def changes(self, key: Key) -> Iterator[int]:
+        """The places in the key where it is not."""
+        for place, (own, wanted) in enumerate(zip(self.key, key, strict=True)):
+            if own != wanted and place not in self.copied:
+                yield place
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    """What is known of one segment on one stream."""
+
+    last: Key | None = None
+    runs: int = 0
+    seen: OrderedDict[Key, None] = field(default_factory=OrderedDict)
+    recorded: list[_Recorded] = field(default_factory=list)
+
+    def returns(self, key: Key) -> bool:
+        """Whether the key was seen before; from now on it was."""
+        known = key in self.seen
+        self.seen[key] = None
+        self.seen.move_to_end(key)
+        if len(self.seen) > SEEN:
+            self.seen.popitem(last=False)
+        return known
+
+
+class Graphs:
+    """The kernels and graphs of one compiled function on one device."""
+
+    def __init__(
+        self, driver: GraphDriver, call: Callable[[Library, Memory, Scalars], None]
+    ) -> None:
+        self.driver = driver
+        self._call = call
+        self._loaded: dict[Kernel, Any] = {}
+        self._parts: dict[int, tuple[Sequence[Step], tuple[Part, ...]]] = {}
+        self._states: dict[tuple[int, Segment], _State] = {}
+
+    def load(self, steps: Sequence[Step]) -> None:
+        """Compile and load every kernel of the steps and of their bodies."""
+        for step in steps:
+            match step:
+                case Launch(kernel):
+                    self._kernel(kernel)
+                case Repeat(body=body):
+                    self.load(body)
+                case RepeatWhile(test=test, body=body):
+                    self.load((*test, *body))
+                case Choose(then=then, otherwise=otherwise):
+                    self.load((*then, *otherwise))
+
+    def parts(self, steps: Sequence[Step]) -> tuple[Part, ...]:
+        """The steps with all that can be captured joined into segments."""
+        found = self._parts.get(id(steps))
+        if found is None:
+            found = self._parts[id(steps)] = (steps, split(steps))
+        return found[1]
+
+    def run(self, segment: Segment, memory: Memory, scalars: Scalars) -> None:
+        """Run the segment on that memory, in whichever way costs the host least."""
+        if len(segment.tasks) < 2:
+            self._launch(segment, memory, scalars)
+            return
+        where = (self.driver.stream, segment)
+        state = self._states.get(where)
+        if state is None:
+            state = self._states[where] = _State()
+        address = self.driver.address
+        key = tuple(
+            [address(memory[buffer]) for buffer in segment.movable]
+            + [scalars[name] for name in segment.outer]
+        )
+        state.runs += 1
+        recorded = next((graph for graph in state.recorded if graph.fits(key)), None)
+        if recorded is None:
+            recorded = self._prepared(segment, state, key, memory, scalars)
+        state.last = key
+        if recorded is None:
+            self._launch(segment, memory, scalars)
+            return
+        recorded.used = state.runs
+        for buffer, span in recorded.copies.items():
+            self.driver.copy(span, memory[buffer])
+        self.driver.replay(recorded.graph)
+
+    def _prepared(
+        self, segment: Segment, state: _State, key: Key, memory: Memory, scalars: Scalars
+    ) -> _Recorded | None:
+        """A new graph, or one that follows; None where neither is worth it."""
+        returned = state.returns(key)
+        if state.last is None:
+            return None
+        first = len(segment.movable)
+        if state.last[first:] != key[first:]:  # a loop of the host's, with a key for each turn
+            returned = False
+        oldest = min(state.recorded, key=lambda graph: graph.used, default=None)
+        room = len(state.recorded) < KEPT
+        if returned and oldest is not None and not room and state.runs - oldest.used > SEEN:
+            state.recorded.remove(oldest)
+            room = True
+        if returned and room:
+            return self._record(segment, state, key, memory, scalars, {})
+        if oldest is not None:
+            return self._follow(segment, oldest, key, memory, scalars)
+        moved = [place for place, old in enumerate(state.last) if old != key[place]]
+        copies = self._copies(segment, moved)
+        if any(segment.keyed[place] in segment.pinned - set(copies) for place in moved):
+            return None
+        return self._record(segment, state, key, memory, scalars, copies)
+
+    def _copies(self, segment: Segment, moved: Sequence[int]) -> dict[Buffer, Span]:
+        """Memory for the small inputs that move and that one copy serves best."""
+        copies = {}
+        for place in moved:
+            buffer = segment.keyed[place]
+            if isinstance(buffer, str) or buffer.role != "input":
+                continue
+            size = buffer.size * buffer.dtype.itemsize
+            shared = len(segment.readers[buffer]) > 1 or buffer in segment.pinned
+            if 0 < size <= SMALL and shared:
+                memory = self.driver.allocate(size)
+                copies[buffer] = Span(memory, 0, buffer.dtype, buffer.size)
+        return copies
+
+    def _record(
+        self,
+        segment: Segment,
+        state: _State,
+        key: Key,
+        memory: Memory,
+        scalars: Scalars,
+        copies: dict[Buffer, Span],
+    ) -> _Recorded:
+        own = {**memory, **copies}
+        graph = self.driver.capture(lambda: self._launch(segment, own, scalars))
+        copied = frozenset(segment.keyed.index(buffer) for buffer in copies)
+        recorded = _Recorded(graph, key, state.runs, copies, copied)
+        state.recorded.append(recorded)
+        return recorded
+
+    def _follow(
+        self, segment: Segment, recorded: _Recorded, key: Key, memory: Memory, scalars: Scalars
+    ) -> _Recorded | None:
+        """The graph, with new arguments where the key changed; None where launches cost less."""
+        changed = [segment.keyed[place] for place in recorded.changes(key)]
+        if any(item in segment.pinned for item in changed):
+            return None
+        places = {place for item in changed for place in segment.readers[item]}
+        if len(places) + 1 >= len(segment.tasks):
+            return None
+        own = {**memory, **recorded.copies}
+        launches = [task for task in segment.tasks if isinstance(task.step, Launch)]
+        for place in sorted(places):
+            self.driver.update(recorded.graph, place, _arguments(launches[place], own, scalars))
+        recorded.key = key
+        return recorded
+
+    def _launch(self, segment: Segment, memory: Memory, scalars: Scalars) -> None:
+        for task in segment.tasks:
+            step = task.step
+            if isinstance(step, Library):
+                self._call(step, memory, {**scalars, **dict(task.scalars)})
+                continue
+            arguments = _arguments(task, memory, scalars)
+            self.driver.launch(self._kernel(step.kernel), step.blocks, step.threads, arguments)
+
+    def _kernel(self, kernel: Kernel) -> Any:
+        loaded = self._loaded.get(kernel)
+        if loaded is None:
+            loaded = self._loaded[kernel] = self.driver.load(kernel)
+        return loaded
+
+
+def _arguments(task: Task, memory: Memory, scalars: Scalars) -> list[Any]:
+    """What the kernel of a launch is given."""
+    assert isinstance(task.step, Launch), "a library call has no arguments"
+    own = dict(task.scalars)
+    values: list[Any] = []
+    for argument in task.step.kernel.arguments:
+        if argument.buffer is not None:
+            values.append(memory[argument.buffer.root])
+            continue
+        name = argument.name
+        values.append(argument.dtype.type(own[name] if name in own else scalars[name]))
+    return values
