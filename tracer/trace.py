@@ -282,7 +282,7 @@ class GraphTrace(Trace):
             params: dict[str, Any] = {"shape": value.shape}
             return self._made("broadcast_to", (Constant(first),), params, type_of(value))
         counts = (
-            value.ndim == 1 and value.dtype == np.int64 and (first, last) == (0, value.size - 1)
+            value.ndim == 1 and value.dtype.kind in "iu" and (first, last) == (0, value.size - 1)
         )
         if counts and np.array_equal(value, np.arange(value.size)):
             params = {"length": value.size, "dtype": value.dtype}

@@ -86,14 +86,17 @@ def emit_argsort(context: Context, node: Node, target: Buffer, place: Indices) -
         key, where = _counted(context, partial(key_of, rest), position, length, RUN)
         runs.store(context, (ZERO, *rest, where), key, position)
     merges = (-(-length // RUN) - 1).bit_length()
-    with context.loop(merges - 1, "serial") as number:
-        with context.loops(outer) as rest, context.loop(length) as position:
-            source = context.operation("bitwise_and", number, integer(1))
-            other = context.operation("bitwise_xor", source, integer(1))
-            at = (source, *rest, position)
-            where = _merged(context, runs.keys, at, number, length)
-            key = context.load(runs.keys, at)
-            runs.store(context, (other, *rest, where), key, context.load(runs.order, at))
+    with (
+        context.loop(merges - 1, "serial") as number,
+        context.loops(outer) as rest,
+        context.loop(length) as position,
+    ):
+        source = context.operation("bitwise_and", number, integer(1))
+        other = context.operation("bitwise_xor", source, integer(1))
+        at = (source, *rest, position)
+        where = _merged(context, runs.keys, at, number, length)
+        key = context.load(runs.keys, at)
+        runs.store(context, (other, *rest, where), key, context.load(runs.order, at))
     with context.loops(outer) as rest, context.loop(length) as position:
         at = (integer((merges - 1) % 2), *rest, position)
         where = _merged(context, runs.keys, at, integer(merges - 1), length)

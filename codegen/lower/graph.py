@@ -7,6 +7,7 @@ from typing import Any
 
 from codegen.loops.nodes import Buffer, Expression, Program
 from codegen.lower import device_sequence
+from codegen.lower.constants import without_arrays
 from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Stored
 from codegen.lower.contraction import emit_contraction
 from codegen.lower.elementwise import emit_elementwise
@@ -83,6 +84,8 @@ def lower_body(
     An output goes to its target, or where it falls. `carried` inputs may be overwritten after
     their last use.
     """
+    if context.target == "device":
+        graph = without_arrays(context, graph)
     for variable, array in graph.constants:
         context.put(variable, Stored(context.constant(array)))
     plan = Plan(graph, carried)
