@@ -1,4 +1,4 @@
-"""The command line: `list`, `run`, `limits`, `compare`, `report`.
+"""The command line: `list`, `run`, `limits`, `compare`, `report`, `gpu`.
 
 The status is 0, 1 for a failure found, 2 for misuse.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.environment import hold_threads
 from bench.errors import BenchError
+from bench.gpu.options import add_arguments
 
 DESCRIPTION = "Gradients of plain NumPy code on every backend, checked, timed, and beside peers."
 RUN_NOTE = """\
@@ -23,7 +24,7 @@ least 5 %) and its minimum grew by 5 % too. The status is 1 where one is."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The argument parser of the five commands."""
+    """The argument parser of the six commands."""
     parser = argparse.ArgumentParser(prog="bench", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="workloads with their sizes, backends and peers")
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("files", type=Path, nargs="+", metavar="RESULTS.json")
     report.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"))
     report.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
+    add_arguments(commands.add_parser("gpu", help="measure on an NVIDIA GPU; see docs/gpu.md"))
     return parser
 
 
@@ -83,6 +85,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _compare(options.old, options.new)
     if options.command == "report":
         return _report(options)
+    if options.command == "gpu":  # whose processes see to themselves
+        from bench.gpu import command
+
+        return command.run(options)
     threads = options.threads if options.command in ("run", "limits") else 1
     if threads < 1:
         raise BenchError(f"--threads is {threads}; it has to be at least 1")
