@@ -28,15 +28,17 @@ class Template:
 Table = dict[str, Template]
 
 
-def _plain(**texts: str) -> Table:
+def plain(**texts: str) -> Table:
+    """Operations by their texts."""
     return {name: Template(text) for name, text in texts.items()}
 
 
-def _narrow(**texts: str) -> Table:
+def narrowed(**texts: str) -> Table:
+    """Operations by their texts, whose results need narrowing."""
     return {name: Template(text, narrow=True) for name, text in texts.items()}
 
 
-def _helper(name: str, *operations: str) -> Table:
+def helper_calls(name: str, *operations: str) -> Table:
     """Operations that are a call of the helper `name` on their operands."""
     arity = 3 if name == "where" else 2
     arguments = ", ".join(f"{{{position}}}" for position in range(arity))
@@ -44,7 +46,7 @@ def _helper(name: str, *operations: str) -> Table:
     return dict.fromkeys(operations or (name,), template)
 
 
-COMPARISONS = _plain(
+COMPARISONS = plain(
     equal="{0} == {1}",
     not_equal="{0} != {1}",
     less="{0} < {1}",
@@ -52,19 +54,19 @@ COMPARISONS = _plain(
     greater="{0} > {1}",
     greater_equal="{0} >= {1}",
 )
-LOGICAL = _plain(
+LOGICAL = plain(
     logical_and="({0} != {zero}) & ({1} != {zero})",
     logical_or="({0} != {zero}) | ({1} != {zero})",
     logical_xor="({0} != {zero}) != ({1} != {zero})",
     logical_not="{0} == {zero}",
 )
-IDENTITIES = _plain(positive="{0}", conjugate="{0}", real="{0}")
-WHOLE = _plain(floor="{0}", ceil="{0}", trunc="{0}", imag="{zero}")
-FINITE = _plain(isnan="False", isinf="False", isfinite="True")
+IDENTITIES = plain(positive="{0}", conjugate="{0}", real="{0}")
+WHOLE = plain(floor="{0}", ceil="{0}", trunc="{0}", imag="{zero}")
+FINITE = plain(isnan="False", isinf="False", isfinite="True")
 
 BOOLEAN: Table = {
     **COMPARISONS,
-    **_plain(
+    **plain(
         add="{0} | {1}",
         multiply="{0} & {1}",
         maximum="{0} | {1}",
@@ -92,7 +94,7 @@ INTEGER: Table = {
     **IDENTITIES,
     **WHOLE,
     **FINITE,
-    **_narrow(
+    **narrowed(
         add="{0} + {1}",
         subtract="{0} - {1}",
         multiply="{0} * {1}",
@@ -103,16 +105,16 @@ INTEGER: Table = {
         bitwise_xor="{0} ^ {1}",
         invert="~{0}",
     ),
-    **_helper("floor_divide_integers", "floor_divide"),
-    **_helper("remainder_integers", "remainder"),
-    **_helper("fmod_integers", "fmod"),
-    **_helper("maximum", "maximum", "fmax"),
-    **_helper("minimum", "minimum", "fmin"),
-    **_narrow(gcd="np.gcd({0}, {1})"),
+    **helper_calls("floor_divide_integers", "floor_divide"),
+    **helper_calls("remainder_integers", "remainder"),
+    **helper_calls("fmod_integers", "fmod"),
+    **helper_calls("maximum", "maximum", "fmax"),
+    **helper_calls("minimum", "minimum", "fmin"),
+    **narrowed(gcd="np.gcd({0}, {1})"),
     "lcm": Template("lcm({0}, {1})", narrow=True, helpers=("lcm",)),
     "bitwise_count": Template("np.uint8(count_bits({0}))", helpers=("count_bits",)),
-    **_helper("left_shift"),
-    **_helper("right_shift"),
+    **helper_calls("left_shift"),
+    **helper_calls("right_shift"),
     "reciprocal": Template(
         "where({0} == {one}, {one}, where({0} == {zero}, {reciprocal_of_zero}, {zero}))",
         helpers=("where",),
@@ -154,7 +156,7 @@ COMPLEX_NAMES = (
 )
 
 
-def _module(module: str, names: str, arity: int) -> Table:
+def module_calls(module: str, names: str, arity: int) -> Table:
     """Operations that are a function of a module; `ours:theirs` where the name differs."""
     arguments = ", ".join(f"{{{position}}}" for position in range(arity))
     table = {}
@@ -164,7 +166,7 @@ def _module(module: str, names: str, arity: int) -> Table:
     return table
 
 
-FIELD = _plain(
+FIELD = plain(
     add="{0} + {1}",
     subtract="{0} - {1}",
     multiply="{0} * {1}",
@@ -181,21 +183,21 @@ FLOATING: Table = {
     **LOGICAL,
     **IDENTITIES,
     **FIELD,
-    **_module("math", MATH_NAMES, 1),
-    **_module("math", MATH_BINARY, 2),
-    **_module("np", NUMPY_NAMES, 1),
-    **_module("np", NUMPY_BINARY, 2),
-    **_plain(
+    **module_calls("math", MATH_NAMES, 1),
+    **module_calls("math", MATH_BINARY, 2),
+    **module_calls("np", NUMPY_NAMES, 1),
+    **module_calls("np", NUMPY_BINARY, 2),
+    **plain(
         floor_divide="{0} // {1}",
         remainder="{0} % {1}",
         imag="{zero}",
         spacing="np.spacing({0} + {zero})",
         expit="{one} / ({one} + math.exp(-{0}))",
     ),
-    **_helper("maximum"),
-    **_helper("minimum"),
-    **_helper("fmax"),
-    **_helper("fmin"),
+    **helper_calls("maximum"),
+    **helper_calls("minimum"),
+    **helper_calls("fmax"),
+    **helper_calls("fmin"),
     "sign": Template(
         "where({0} > {zero}, {one}, where({0} < {zero}, -{one}, {0} + {zero}))", helpers=("where",)
     ),
@@ -213,7 +215,7 @@ FLOATING: Table = {
 }
 
 
-def _ordered(strict: str, weak: str) -> str:
+def ordered(strict: str, weak: str) -> str:
     """NumPy's order of complex numbers: by real part, then by imaginary part."""
     no_nan = "({0}.imag == {0}.imag) & ({1}.imag == {1}.imag)"
     return (
@@ -226,21 +228,21 @@ def _chosen(weak: str, nan_wins: str) -> Template:
     """The operand that comes later or earlier in that order; `nan_wins` is the one taken for
     NaN.
     """
-    condition = f"({_ordered(weak[0], weak)}) | np.isnan({nan_wins})"
+    condition = f"({ordered(weak[0], weak)}) | np.isnan({nan_wins})"
     return Template(f"where({condition}, {{0}}, {{1}})", helpers=("where",))
 
 
 COMPLEX: Table = {
     **LOGICAL,
     **FIELD,
-    **_module("np", COMPLEX_NAMES, 1),
-    **_plain(
+    **module_calls("np", COMPLEX_NAMES, 1),
+    **plain(
         equal="{0} == {1}",
         not_equal="{0} != {1}",
-        less=_ordered("<", "<"),
-        less_equal=_ordered("<", "<="),
-        greater=_ordered(">", ">"),
-        greater_equal=_ordered(">", ">="),
+        less=ordered("<", "<"),
+        less_equal=ordered("<", "<="),
+        greater=ordered(">", ">"),
+        greater_equal=ordered(">", ">="),
         real="{0}.real",
         imag="{0}.imag",
         conjugate="np.conj({0})",
