@@ -40,7 +40,9 @@ def table(report: GpuReport) -> str:
     if report.dry_run:
         lines += ["**Dry run: no GPU took part, and the times mean nothing.**", ""]
     lines += [_machine(report), "", *_header(names)]
-    lines += [_line(row, names, report) for row in report.rows]
+    order = list(dict.fromkeys(row.case for row in report.rows))
+    rows = sorted(report.rows, key=lambda row: order.index(row.case))
+    lines += [_line(row, names, report) for row in rows]
     failures = [
         f"- {row.title}, {row.size}, {TITLES[name]}: {found.error}"
         for row in report.rows
