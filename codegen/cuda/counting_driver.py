@@ -18,7 +18,7 @@ from codegen.cuda.driver import Span
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 from codegen.loops.nodes import Call
-from tracer.errors import DeviceMemoryError
+from tracer.errors import DeviceMemoryError, DeviceNotFoundError
 
 DType = np.dtype[Any]
 Array = np.ndarray[Any, DType]
@@ -59,7 +59,7 @@ class CountedGraph:
 
 
 class CountingDriver:
-    """`codegen.cuda.driver.GraphDriver`; `counts` has how often each thing was asked for.
+    """`codegen.cuda.driver.Driver`; `counts` has how often each thing was asked for.
 
     counts   "launch", "call", "replay", "capture", "update", "copy", "allocate", "upload",
              "download", "read", "zero", "load", "synchronize"
@@ -82,6 +82,10 @@ class CountingDriver:
     def adopt(self, value: Any) -> CountedArray | None:
         """Its own arrays are on the device."""
         return value if isinstance(value, CountedArray) else None
+
+    def fetch(self, value: Any) -> CountedArray:
+        """There is one device."""
+        raise DeviceNotFoundError("there is one device only")
 
     def upload(self, value: Array) -> CountedArray:
         """Memory for a copy."""

@@ -5,17 +5,26 @@ There are three: CuPy's on a GPU, Numba's simulator, and one that only counts, f
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from codegen.cuda.target import simulated
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 from codegen.loops.nodes import Call
+from tracer.errors import DeviceNotFoundError, MissingPackageError
 
 DType = np.dtype[Any]
+
+OLDEST = 13000
+"""The CUDA release, as the driver counts it, that machine code is made for."""
+INSTALL = "pip install 'tracer-ad[cuda13]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,9 @@ class Driver(Protocol):
     def adopt(self, value: Any) -> Any | None:
         """A C-ordered array of the driver's for `value`: in place where it lies on this device,
         copied where its layout asks for it; None where `value` lies on the host."""
+
+    def fetch(self, value: Any) -> Any:
+        """A copy on this device of an array on another one."""
 
     def upload(self, value: np.ndarray[Any, DType]) -> Any:
         """A host array's copy on the device."""
@@ -75,10 +87,6 @@ class Driver(Protocol):
     def synchronize(self) -> None:
         """Wait until all that was asked for has run."""
 
-
-class GraphDriver(Driver, Protocol):
-    """A driver that keeps many launches as one graph, which is started by one call."""
-
     @property
     def stream(self) -> int:
         """Which stream is the current one."""
@@ -98,3 +106,76 @@ class GraphDriver(Driver, Protocol):
 
     def update(self, graph: Any, place: int, arguments: Sequence[Any]) -> None:
         """Give the graph's launch number `place` other arguments, for all later runs."""
+
+
+def choose_driver(device: int | None = None) -> Driver:
+    """The simulator where NUMBA_ENABLE_CUDASIM is 1, else a GPU: by default the current one.
+
+    Raises MissingPackageError or DeviceNotFoundError, which say what to install.
+    """
+    if simulated():
+        if device:
+            raise DeviceNotFoundError(f"there is no GPU {device}: the simulator has one, number 0")
+        return _simulator()
+    return _gpu(_visible(device))
+
+
+@functools.cache
+def _simulator() -> Driver:
+    from codegen.cuda.simulator_driver import SimulatorDriver
+
+    return SimulatorDriver()
+
+
+@functools.cache
+def _gpu(index: int) -> Driver:
+    from codegen.cuda.cupy_driver import CuPyDriver
+
+    return CuPyDriver(index)
+
+
+def _visible(device: int | None) -> int:
+    """The number of a GPU that is there."""
+    runtime = cuda_runtime()
+    if device is None:
+        return int(runtime.getDevice())
+    count = runtime.getDeviceCount()
+    if not 0 <= device < count:
+        raise DeviceNotFoundError(f"there is no GPU {device}: {count} can be seen, from 0 on")
+    return device
+
+
+@functools.cache
+def cuda_runtime() -> Any:
+    """CuPy's `runtime`, where there are a driver and a GPU that it can use."""
+    for package in ("cupy", "numba_cuda", "cuda.bindings"):
+        if importlib.util.find_spec(package.partition(".")[0]) is None:
+            raise MissingPackageError(
+                f"the cuda backend needs {package}, which is not installed: {INSTALL}"
+            )
+    try:
+        from cupy.cuda import runtime
+    except Exception as error:
+        raise MissingPackageError(
+            f"CuPy cannot be imported, so the cuda backend cannot run: {error}: {INSTALL}"
+        ) from error
+    release = runtime.driverGetVersion()
+    if release == 0:
+        raise DeviceNotFoundError(
+            "the cuda backend needs an NVIDIA driver, and there is none: install release 580 or "
+            "later for your GPU (https://www.nvidia.com/drivers), or use backend='llvm'"
+        )
+    if release < OLDEST:
+        raise DeviceNotFoundError(
+            f"the NVIDIA driver knows CUDA {release // 1000}.{release % 1000 // 10}, and the cuda "
+            "backend needs 13.0: install release 580 of the driver or a later one"
+        )
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise DeviceNotFoundError(f"the NVIDIA driver finds no GPU: {error}") from error
+    if count == 0:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        hint = "" if seen is None else f" (CUDA_VISIBLE_DEVICES is {seen!r})"
+        raise DeviceNotFoundError(f"the NVIDIA driver finds no GPU{hint}")
+    return runtime

@@ -43,7 +43,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen.cuda.driver import GraphDriver, Span
+from codegen.cuda.driver import Driver, Span
 from codegen.cuda.segments import Part, Segment, Task, split
 from codegen.device.schedule import (
     Choose,
@@ -113,9 +113,7 @@ class _State:
 class Graphs:
     """The kernels and graphs of one compiled function on one device."""
 
-    def __init__(
-        self, driver: GraphDriver, call: Callable[[Library, Memory, Scalars], None]
-    ) -> None:
+    def __init__(self, driver: Driver, call: Callable[[Library, Memory, Scalars], None]) -> None:
         self.driver = driver
         self._call = call
         self._loaded: dict[Kernel, Any] = {}
@@ -217,7 +215,7 @@ class Graphs:
         scalars: Scalars,
         copies: dict[Buffer, Span],
     ) -> _Recorded:
-        own = {**memory, **copies}
+        own = _overlay(memory, copies)
         graph = self.driver.capture(lambda: self._launch(segment, own, scalars))
         copied = frozenset(segment.keyed.index(buffer) for buffer in copies)
         recorded = _Recorded(graph, key, state.runs, copies, copied)
@@ -234,7 +232,7 @@ class Graphs:
         places = {place for item in changed for place in segment.readers[item]}
         if len(places) + 1 >= len(segment.tasks):
             return None
-        own = {**memory, **recorded.copies}
+        own = _overlay(memory, recorded.copies)
         launches = [task for task in segment.tasks if isinstance(task.step, Launch)]
         for place in sorted(places):
             self.driver.update(recorded.graph, place, _arguments(launches[place], own, scalars))
@@ -255,6 +253,21 @@ class Graphs:
         if loaded is None:
             loaded = self._loaded[kernel] = self.driver.load(kernel)
         return loaded
+
+
+class _Overlay(dict[Buffer, Span]):
+    """Some buffers elsewhere; the others where a memory, which may be lazy, has them."""
+
+    def __init__(self, memory: Memory, own: Mapping[Buffer, Span]) -> None:
+        super().__init__(own)
+        self.memory = memory
+
+    def __missing__(self, buffer: Buffer) -> Span:
+        return self.memory[buffer]
+
+
+def _overlay(memory: Memory, own: Mapping[Buffer, Span]) -> Memory:
+    return _Overlay(memory, own) if own else memory
 
 
 def _arguments(task: Task, memory: Memory, scalars: Scalars) -> list[Any]:

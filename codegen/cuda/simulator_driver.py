@@ -1,25 +1,28 @@
 """The driver of Numba's simulator: NumPy arrays, and Python threads that run the kernels.
 
-It is what checks kernels where there is no GPU. It is stricter than a GPU is: an index outside a
-parameter's memory, a negative one, or a store to a parameter that is not declared as written raises
-an error that names the parameter; fresh memory is full of ones, as bits, and so of NaNs.
+It is what checks kernels, and the host's part, where there is no GPU. It is stricter than a GPU: an
+index outside a parameter's memory, a negative one, or a store to a parameter that is not declared
+as written raises an error that names the parameter; fresh memory is full of ones, as bits, and so
+of NaNs.
 """
 
 from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from codegen.cuda import simulated_math
 from codegen.cuda.driver import Span
+from codegen.cuda.library import run_call
 from codegen.device.machine import SIMULATED
 from codegen.device.schedule import Argument, Kernel
 from codegen.loops.nodes import Call
-from kernels.registry import find_kernel
+from tracer.errors import DeviceNotFoundError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -77,16 +80,30 @@ class Loaded:
         self.start = start
 
 
+@dataclass(slots=True, eq=False)
+class SimulatedGraph:
+    """What a graph does, step by step, and at which of the steps its launches are."""
+
+    steps: list[Callable[[], None]] = field(default_factory=list)
+    launches: list[tuple[int, Loaded, int, int]] = field(default_factory=list)
+
+
 class SimulatorDriver:
     """`codegen.cuda.driver.Driver` on the host. Everything has happened when a call returns."""
 
     def __init__(self) -> None:
         self.machine = SIMULATED
+        self.stream = 0
+        self._recording: SimulatedGraph | None = None
 
     def adopt(self, value: Any) -> Array | None:
         """Arrays of the simulated device are those that Numba's `to_device` made."""
         held = getattr(value, "_ary", None) if hasattr(value, "__cuda_ndarray__") else None
         return None if held is None else np.ascontiguousarray(held).reshape(held.shape)
+
+    def fetch(self, value: Any) -> Array:
+        """There is one device."""
+        raise DeviceNotFoundError("there is one device only")
 
     def upload(self, value: Array) -> Array:
         """A copy."""
@@ -126,8 +143,8 @@ class SimulatorDriver:
         linecache.cache[filename] = (len(kernel.source), None, lines, filename)
         namespace: dict[str, Any] = {"__name__": f"cuda_{kernel.name}", "_errstate": np.errstate}
         exec(compile(kernel.source, filename, "exec"), namespace)
-        if "math" in namespace and find_spec("codegen.cuda.simulated_math"):
-            namespace["math"] = import_module("codegen.cuda.simulated_math")
+        if "math" in namespace:
+            namespace["math"] = simulated_math
         exec(_QUIET.format(name=kernel.name), namespace)
         quiet: Callable[..., None] = namespace["_quiet"]
         return Loaded(kernel, cuda.jit(quiet))
@@ -136,19 +153,19 @@ class SimulatorDriver:
         """Run all threads of one block after another."""
         if blocks == 0:
             return
-        declared = loaded.kernel.arguments
-        given = [
-            Parameter(_array(value), argument) if isinstance(value, Span) else value
-            for argument, value in zip(declared, arguments, strict=True)
-        ]
-        loaded.start[blocks, threads](*given)
+        if self._recording is not None:
+            self._recording.launches.append((len(self._recording.steps), loaded, blocks, threads))
+            self._recording.steps.append(partial(_run, loaded, blocks, threads, list(arguments)))
+            return
+        _run(loaded, blocks, threads, arguments)
 
     def call(self, call: Call, results: Sequence[Array], operands: Sequence[Array]) -> None:
         """By NumPy, as the interpreter of loop programs does."""
+        if self._recording is not None:
+            self._recording.steps.append(partial(self.call, call, results, operands))
+            return
         with np.errstate(all="ignore"):
-            values = find_kernel(call.kernel).evaluate(tuple(operands), call.params)
-        for result, value in zip(results, values, strict=True):
-            result[...] = value
+            run_call(call, results, operands, np)
 
     def view(self, span: Span, shape: tuple[int, ...]) -> Array:
         """The span's memory."""
@@ -164,6 +181,42 @@ class SimulatorDriver:
 
     def synchronize(self) -> None:
         """Nothing is ever under way."""
+
+    def address(self, span: Span) -> int:
+        """Where the host has it."""
+        return int(span.memory.ctypes.data) + span.offset
+
+    def copy(self, target: Span, source: Span) -> None:
+        """At once."""
+        size = target.size * target.dtype.itemsize
+        _array(target).view(np.uint8)[...] = _array(source).view(np.uint8)[:size]
+
+    def capture(self, record: Callable[[], None]) -> SimulatedGraph:
+        """What `record` asks for, to be run later on the same memory."""
+        self._recording = graph = SimulatedGraph()
+        try:
+            record()
+        finally:
+            self._recording = None
+        return graph
+
+    def replay(self, graph: SimulatedGraph) -> None:
+        """Step by step."""
+        for step in graph.steps:
+            step()
+
+    def update(self, graph: SimulatedGraph, place: int, arguments: Sequence[Any]) -> None:
+        """The launch with other arguments."""
+        step, loaded, blocks, threads = graph.launches[place]
+        graph.steps[step] = partial(_run, loaded, blocks, threads, list(arguments))
+
+
+def _run(loaded: Loaded, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
+    given = [
+        Parameter(_array(value), argument) if isinstance(value, Span) else value
+        for argument, value in zip(loaded.kernel.arguments, arguments, strict=True)
+    ]
+    loaded.start[blocks, threads](*given)
 
 
 def _array(span: Span) -> Array:

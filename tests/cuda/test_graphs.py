@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from codegen.cuda.driver import Span
 from codegen.cuda.graphs import KEPT, SEEN
 from codegen.cuda.segments import LONG, Segment, split, task_count
 from codegen.device.schedule import Choose, Library, Repeat, RepeatWhile
-from codegen.loops.nodes import Call, Literal, Operation, Variable, View
+from codegen.loops.nodes import Buffer, Call, Literal, Operation, Variable, View
 from tests.cuda.schedules import I64, Host, make_buffer, make_launch, make_product
 
 X = make_buffer("x", "input", 8)
@@ -295,3 +296,21 @@ def test_the_counting_driver_has_a_limit_and_a_pool() -> None:
     assert driver.live == 0
     assert driver.allocate(700).address == address
     assert driver.peak == 768
+
+
+def test_memory_may_be_lazy() -> None:
+    class Lazy(dict[Buffer, Span]):
+        def __missing__(self, buffer: Buffer) -> Span:
+            asked.append(buffer)
+            return everything[buffer]
+
+    asked: list[Buffer] = []
+    readers = tuple(make_launch(f"reader{place}", X, WORK) for place in range(10))
+    host = Host((*readers, LAST))
+    everything = host.memory(X, Y, WORK, OTHER)
+    host.run(Lazy())
+    everything.update(host.memory(X))
+    assert host.run(Lazy())["copy"] == 1
+    asked.clear()
+    host.run(Lazy())
+    assert set(asked) == {X, Y, WORK}

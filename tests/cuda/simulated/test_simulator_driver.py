@@ -129,3 +129,25 @@ def test_what_numba_put_on_the_device_is_adopted(driver: SimulatorDriver) -> Non
     assert held.copy_to_host()[0] == 5.0
     assert driver.adopt(np.arange(3.0)) is None
     assert driver.download(driver.upload(np.arange(3.0))).tolist() == [0.0, 1.0, 2.0]
+
+
+def test_graphs_run_later_on_the_same_memory(driver: SimulatorDriver) -> None:
+    first, second = (driver.span(driver.upload(np.zeros(4))) for _ in range(2))
+    loaded = driver.load(make_kernel("y[0] = y[0] + 1.0", target("y")))
+    result = driver.upload(np.zeros(1))
+
+    def record() -> None:
+        driver.launch(loaded, 1, 1, [first])
+        driver.call(Call("matmul", (), ()), [result], [driver.view(first, (1, 4)), np.ones(4)])
+        driver.launch(loaded, 1, 1, [first])
+
+    graph = driver.capture(record)
+    assert driver.read(first)[0] == 0.0
+    driver.replay(graph)
+    assert (driver.read(first)[0], result[0]) == (2.0, 1.0)
+    driver.update(graph, 1, [second])
+    driver.replay(graph)
+    assert (driver.read(first)[0], driver.read(second)[0]) == (3.0, 1.0)
+    driver.copy(second, first)
+    assert driver.read(second)[0] == 3.0
+    assert driver.address(second) != driver.address(first)

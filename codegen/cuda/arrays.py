@@ -1,0 +1,92 @@
+"""Arrays between host and device, one by one: what `tracer.device_put` and `device_get` do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from codegen.cuda.adoption import dlpack_device, interface_of, is_host_value
+from codegen.cuda.driver import Driver, choose_driver
+from codegen.cuda.target import simulated
+from tracer.errors import DeviceMismatchError, NotAnArrayError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def put(value: Any, device: int | None) -> Any:
+    """The driver's array for an array or number: in place where it lies on that device, else a
+    copy.
+    """
+    driver = choose_driver(device_of(value) if device is None else device)
+    try:
+        found = driver.adopt(value)
+    except DeviceMismatchError:
+        return driver.fetch(value)
+    return driver.upload(on_host(value)) if found is None else found
+
+
+def get(value: Any) -> Any:
+    """The NumPy array for an array, once it is computed; NumPy's own and numbers as they are."""
+    if isinstance(value, (np.ndarray, np.generic, bool, int, float, complex)):
+        return value
+    if is_host_value(value) and not simulated():
+        return on_host(value)
+    driver = choose_driver(device_of(value))
+    found = driver.adopt(value)
+    return on_host(value) if found is None else driver.download(found)
+
+
+def wait(values: Iterable[Any]) -> None:
+    """Return once these arrays are computed; those of the host always are."""
+    devices = {device_of(value) for value in values if not is_host_value(value)}
+    for device in devices:
+        choose_driver(device).synchronize()
+
+
+def driver_of(values: Iterable[Any]) -> Driver:
+    """The driver of the GPU on which these arrays lie: the current one where all are the host's.
+
+    Raises DeviceMismatchError where they lie on several.
+    """
+    devices = {device_of(value) for value in values if not is_host_value(value)}
+    if len(devices) > 1:
+        numbers = " and ".join(
+            str(device) for device in sorted(filter(None.__ne__, devices), key=str)
+        )
+        raise DeviceMismatchError(
+            f"arguments lie on GPUs {numbers}: move them to one with tracer.device_put"
+        )
+    return choose_driver(*devices)
+
+
+def device_of(value: Any) -> int | None:
+    """The number of the GPU on which an array lies; None for the host's."""
+    if simulated() or is_host_value(value):
+        return None
+    own = getattr(getattr(value, "device", None), "id", None)
+    if isinstance(own, int):
+        return own
+    exchange = dlpack_device(value)
+    if exchange is not None:
+        return exchange[1]
+    interface = interface_of(value)
+    if interface is None or not interface["data"][0]:
+        return None
+    from cupy.cuda import runtime
+
+    return int(runtime.pointerGetAttributes(interface["data"][0]).device)
+
+
+def on_host(value: Any) -> Array:
+    """The NumPy array of a number or of an array on the host; NotAnArrayError for all else."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise NotAnArrayError(f"a {type(value).__name__} is no array: {error}") from error
+    if array.dtype.kind not in "biufc":
+        raise NotAnArrayError(
+            f"a {type(value).__name__} ({value!r:.60}) stands where an array was due"
+        )
+    return array
