@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from codegen.loops.nodes import (
@@ -24,6 +25,9 @@ from codegen.loops.walk import blocks as _blocks
 from codegen.loops.walk import own_expressions
 from codegen.passes.effects import base_of
 from codegen.passes.rewrite import Body, map_blocks, map_own
+
+MOST_REGISTERS = 64
+"""Elements of a buffer that one thread of a device holds in registers."""
 
 Loops = tuple[Loop, ...]
 
@@ -72,11 +76,21 @@ def _loads(expression: Expression, loops: Loops, found: list[Access]) -> None:
             _loads(part, loops, found)
 
 
-def contract(program: Program) -> Program:
+def device_contract(program: Program) -> Program:
+    """`contract` for a device, where each iteration that runs at the same time needs its copy.
+
+    Where the last dimension would go, neighbouring iterations have neighbouring elements, which is
+    how threads read memory best: then a buffer stays unless registers hold what is left of it.
+    """
+    return contract(program, MOST_REGISTERS)
+
+
+def contract(program: Program, most_of_columns: int | None = None) -> Program:
     """The program with workspace dimensions dropped that fusion has made needless.
 
     A dimension goes where every access has the index of one and the same loop in it: an element is
-    then written and read in one iteration only.
+    then written and read in one iteration only. A buffer whose last dimension would go stays whole
+    if more than `most_of_columns` elements would be left.
     """
     found: dict[Buffer, list[tuple[tuple[Expression, ...], Loops]]] = {}
     excluded: set[Buffer] = set()
@@ -94,6 +108,9 @@ def contract(program: Program) -> Program:
         )
         if len(kept) < len(buffer.shape):
             shape = tuple(buffer.shape[place] for place in kept)
+            is_column = len(buffer.shape) - 1 not in kept
+            if is_column and most_of_columns is not None and math.prod(shape) > most_of_columns:
+                continue
             smaller[buffer] = (replace(buffer, shape=shape), kept)
     if not smaller:
         return program

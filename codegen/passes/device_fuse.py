@@ -75,7 +75,7 @@ def joined(first: Loop, second: Loop, one: Effects, two: Effects, shared: bool) 
     is_nest = before.is_flat or after.is_flat
     if is_nest and one.writes.isdisjoint(two.reads) and one.reads.isdisjoint(two.writes):
         return None
-    trips, work = constant_trip(first), max(_row(first), _row(second))
+    trips, work = constant_trip(first), max(row_work(first), row_work(second))
     few = trips is None or trips < ENOUGH_ROWS
     return None if few and work > SHORT_ROW else made
 
@@ -100,7 +100,7 @@ class _Nest:
     @staticmethod
     def of(loop: Loop) -> _Nest:
         """The nest that a loop begins."""
-        ranges = []
+        ranges: list[tuple[object, object, bool]] = []
         body: Body = (loop,)
         while (
             len(body) == 1
@@ -123,14 +123,15 @@ def _is_straight(statement: Statement) -> bool:
     return all(_is_straight(part) for block in blocks(statement) for part in block)
 
 
-def _row(loop: Loop) -> int:
-    """How many iterations of inner loops an iteration of a loop has; unknown ones count as 1."""
+def row_work(loop: Loop) -> int:
+    """How many iterations of inner loops, other than serial ones, an iteration of a loop has;
+    unknown ones count as 1."""
     return max((_iterations(part) for part in loop.body), default=0)
 
 
 def _iterations(statement: Statement) -> int:
     inner = max((_iterations(part) for block in blocks(statement) for part in block), default=1)
-    if not isinstance(statement, Loop):
+    if not isinstance(statement, Loop) or statement.kind == "serial":
         return inner
     trips = constant_trip(statement)
     return inner * (1 if trips is None else trips)

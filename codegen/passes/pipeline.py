@@ -7,16 +7,17 @@ from collections.abc import Callable
 from codegen.loops.check import check_program
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
-from codegen.passes.contract import contract
+from codegen.passes.contract import contract, device_contract
 from codegen.passes.device_fuse import device_fuse
 from codegen.passes.device_kinds import device_kinds
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
 from codegen.passes.jam import jam
+from codegen.passes.outward import outward
 from codegen.passes.split import split
 from codegen.passes.strips import strips
 from codegen.passes.sums import sums
-from codegen.passes.unroll import unroll
+from codegen.passes.unroll import device_unroll, unroll
 from codegen.passes.unused import remove_unused
 from tracer import config
 
@@ -36,14 +37,16 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("split", split),
 )
 
-
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("kinds", device_kinds),
     ("fuse", device_fuse),
-    ("unroll", unroll),
+    ("outward", outward),
+    ("fuse_again", device_fuse),
+    ("unroll", device_unroll),
+    ("fuse_unrolled", device_fuse),
     ("forward", forward),
     ("remove_unused", remove_unused),
-    ("contract", contract),
+    ("contract", device_contract),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
 )
@@ -55,12 +58,12 @@ def optimize(program: Program, target: str = "cpu") -> Program:
     """The program after all passes for a target; verified after each where the `check` switch is
     on."""
     checking = bool(config.get("check"))
-    settled: Program | None = None
+    settled: Program | None = None  # as some pass has left it that need not run again
     for name, change in TARGETS[target]:
         if name.endswith("_again") and program is settled:
             continue  # nothing is new since the first time
         program = change(program)
-        if name == "remove_unused":
+        if name in ("remove_unused", "fuse"):
             settled = program
         if checking:
             check_program(program)

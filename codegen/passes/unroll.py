@@ -29,6 +29,7 @@ from tracer.types import INT64
 
 MOST_TRIPS = 4
 MOST_STATEMENTS = 256
+SHARED = ("parallel", "reduce")
 
 
 def unroll(program: Program) -> Program:
@@ -37,24 +38,55 @@ def unroll(program: Program) -> Program:
     return replace(program, body=writer.block(program.body, repeated=False))
 
 
-class _Writer:
-    def __init__(self) -> None:
-        self.copies = itertools.count(1)
+def device_unroll(program: Program) -> Program:
+    """The program with short inner loops of all loops written out, other than the last loop of a
+    nest of parallel ones: neighbouring threads run neighbouring iterations of that."""
+    writer = _Writer(for_device=True)
+    return replace(program, body=writer.block(program.body, repeated=False))
 
-    def block(self, body: Body, *, repeated: bool) -> Body:
+
+class _Writer:
+    def __init__(self, *, for_device: bool = False) -> None:
+        self.copies = itertools.count(1)
+        self.for_device = for_device
+
+    def block(self, body: Body, *, repeated: bool, kept: Statement | None = None) -> Body:
+        """The block with short loops written out where it is repeated, other than `kept`."""
         result: list[Statement] = []
         for statement in body:
+            whole = statement
             if isinstance(statement, Loop):
-                inner = repeated or statement.kind == "serial"
-                statement = replace(statement, body=self.block(statement.body, repeated=inner))
-                if repeated and _is_short(statement):
+                inner = repeated or statement.kind == "serial" or self.for_device
+                last = _last_of_nest(statement) if whole is kept or not repeated else None
+                inside = self.block(
+                    statement.body, repeated=inner, kept=last if self.for_device else None
+                )
+                statement = replace(statement, body=inside)
+                if repeated and whole is not kept and self.is_short(statement):
                     result.extend(self.written_out(statement))
                     continue
             elif isinstance(statement, (If, While)):
-                inside = repeated or isinstance(statement, While)
-                statement = map_blocks(statement, functools.partial(self.block, repeated=inside))
+                around = repeated or isinstance(statement, While)
+                statement = map_blocks(statement, functools.partial(self.block, repeated=around))
             result.append(statement)
         return tuple(result)
+
+    def is_short(self, loop: Loop) -> bool:
+        """Whether a loop is written out. On a device it may have loops inside, if they are not run
+        in order: fusion makes one of those in each copy."""
+        if not (isinstance(loop.start, Literal) and isinstance(loop.stop, Literal)):
+            return False
+        trips = int(loop.stop.value.real)
+        if loop.start.value != 0 or not 0 < trips <= MOST_TRIPS:
+            return False
+        size = 0
+        for statement in statements(loop.body):
+            if isinstance(statement, While):
+                return False
+            if isinstance(statement, Loop) and not (self.for_device and statement.kind in SHARED):
+                return False
+            size += 1
+        return size * trips <= MOST_STATEMENTS
 
     def written_out(self, loop: Loop) -> list[Statement]:
         """The body once for each index, with names of its own."""
@@ -69,18 +101,12 @@ class _Writer:
         return result
 
 
-def _is_short(loop: Loop) -> bool:
-    if not (isinstance(loop.start, Literal) and isinstance(loop.stop, Literal)):
-        return False
-    trips = int(loop.stop.value.real)
-    if loop.start.value != 0 or not 0 < trips <= MOST_TRIPS:
-        return False
-    size = 0
-    for statement in statements(loop.body):
-        if isinstance(statement, (Loop, While)):
-            return False
-        size += 1
-    return size * trips <= MOST_STATEMENTS
+def _last_of_nest(loop: Loop) -> Loop | None:
+    """The parallel loop that follows nothing but definitions in a parallel loop's body."""
+    *before, last = loop.body
+    if loop.kind != "parallel" or not all(isinstance(part, Let) for part in before):
+        return None
+    return last if isinstance(last, Loop) and last.kind == "parallel" else None
 
 
 def with_own_names(body: Body, suffix: int, names: dict[str, Expression]) -> Body:
