@@ -34,6 +34,7 @@ class CompiledGraph:
 
     def __init__(self, graph: Graph, backend: str, parallel: str = "auto") -> None:
         self.graph = graph
+        self.backend = backend
         self.timings: dict[str, float] = {}
         found = self._on_disk(parallel) if backend == "llvm" else None
         self.native = self._made(backend, parallel) if found is None else found
@@ -56,9 +57,10 @@ class CompiledGraph:
 
     def _made(self, backend: str, parallel: str) -> Any:
         start = time.perf_counter()
-        program = lower_graph(self.graph)
+        target = target_of(backend)
+        program = lower_graph(self.graph, target)
         lowered = time.perf_counter()
-        self.program = optimize(program)
+        self.program = optimize(program, target)
         optimized = time.perf_counter()
         made = _native(self.program, backend, parallel)
         compiled = getattr(made, "origin", "compiled") == "compiled"
@@ -74,10 +76,13 @@ class CompiledGraph:
     @cached_property
     def program(self) -> Program:
         """The loop program; made when it is asked for, where the code was on disk."""
-        return optimize(lower_graph(self.graph))
+        target = target_of(self.backend)
+        return optimize(lower_graph(self.graph, target), target)
 
     def run(self, inputs: Sequence[Any]) -> Outputs:
-        """The outputs; 0-d ones as NumPy scalars."""
+        """The outputs; 0-d ones as NumPy scalars, unless they are on a device."""
+        if self.backend == "cuda":
+            return list(self.native(inputs))
         outputs = self.native([np.asarray(value) for value in inputs])
         return [output if output.ndim else output[()] for output in outputs]
 
@@ -116,6 +121,11 @@ class CompiledGraph:
         return {**program_cost(self.program), "workspace": float(self.native.workspace_bytes)}
 
 
+def target_of(backend: str) -> str:
+    """What kind of machine a backend's loop programs are for."""
+    return "device" if backend == "cuda" else "cpu"
+
+
 def _native(program: Program, backend: str, parallel: str) -> Any:
     if backend == "numba":
         from codegen.render.numba_call import compile_numba
@@ -125,7 +135,11 @@ def _native(program: Program, backend: str, parallel: str) -> Any:
         from codegen.render.llvm_call import compile_llvm
 
         return compile_llvm(program, parallel)
-    raise BackendError(f"the {backend} backend is not there yet; use 'llvm', 'numba' or 'numpy'")
+    if backend == "cuda":
+        from codegen.cuda.program import compile_cuda
+
+        return compile_cuda(program)
+    raise BackendError(f"no compiler is called {backend!r}")
 
 
 def compile_graph(graph: Graph, backend: str, parallel: str = "auto") -> CompiledGraph:
@@ -135,11 +149,16 @@ def compile_graph(graph: Graph, backend: str, parallel: str = "auto") -> Compile
 
 def render_graph(graph: Graph, backend: str, kind: str, parallel: str = "auto") -> str:
     """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
-    program = optimize(lower_graph(graph))
+    target = target_of(backend)
+    program = optimize(lower_graph(graph, target), target)
     if kind == "loops":
         from codegen.loops.text import print_program
 
         return print_program(program)
+    if backend == "cuda" and kind in ("source", "ptx"):
+        from codegen.cuda.program import render_cuda
+
+        return render_cuda(program, kind)
     if kind == "source":
         from codegen.render.numba_source import render
 

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda.driver import Driver, Span
+from codegen.cuda.graphs import Graphs
+from codegen.cuda.segments import Segment
+from codegen.cuda.target import compile_ptx
+from codegen.device.machine import DeviceMachine
 from codegen.device.plan import plan_program
 from codegen.device.schedule import (
     Choose,
@@ -30,6 +34,32 @@ FIRST_ROOM = 1024
 """Entries of a tape at first."""
 
 
+def compile_cuda(program: Program) -> CudaProgram:
+    """The program on the device at hand.
+
+    Raises BackendError, which says what to install, where there is none.
+    """
+    from codegen.cuda.driver import choose_driver
+
+    return CudaProgram(program, choose_driver())
+
+
+def render_cuda(program: Program, kind: str) -> str:
+    """The text of all kernels: "source" as Numba-CUDA's Python, or "ptx"; without a GPU for the
+    architecture of `DeviceMachine`.
+    """
+    machine = DeviceMachine()
+    schedule = plan_program(program, machine, render_kernel)
+    kernels = list(kernels_of(schedule.steps))
+    if kind == "source":
+        return "\n\n".join(kernel.source for kernel in kernels)
+    texts = [
+        compile_ptx(kernel.source, kernel.name, kernel.arguments, machine.capability)
+        for kernel in kernels
+    ]
+    return "\n".join(texts)
+
+
 class CudaProgram:
     """A program on a device: call it with the list of its inputs, get the list of its outputs.
 
@@ -42,14 +72,12 @@ class CudaProgram:
         self.program = program
         self.driver = driver
         self.schedule: Schedule = plan_program(program, driver.machine, render_kernel)
-        self.loaded = {
-            kernel: driver.load(kernel) for kernel in kernels_of(self.schedule.steps)
-        }
+        self.graphs = Graphs(driver, self.library)
+        self.graphs.load(self.schedule.steps)
         self.constants = {
-            buffer: driver.upload(np.ascontiguousarray(buffer.value).reshape(buffer.shape))
-            for buffer in self.schedule.constants
+            buffer: driver.span(driver.upload(_flat(buffer))) for buffer in self.schedule.constants
         }
-        self.room = {buffer: FIRST_ROOM for buffer in self.schedule.tapes}
+        self.room = dict.fromkeys(self.schedule.tapes, FIRST_ROOM)
         self.seconds = time.perf_counter() - start
 
     @property
@@ -64,39 +92,76 @@ class CudaProgram:
             if outputs is not None:
                 return outputs
 
+    def library(
+        self, library: Library, memory: Mapping[Buffer, Span], scalars: Mapping[str, int]
+    ) -> None:
+        """Run a library call on that memory."""
+        call = library.call
+        results = [self.view(view, memory, scalars) for view in call.results]
+        operands = [self.view(view, memory, scalars) for view in call.operands]
+        self.driver.call(call, results, operands)
+
+    def view(self, view: View, memory: Mapping[Buffer, Span], scalars: Mapping[str, int]) -> Any:
+        """The driver's array for a view."""
+        array = self.driver.view(memory[view.buffer.root], view.buffer.shape)
+        for index in view.indices:
+            array = array[int(value_of(index, scalars))]
+        return array if view.axes is None else array.transpose(view.axes)
+
+
+def _flat(buffer: Buffer) -> np.ndarray[Any, np.dtype[Any]]:
+    assert buffer.value is not None, "constants have values"
+    return np.ascontiguousarray(buffer.value).reshape(-1)
+
+
+class _Memory(dict[Buffer, Span]):
+    """Where each buffer is in one call; workspace when it is asked for."""
+
+    def __init__(self, schedule: Schedule, arena: Any) -> None:
+        self.schedule, self.arena = schedule, arena
+
+    def __missing__(self, buffer: Buffer) -> Span:
+        size = buffer.size * self.schedule.copies.get(buffer, 1)
+        span = Span(self.arena, self.schedule.offsets[buffer], buffer.dtype, size)
+        self[buffer] = span
+        return span
+
 
 class _Call:
-    """One call: where each buffer is."""
+    """One call: its memory, and the values of the host's loop indices."""
 
     def __init__(self, owner: CudaProgram, inputs: Sequence[Any]) -> None:
         self.owner, self.driver, self.schedule = owner, owner.driver, owner.schedule
         driver, schedule = self.driver, self.schedule
-        self.arrays: dict[Buffer, Any] = dict(owner.constants)
+        arena = driver.allocate(schedule.workspace) if schedule.workspace else None
+        self.memory = _Memory(schedule, arena)
+        self.memory.update(owner.constants)
+        self.scalars: dict[str, int] = {}
+        self.inputs = []
         for buffer, value in zip(schedule.inputs, inputs, strict=True):
             array = driver.adopt(value)
-            self.arrays[buffer] = driver.upload(np.asarray(value)) if array is None else array
-        self.outputs = [driver.empty(buffer.shape, buffer.dtype) for buffer in schedule.outputs]
-        self.arrays.update(zip(schedule.outputs, self.outputs, strict=True))
-        self.spans = {buffer: driver.span(array) for buffer, array in self.arrays.items()}
-        self.arena = driver.allocate(schedule.workspace) if schedule.workspace else None
-        for buffer, offset in schedule.offsets.items():
-            size = buffer.size * schedule.copies.get(buffer, 1)
-            self.spans[buffer] = Span(self.arena, offset, buffer.dtype, size)
+            if array is None:
+                array = driver.upload(np.asarray(value))
+            self.inputs.append(array)
+            self.memory[buffer] = driver.span(array)
         for buffer, room in owner.room.items():
             width = int(np.prod(buffer.shape[1:], dtype=np.int64))
-            memory = driver.allocate(room * width * buffer.dtype.itemsize)
-            self.spans[buffer] = Span(memory, 0, buffer.dtype, room * width)
-        self.indices: dict[str, int] = {}
+            tape = driver.allocate(room * width * buffer.dtype.itemsize)
+            self.memory[buffer] = Span(tape, 0, buffer.dtype, room * width)
+            self.scalars[f"{buffer.name}_capacity"] = room * width
+        self.outputs = [driver.empty(buffer.shape, buffer.dtype) for buffer in schedule.outputs]
+        for buffer, array in zip(schedule.outputs, self.outputs, strict=True):
+            self.memory[buffer] = driver.span(array)
 
     def run(self) -> list[Any] | None:
         """The outputs; None where a tape was too short, and has more room now."""
         status = self.schedule.status
         if status is not None:
-            self.driver.zero(self.spans[status])
+            self.driver.zero(self.memory[status])
         self.steps(self.schedule.steps)
         if status is None:
             return self.outputs
-        code, *details = (int(value) for value in self.driver.read(self.spans[status]))
+        code, *details = (int(value) for value in self.driver.read(self.memory[status]))
         if code == 0:
             return self.outputs
         if code == NO_ROOM:
@@ -113,71 +178,45 @@ class _Call:
                 room[buffer] *= 2
 
     def steps(self, steps: Sequence[Step]) -> None:
-        """Run steps in order."""
-        for step in steps:
-            self.step(step)
+        """Run steps in order: what can be captured as graphs, the rest one by one."""
+        graphs = self.owner.graphs
+        for part in graphs.parts(steps):
+            if isinstance(part, Segment):
+                graphs.run(part, self.memory, self.scalars)
+            else:
+                self.step(part)
 
     def step(self, step: Step) -> None:
-        """Run one step."""
+        """Run one step that the host has a part in."""
         match step:
-            case Launch(kernel, blocks, threads):
-                self.launch(kernel, blocks, threads)
-            case Library(call):
-                results = [self.view(view) for view in call.results]
-                operands = [self.view(view) for view in call.operands]
-                self.driver.call(call, results, operands)
+            case Library():
+                self.owner.library(step, self.memory, self.scalars)
             case Repeat(index, start, stop, reverse, body):
                 turns = range(self.bound(start), self.bound(stop))
                 for turn in reversed(turns) if reverse else turns:
-                    self.indices[index] = turn
+                    self.scalars[index] = turn
                     self.steps(body)
             case RepeatWhile(test, condition, body):
                 self.steps(test)
-                while not self.failed() and self.driver.read(self.spans[condition])[0]:
+                while not self.failed() and self.driver.read(self.memory[condition])[0]:
                     self.steps(body)
                     self.steps(test)
             case Choose(condition, then, otherwise):
-                chosen = not self.failed() and self.driver.read(self.spans[condition])[0]
+                chosen = not self.failed() and self.driver.read(self.memory[condition])[0]
                 self.steps(then if chosen else otherwise)
+            case _:
+                raise TypeError(f"{type(step).__name__} belongs into a segment")
 
     def failed(self) -> bool:
         """Whether a kernel has left an error: those after it have not run."""
         status = self.schedule.status
-        return status is not None and bool(self.driver.read(self.spans[status])[0])
+        return status is not None and bool(self.driver.read(self.memory[status])[0])
 
     def bound(self, bound: int | Buffer) -> int:
         """A number, or what a kernel has left."""
         if isinstance(bound, int):
             return bound
-        return 0 if self.failed() else int(self.driver.read(self.spans[bound])[0])
-
-    def launch(self, kernel: Kernel, blocks: int, threads: int) -> None:
-        """Run a kernel on the memory of its arguments."""
-        given: list[Any] = []
-        for argument in kernel.arguments:
-            if argument.buffer is not None:
-                given.append(self.spans[argument.buffer])
-            elif argument.name in self.indices:
-                given.append(np.int64(self.indices[argument.name]))
-            else:
-                given.append(np.int64(self.capacity(argument.name)))
-        self.driver.launch(self.owner.loaded[kernel], blocks, threads, given)
-
-    def capacity(self, name: str) -> int:
-        """How many elements a tape has room for."""
-        for buffer in self.schedule.tapes:
-            if name == f"{buffer.name}_capacity":
-                return self.spans[buffer].size
-        raise KeyError(name)
-
-    def view(self, view: View) -> Any:
-        """The driver's array for a view."""
-        buffer = view.buffer
-        span = self.spans[buffer.root]
-        array = self.driver.view(span, buffer.shape)
-        for index in view.indices:
-            array = array[int(value_of(index, self.indices))]
-        return array if view.axes is None else array.transpose(view.axes)
+        return 0 if self.failed() else int(self.driver.read(self.memory[bound])[0])
 
 
 def value_of(expression: Expression, indices: Mapping[str, int]) -> Any:

@@ -116,7 +116,8 @@ class Division:
         """Append a statement to the kernel before it, or start one."""
         last = items[-1] if items else None
         if isinstance(last, KernelItem) and not last.grid:
-            if size_of(last.body) + size_of((statement,)) <= MOST_STATEMENTS or _is_free(statement):
+            size = size_of(last.body) + size_of((statement,))
+            if size <= MOST_STATEMENTS or _is_free(statement):
                 last.body.append(statement)
                 return
         items.append(KernelItem([statement]))

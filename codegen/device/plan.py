@@ -6,7 +6,7 @@ find again from what never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from codegen.device.forms import block_plan, grid_plan, own_memory, statements_of
@@ -97,6 +97,7 @@ class _Scalars:
     division: Division
     before: dict[int, list[Statement]] = field(default_factory=dict)
     hosted: set[str] = field(default_factory=set)
+    idle: set[int] = field(default_factory=set)
 
     def connect(self) -> None:
         """Give each kernel what it needs at its start, and let kernels leave what others need."""
@@ -107,7 +108,7 @@ class _Scalars:
             for statement in item.body:
                 if isinstance(statement, (Let, Declare)):
                     defined[statement.name] = (item, statement)
-        fixed = {buffer for buffer in (*self.program.inputs, *self.program.constants)}
+        fixed = {*self.program.inputs, *self.program.constants}
         cheap: dict[str, Let] = {}
         for name, (_, statement) in defined.items():
             if isinstance(statement, Let) and self.is_cheap(statement.value, cheap, fixed):
@@ -122,15 +123,19 @@ class _Scalars:
                 self.bring(name, item, start, set(), defined, cheap, slots, wanted)
             self.before[id(item)] = start
         self.leave(kernels, defined, slots)
+        self.idle = {
+            id(item) for item in kernels if all(_defines(part, cheap) for part in item.body)
+        }
 
     def is_cheap(self, value: Expression, cheap: dict[str, Let], fixed: set[Buffer]) -> bool:
         """Whether a scalar can be found again anywhere: from literals, from memory that nobody
-        writes, from such scalars.
+        writes, from indices of the host's loops, from such scalars.
         """
+        hosted = self.hosted
         for part in subexpressions(value):
             if isinstance(part, Load) and part.buffer.root not in fixed:
                 return False
-            if isinstance(part, Variable) and part.name not in cheap:
+            if isinstance(part, Variable) and part.name not in cheap and part.name not in hosted:
                 return False
         return True
 
@@ -150,7 +155,7 @@ class _Scalars:
             return
         if name in cheap:
             for part in subexpressions(cheap[name].value):
-                if isinstance(part, Variable):
+                if isinstance(part, Variable) and part.name not in self.hosted:
                     self.bring(part.name, item, start, brought, defined, cheap, slots, wanted)
             start.append(cheap[name])
             return
@@ -175,6 +180,11 @@ class _Scalars:
                 if home is item or name in changed:
                     value = Variable(name, statement.value.dtype)
                     item.body.append(Store(slot, (), value))
+
+
+def _defines(statement: Statement, cheap: Mapping[str, Let]) -> bool:
+    """Whether a statement only defines a scalar that each kernel finds for itself."""
+    return isinstance(statement, Let) and statement.name in cheap
 
 
 def _host_indices(items: Iterable[Item]) -> Iterator[str]:
@@ -232,7 +242,8 @@ class _Steps:
 
     def steps(self, items: Iterable[Item], indices: tuple[str, ...]) -> tuple[Step, ...]:
         """The steps of items inside host loops with these indices."""
-        return tuple([self.step(item, indices) for item in items])
+        idle = self.scalars.idle
+        return tuple([self.step(item, indices) for item in items if id(item) not in idle])
 
     def step(self, item: Item, indices: tuple[str, ...]) -> Step:
         """The step of an item."""

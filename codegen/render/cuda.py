@@ -24,17 +24,6 @@ from tracer.types import INT64
 
 DEVICE = '@cuda.jit(device=True, inline="always")'
 
-EXCHANGE = f"""
-{DEVICE}
-def shuffle(value, mask):
-    return cuda.shfl_xor_sync(0xFFFFFFFF, value, mask)
-
-
-{DEVICE}
-def group_barrier():
-    cuda.syncwarp(0xFFFFFFFF)
-
-"""
 SIMULATED_EXCHANGE = """
 import threading
 
@@ -196,12 +185,11 @@ def _type(dtype: np.dtype[Any]) -> str:
 
 
 def _exchange(writer: GroupWriter, machine: DeviceMachine) -> list[str]:
+    """What the simulator lacks: barriers and exchange within a warp."""
     text = "\n".join(writer.lines)
-    if "shuffle(" not in text and "group_barrier(" not in text:
+    if not machine.simulated or ("shuffle(" not in text and "group_barrier(" not in text):
         return []
-    if machine.simulated:
-        return SIMULATED_EXCHANGE.format(warp=machine.warp).splitlines()
-    return EXCHANGE.splitlines()
+    return SIMULATED_EXCHANGE.format(warp=machine.warp).splitlines()
 
 
 def _helpers(writer: GroupWriter) -> list[str]:

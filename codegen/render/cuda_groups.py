@@ -76,7 +76,8 @@ class GroupWriter(ThreadWriter):
         if self.group == self.threads:
             self.line("cuda.syncthreads()")
         else:
-            self.line("group_barrier()")
+            sync = "group_barrier()" if self.machine.simulated else "cuda.syncwarp(0xFFFFFFFF)"
+            self.line(sync)
         self.unseen_writes.clear()
         self.unseen_reads.clear()
 
@@ -293,24 +294,26 @@ class GroupWriter(ThreadWriter):
             self.reduce_group(whole, AS_INTEGERS.get(operation, operation), np.dtype(np.int32))
             self.line(f"{name} = {whole} != 0")
             return
-        warp = min(self.group, self.machine.warp)
-        mask = warp // 2
-        while mask:
-            other = self.shuffled(name, mask, dtype)
-            self.line(f"{name} = {self.combine(operation, name, other, dtype)}")
-            mask //= 2
+        steps = min(self.group, self.machine.warp).bit_length() - 1
+        mask = self.fresh("mask")
+        self.line(f"for {mask} in range({steps}):")
+        outer, self.indent = self.indent, self.indent + "    "
+        other = self.shuffled(name, f"{1 << steps >> 1} >> {mask}", dtype)
+        self.line(f"{name} = {self.combine(operation, name, other, dtype)}")
+        self.indent = outer
         if self.group > self.machine.warp:
             self.reduce_warps(name, operation, dtype)
 
-    def shuffled(self, name: str, mask: int, dtype: DType) -> str:
+    def shuffled(self, name: str, mask: str, dtype: DType) -> str:
         """The value of `name` in the thread whose number differs in the bit `mask`."""
+        call = "shuffle(" if self.machine.simulated else "cuda.shfl_xor_sync(0xFFFFFFFF, "
         if dtype.kind == "c":
-            parts = [self.temporary(f"shuffle({name}.{part}, {mask})") for part in ("real", "imag")]
+            parts = [self.temporary(f"{call}{name}.{part}, {mask})") for part in ("real", "imag")]
             return self.temporary(f"np.{dtype.name}(complex({parts[0]}, {parts[1]}))")
         if dtype.kind == "f" and dtype.itemsize > 2:
-            return self.temporary(f"shuffle({name}, {mask})")
+            return self.temporary(f"{call}{name}, {mask})")
         wide = "float32" if dtype.kind == "f" else "int64" if dtype.itemsize == 8 else "int32"
-        return self.temporary(f"np.{dtype.name}(shuffle(np.{wide}({name}), {mask}))")
+        return self.temporary(f"np.{dtype.name}({call}np.{wide}({name}), {mask}))")
 
     def reduce_warps(self, name: str, operation: str, dtype: DType) -> None:
         """The values of the warps of a block, put together in their order."""
@@ -321,8 +324,9 @@ class GroupWriter(ThreadWriter):
         self.line(f"    {array}[lane // {self.machine.warp}] = {name}")
         self.line("cuda.syncthreads()")
         self.line(f"{name} = {array}[0]")
-        for warp in range(1, warps):
-            self.line(f"{name} = {self.combine(operation, name, f'{array}[{warp}]', dtype)}")
+        warp = self.fresh("warp")
+        self.line(f"for {warp} in range(1, {warps}):")
+        self.line(f"    {name} = {self.combine(operation, name, f'{array}[{warp}]', dtype)}")
         self.line("cuda.syncthreads()")
         self.unseen_reads.clear()
         self.unseen_writes.clear()
