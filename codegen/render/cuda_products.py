@@ -1,0 +1,450 @@
+"""Matrix products as text: by a group of threads inside a kernel, and as kernels of their own.
+
+The products of our own are for matrices whose multiplication takes less than a library's launch
+does, or whose result something else is made of at once: `ProductKernel.store` writes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+DType = np.dtype[Any]
+
+TILED_DTYPES = frozenset(np.dtype(name) for name in ("f2", "f4", "f8"))
+
+
+class Operand(NamedTuple):
+    """A matrix in flat memory: the texts of the array's name and of the first element's place, and
+    how many elements lie between two rows and two columns."""
+
+    array: str
+    offset: str
+    row: int
+    column: int
+
+
+def accumulator(dtype: DType) -> DType:
+    """What sums are kept in: float32 for float16, else the dtype itself."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def group_product(
+    c: Operand,
+    a: Operand,
+    b: Operand,
+    m: int,
+    k: int,
+    n: int,
+    dtype: DType,
+    lane: str,
+    size: str,
+    prefix: str = "product",
+) -> list[str]:
+    """c = a @ b for (m, k) @ (k, n), as lines of a kernel which `size` threads run together.
+
+    `lane` is the text of the thread's number among them. Each thread makes every `size`-th element,
+    along rows, so that neighbours write side by side; no thread reads what another writes here,
+    and where others read the result afterwards a barrier is the caller's. All names that the lines
+    define begin with `prefix`.
+    """
+    p = prefix
+    wide = accumulator(dtype)
+    start = f"{p}_sum = {zero_text(wide)}"
+    x = wide_text(f"{a.array}[{p}_a + {_times(f'{p}_k', a.column)}]", dtype)
+    y = wide_text(f"{b.array}[{p}_b + {_times(f'{p}_k', b.row)}]", dtype)
+    one = np.dtype(np.bool_) == dtype
+    step = f"{p}_sum = {p}_sum or ({x} and {y})" if one else f"{p}_sum += {x} * {y}"
+    place = f"{c.offset} + {_times(f'{p}_i', c.row)} + {_times(f'{p}_j', c.column)}"
+    body = [
+        f"{p}_a = {a.offset} + {_times(f'{p}_i', a.row)}",
+        f"{p}_b = {b.offset} + {_times(f'{p}_j', b.column)}",
+        start,
+        f"for {p}_k in range({k}):",
+        f"    {step}",
+        f"{c.array}[{place}] = {narrow_text(f'{p}_sum', dtype)}",
+    ]
+    if size == "1":
+        rows = [f"for {p}_i in range({m}):", f"    for {p}_j in range({n}):"]
+        return rows + ["        " + line for line in body]
+    return [
+        f"for {p}_at in range({lane}, {m * n}, {size}):",
+        f"    {p}_i = {p}_at // {n}",
+        f"    {p}_j = {p}_at - {_times(f'{p}_i', n)}",
+        *("    " + line for line in body),
+    ]
+
+
+def _times(name: str, factor: int) -> str:
+    return name if factor == 1 else f"{name} * {factor}"
+
+
+def zero_text(dtype: DType) -> str:
+    """The number 0 of a dtype."""
+    return "False" if dtype.kind == "b" else f"np.{dtype.name}(0)"
+
+
+def wide_text(value: str, dtype: DType) -> str:
+    """A value in the dtype of sums."""
+    wide = accumulator(dtype)
+    return value if wide == dtype else f"np.{wide.name}({value})"
+
+
+def narrow_text(value: str, dtype: DType) -> str:
+    """A sum in the dtype of the result."""
+    return value if accumulator(dtype) == dtype else f"np.{dtype.name}({value})"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`count` products (m, k) @ (k, n) of dense matrices; a transposed operand lies as (k, m), or
+    (n, k). `strides`: elements from one matrix of a to the next, and of b; 0 where there is one for
+    all. Results lie side by side in C order."""
+
+    m: int
+    k: int
+    n: int
+    dtype: DType
+    transpose_a: bool = False
+    transpose_b: bool = False
+    count: int = 1
+    strides: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a block of threads makes a tile of `rows` by `columns`: `depth` terms at a time through
+    shared memory, `high` by `wide` elements a thread in registers. All are powers of two, and all
+    threads have equally much to load: ValueError otherwise."""
+
+    rows: int
+    columns: int
+    depth: int
+    high: int = 1
+    wide: int = 1
+
+    def __post_init__(self) -> None:
+        sizes = (self.rows, self.columns, self.depth, self.high, self.wide)
+        if any(size < 1 or size & (size - 1) for size in sizes):
+            raise ValueError(f"{self} is not made of powers of two")
+        widest = max(self.rows, self.columns, self.depth)
+        if self.threads < widest or min(self.rows, self.columns) * self.depth < self.threads:
+            raise ValueError(f"{self} does not give every thread equally much to load")
+
+    @property
+    def down(self) -> int:
+        """Threads in a column of the tile."""
+        return self.rows // self.high
+
+    @property
+    def across(self) -> int:
+        """Threads in a row of the tile."""
+        return self.columns // self.wide
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.down * self.across
+
+    def tiles(self, product: Product) -> int:
+        """How many tiles all results have."""
+        return product.count * -(-product.m // self.rows) * -(-product.n // self.columns)
+
+
+TILINGS = (
+    Tiling(64, 64, 16, 4, 4),
+    Tiling(32, 32, 16, 4, 2),
+    Tiling(32, 32, 16, 2, 2),
+    Tiling(16, 16, 16),
+)
+"""From few large tiles, which read least, to many small ones."""
+
+
+def choose_tiling(product: Product, processors: int = 132) -> Tiling:
+    """The largest tile that leaves work for three quarters of the processors; the smallest where
+    none does. Tiles of which more than half would be empty are not taken."""
+    for tiling in TILINGS[:-1]:
+        filled = product.m * 2 >= tiling.rows and product.n * 2 >= tiling.columns
+        if filled and 4 * tiling.tiles(product) >= 3 * processors:
+            return tiling
+    return TILINGS[-1]
+
+
+Store = Callable[[str, str, str, str], Sequence[str]]
+"""From the texts of an element's place in its stack, its row, its column, and its value: the lines
+that keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductKernel:
+    """The text of one function that multiplies: a module for Numba-CUDA.
+
+    names  of the function, and of its parameters c, a, b: flat memory
+    more   further parameters, for `head` and `store`
+    head   lines with which the function begins
+    store  what keeps a sum; by itself it is written to c
+    """
+
+    product: Product
+    tiling: Tiling
+    names: tuple[str, str, str, str] = ("product", "c", "a", "b")
+    more: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    store: Store | None = None
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.tiling.threads
+
+    def blocks(self, most: int) -> int:
+        """Blocks to launch, at most as many as given: each walks through its share of the tiles."""
+        return max(1, min(most, self.tiling.tiles(self.product)))
+
+    @property
+    def source(self) -> str:
+        """The module."""
+        return _Writer(self).module()
+
+
+def product_kernel(
+    m: int,
+    k: int,
+    n: int,
+    dtype: DType,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    tiling: Tiling | None = None,
+) -> ProductKernel:
+    """The kernel of one product of dense matrices, in tiles that suit it unless `tiling` is given.
+
+    float16, float32 and float64 only: TypeError for others. Sums of float16 are float32's.
+    """
+    product = Product(m, k, n, np.dtype(dtype), transpose_a, transpose_b)
+    return ProductKernel(product, tiling or choose_tiling(product))
+
+
+class _Side(NamedTuple):
+    """One operand's tile: `extent` rows of a or columns of b, of which there are `total`."""
+
+    name: str
+    array: str
+    extent: int
+    total: int
+    along_depth: bool
+    stride: int
+    depth: int
+    threads: int
+
+    @property
+    def pitch(self) -> int:
+        """Elements between two terms in shared memory; one more than the extent where threads that
+        follow each other store down a column, so that they meet different banks."""
+        return self.extent + 1 if self.along_depth else self.extent
+
+    @property
+    def turns(self) -> int:
+        """How many elements one thread loads."""
+        return self.extent * self.depth // self.threads
+
+    @property
+    def free_step(self) -> int:
+        """Rows of a, or columns of b, between what a thread loads in one turn and in the next."""
+        return self.threads // self.depth if self.along_depth else 0
+
+    @property
+    def term_step(self) -> int:
+        """Terms between what a thread loads in one turn and in the next."""
+        return 0 if self.along_depth else self.threads // self.extent
+
+
+class _Writer:
+    """Arrays of a thread's own are registers: all loops over them have constant bounds."""
+
+    def __init__(self, kernel: ProductKernel) -> None:
+        product, tiling = kernel.product, kernel.tiling
+        if product.dtype not in TILED_DTYPES:
+            raise TypeError(f"tiles are for float16, float32 and float64, not {product.dtype}")
+        if min(product.m, product.k, product.n, product.count) < 1:
+            raise ValueError(f"{product} has nothing to multiply")
+        self.kernel, self.product, self.tiling = kernel, product, tiling
+        _, _, a, b = kernel.names
+        common = (tiling.depth, tiling.threads)
+        along_a, along_b = not product.transpose_a, product.transpose_b
+        self.sides = (
+            _Side("x", a, tiling.rows, product.m, along_a, product.strides[0], *common),
+            _Side("y", b, tiling.columns, product.n, along_b, product.strides[1], *common),
+        )
+        self.uneven = product.k % tiling.depth != 0
+
+    def module(self) -> str:
+        """The text of the module."""
+        kernel = self.kernel
+        tiles = self.tiling.tiles(self.product)
+        lines = [
+            "import math",
+            "",
+            "import numpy as np",
+            "from numba import cuda, types",
+            "",
+            f"def {kernel.names[0]}({', '.join((*kernel.names[1:], *kernel.more))}):",
+            *(f"    {line}" for line in (*kernel.head, *self.start())),
+            f"    for tile in range(np.int64(cuda.blockIdx.x), {tiles}, np.int64(cuda.gridDim.x)):",
+            *("        " + line for line in self.tile()),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def start(self) -> list[str]:
+        """Memory, and which elements of each tile a thread loads: those that lie side by side in
+        memory go to threads that follow each other."""
+        t, kept = self.tiling, f"types.{self.product.dtype.name}"
+        summed = f"types.{accumulator(self.product.dtype).name}"
+        lines = [f"sums = cuda.local.array({t.high * t.wide}, {summed})"]
+        for side, count in zip(self.sides, (t.high, t.wide), strict=True):
+            s = side.name
+            lines.append(f"{s}_tile = cuda.shared.array({side.pitch * t.depth}, {kept})")
+            lines.append(f"{s}_next = cuda.local.array({side.turns}, {kept})")
+            lines.append(f"{s}_now = cuda.local.array({count}, {summed})")
+        lines.append("thread = np.int64(cuda.threadIdx.x)")
+        lines += _split("thread", "thread_row", "thread_column", t.across)
+        for side in self.sides:
+            free, term = f"{side.name}_free", f"{side.name}_term"
+            if side.along_depth:
+                lines += _split("thread", free, term, side.depth)
+            else:
+                lines += _split("thread", term, free, side.extent)
+            lines.append(f"{side.name}_kept = {term} * {side.pitch} + {free}")
+        return lines
+
+    def tile(self) -> list[str]:
+        """One tile: its place, its sums, its stores."""
+        t, product = self.tiling, self.product
+        down, across = -(-product.m // t.rows), -(-product.n // t.columns)
+        lines = ["stack = np.int64(0)", "tile_at = tile"]
+        if product.count > 1:
+            lines = _split("tile", "stack", "tile_at", down * across)
+        lines += _split("tile_at", "tile_row", "tile_column", across)
+        lines += [f"first_x = tile_row * {t.rows}", f"first_y = tile_column * {t.columns}"]
+        zero = zero_text(accumulator(product.dtype))
+        lines += [f"for at in range({t.high * t.wide}):", f"    sums[at] = {zero}"]
+        lines += [line for side in self.sides for line in self.place(side)]
+        single = product.k <= t.depth
+        for side in self.sides:
+            lines += self.fetch(side, "", past=self.uneven and single)
+        if single:
+            return [*lines, *self.keep(), *self.multiply(), "cuda.syncthreads()", *self.stores()]
+        ahead = [line for side in self.sides for line in self.fetch(side, "following", self.uneven)]
+        body = [
+            *self.keep(),
+            f"following = first_term + {t.depth}",
+            f"if following < {product.k}:",
+            *("    " + line for line in ahead),
+            *self.multiply(),
+            "cuda.syncthreads()",
+        ]
+        loop = f"for first_term in range(0, {product.k}, {t.depth}):"
+        return [*lines, loop, *("    " + line for line in body), *self.stores()]
+
+    def place(self, side: _Side) -> list[str]:
+        """Where the first element that a thread loads of a tile lies in memory."""
+        s, (free_stride, term_stride) = side.name, self.strides(side)
+        start = f"{s}_from = {_times(f'{s}_row', free_stride)} + {_times(f'{s}_term', term_stride)}"
+        if side.stride:
+            start += f" + stack * {side.stride}"
+        return [f"{s}_row = first_{s} + {s}_free", start]
+
+    def strides(self, side: _Side) -> tuple[int, int]:
+        """Elements of memory between two rows of a, or columns of b, and between two terms."""
+        return (self.product.k, 1) if side.along_depth else (1, side.total)
+
+    def fetch(self, side: _Side, first: str, past: bool) -> list[str]:
+        """Elements of the tile whose terms begin at `first` into registers: zeros beyond the edges.
+        `past`: whether terms may lie beyond the last one."""
+        s, (free_stride, term_stride) = side.name, self.strides(side)
+        step = side.free_step * free_stride + side.term_step * term_stride
+        place = f"{s}_from" + (f" + {_times(first, term_stride)}" if first else "")
+        tests = []
+        if side.total % side.extent:
+            tests.append(f"{_turned(f'{s}_row', side.free_step)} < {side.total}")
+        if past:
+            last = f"{self.product.k} - {first}" if first else f"{self.product.k}"
+            tests.append(f"{_turned(f'{s}_term', side.term_step)} < {last}")
+        lines = [f"{s}_next[turn] = {side.array}[{_turned(place, step)}]"]
+        if tests:
+            lines = [
+                f"{s}_next[turn] = {zero_text(self.product.dtype)}",
+                f"if {' and '.join(tests)}:",
+                f"    {lines[0]}",
+            ]
+        return [f"for turn in range({side.turns}):", *("    " + line for line in lines)]
+
+    def keep(self) -> list[str]:
+        """Registers into shared memory, each term a row."""
+        lines = []
+        for side in self.sides:
+            s, step = side.name, side.term_step * side.pitch + side.free_step
+            lines.append(f"for turn in range({side.turns}):")
+            lines.append(f"    {s}_tile[{_turned(f'{s}_kept', step)}] = {s}_next[turn]")
+        return [*lines, "cuda.syncthreads()"]
+
+    def multiply(self) -> list[str]:
+        """All terms of a tile; a thread's rows and columns are spread over it, so that neighbours
+        read side by side."""
+        t, dtype = self.tiling, self.product.dtype
+        left, right = self.sides
+        x = f"x_tile[term * {left.pitch} + thread_row + i * {t.down}]"
+        y = f"y_tile[term * {right.pitch} + thread_column + j * {t.across}]"
+        return [
+            f"for term in range({min(t.depth, self.product.k)}):",
+            f"    for i in range({t.high}):",
+            f"        x_now[i] = {wide_text(x, dtype)}",
+            f"    for j in range({t.wide}):",
+            f"        y_now[j] = {wide_text(y, dtype)}",
+            f"    for i in range({t.high}):",
+            f"        for j in range({t.wide}):",
+            f"            sums[i * {t.wide} + j] += x_now[i] * y_now[j]",
+        ]
+
+    def stores(self) -> list[str]:
+        """The sums, where they are within the result."""
+        t, product = self.tiling, self.product
+        value = narrow_text(f"sums[i * {t.wide} + j]", product.dtype)
+        store = self.kernel.store or self.plain_store
+        lines = list(store("stack", "row", "column", value))
+        tests = [f"row < {product.m}"] if product.m % t.rows else []
+        tests += [f"column < {product.n}"] if product.n % t.columns else []
+        if tests:
+            lines = [f"if {' and '.join(tests)}:", *("    " + line for line in lines)]
+        return [
+            f"for i in range({t.high}):",
+            f"    row = first_x + thread_row + i * {t.down}",
+            f"    for j in range({t.wide}):",
+            f"        column = first_y + thread_column + j * {t.across}",
+            *("        " + line for line in lines),
+        ]
+
+    def plain_store(self, stack: str, row: str, column: str, value: str) -> list[str]:
+        """Into the result."""
+        product = self.product
+        place = f"{row} * {product.n} + {column}"
+        if product.count > 1:
+            place = f"{stack} * {product.m * product.n} + {place}"
+        return [f"{self.kernel.names[1]}[{place}] = {value}"]
+
+
+def _turned(place: str, step: int) -> str:
+    """A place as it moves from turn to turn."""
+    return f"{place} + {_times('turn', step)}" if step else place
+
+
+def _split(name: str, quotient: str, remainder: str, divisor: int) -> list[str]:
+    """A number that is not negative, divided; compilers see no power of two in a variable that
+    might be negative."""
+    if divisor & (divisor - 1):
+        whole = f"{quotient} = {name} // {divisor}"
+        return [whole, f"{remainder} = {name} - {quotient} * {divisor}"]
+    shift = divisor.bit_length() - 1
+    return [f"{quotient} = {name} >> {shift}", f"{remainder} = {name} & {divisor - 1}"]
