@@ -56,7 +56,6 @@ log1p = np.log1p
 log2 = np.log2
 modf = np.modf
 nextafter = np.nextafter
-pow = np.power
 radians = np.radians
 sin = np.sin
 sinh = np.sinh
@@ -69,6 +68,11 @@ trunc = np.trunc
 def _real(x: Any) -> Any:
     """An argument as a NumPy scalar of a floating dtype."""
     return x if isinstance(x, np.floating) else np.float64(x)
+
+
+def pow(x: Any, y: Any) -> Any:
+    """x to the power of y; of a single exponent of 0.5 NumPy would make a square root."""
+    return np.power(x, np.array([y, y]))[0]
 
 
 def erf(x: Any) -> Any:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from codegen.render import cuda_complex, numba_functions
 from codegen.render.numba_functions import (
     binary_exponent,
@@ -168,17 +170,20 @@ def log_add_exp2(a: Any, b: Any, log2_e: Any, one: Any) -> Any:
     return a + one if a == b else result
 
 
-def half_step(x: Any, up: Any, zero: Any, one: Any) -> Any:
+def half_step(x: Any, up: Any) -> Any:
     """The number of float16 next to x, a number of float16 as a float32, upwards or downwards."""
     size = abs(x)
-    away = up == (x >= zero) if x != zero else True
+    if size > np.float32(65504.0):
+        return math.copysign(np.float32(65504.0), x) if up != (x > np.float32(0.0)) else x
+    if size == np.float32(0.0):
+        return np.float32(5.9604644775390625e-08) if up else np.float32(-5.9604644775390625e-08)
+    away = up == (x > np.float32(0.0))
     exponent = math.frexp(size)[1]
     # Below a power of two the numbers lie twice as close.
-    below = (not away) & (math.ldexp(one, exponent - 1) == size)
-    exponent = exponent - 11 - (1 if below else 0)
-    step = math.ldexp(one, max(exponent, -24))
-    moved = size + step if away else size - step
-    return math.copysign(moved, x) if x != zero else (moved if up else -moved)
+    power = math.ldexp(np.float32(1.0), np.int32(exponent - 1))
+    exponent = exponent - (11 if away or size != power else 12)
+    step = math.ldexp(np.float32(1.0), np.int32(max(exponent, -24)))
+    return math.copysign(size + step if away else size - step, x)
 
 
 FUNCTIONS = (

@@ -82,10 +82,14 @@ SIGNED: Table = {
         "{0} > {zero}, {one}, where({0} < {zero}, -{one}, {zero})",
         "sign",
     ),
-    **plain(bitwise_count="np.uint8(cuda.popc(np.uint64(abs({0}))))"),
-    "gcd": Template("{type}(gcd(np.uint64(abs({0})), np.uint64(abs({1}))))", helpers=("gcd",)),
+    **plain(bitwise_count="np.uint8(cuda.popc(np.uint64(abs(np.int64({0})))))"),
+    "gcd": Template(
+        "{type}(gcd(np.uint64(abs(np.int64({0}))), np.uint64(abs(np.int64({1})))))",
+        helpers=("gcd",),
+    ),
     "lcm": Template(
-        "{type}(lcm(np.uint64(abs({0})), np.uint64(abs({1})), np.uint64(0)))", helpers=("lcm",)
+        "{type}(lcm(np.uint64(abs(np.int64({0}))), np.uint64(abs(np.int64({1}))), np.uint64(0)))",
+        helpers=("lcm",),
     ),
 }
 UNSIGNED: Table = {
@@ -176,13 +180,12 @@ TABLES = {"b": BOOLEAN, "i": SIGNED, "u": UNSIGNED, "f": FLOATING, "c": COMPLEX}
 # What depends on the neighbours of a number is of float16 itself, though computed in float32.
 HALF_TABLE: Table = {
     "nextafter": Template(
-        "where({0} == {1}, {1}, where(({0} != {0}) | ({1} != {1}), {0} + {1}, "
-        "half_step({0}, {0} < {1}, {zero}, {one})))",
+        "where({0} == {1}, {0}, where(({0} != {0}) | ({1} != {1}), {0} + {1}, "
+        "half_step({0}, {0} < {1})))",
         helpers=("where", "half_step"),
     ),
     "spacing": Template(
-        "where(math.isfinite({0}), half_step({0} + {zero}, {0} >= {zero}, {zero}, {one}) - {0}, "
-        "{0} - {0})",
+        "where(math.isfinite({0}), half_step({0}, True) - {0}, {0} - {0})",
         helpers=("where", "half_step"),
     ),
 }

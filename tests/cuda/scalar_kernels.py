@@ -16,6 +16,7 @@ from codegen.render.numba_expressions import ExpressionWriter
 
 DType = np.dtype[Any]
 BOOL = np.dtype(np.bool_)
+HALF = np.dtype(np.float16)
 CODES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
 DTYPES = [np.dtype(code) for code in CODES]
 # Complex functions of SciPy, which no backend compiles.
