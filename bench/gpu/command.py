@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.gpu.case import Case
 from bench.gpu.link import Link, ProcessLink
 from bench.gpu.options import NAMES
-from bench.gpu.page import table, write_page
+from bench.gpu.page import check_page, table, write_page
 from bench.gpu.results import GpuReport, read_results, write_results
 from bench.gpu.run import Run, close, measure, measure_disk
 from bench.gpu.subjects import DEFAULT_PEERS, is_installed
@@ -185,12 +185,18 @@ def _peers(asked: Sequence[str]) -> list[str]:
 
 def _files(options: argparse.Namespace) -> tuple[Path | None, Path | None]:
     """Where results and page go; a dry run writes where it is told to, and nothing below docs/."""
-    if not options.dry_run:
-        return options.json or RESULTS, options.page or PAGE
-    for path in (options.json, options.page):
-        if path is not None and RESULTS.parent in path.resolve().parents:
+    target = options.json or (None if options.dry_run else RESULTS)
+    page = options.page or (None if options.dry_run else PAGE)
+    for path in (target, page):
+        if path is None:
+            continue
+        if options.dry_run and RESULTS.parent in path.resolve().parents:
             raise BenchError(f"a dry run is not written below docs/: {path.name}")
-    return options.json, options.page
+        if not path.absolute().parent.is_dir():  # told before, not after, minutes of measuring
+            raise BenchError(f"cannot write {path}: there is no such folder")
+    if page is not None:
+        check_page(page)
+    return target, page
 
 
 def _measured(report: GpuReport) -> GpuReport:

@@ -61,6 +61,14 @@ def replace_table(page: str, block: str) -> str:
     return f"{before}{BEGIN}\n\n{block.strip()}\n\n{END}{after}"
 
 
+def check_page(path: Path) -> None:
+    """`BenchError` where a page cannot be read, or has no place for the table."""
+    try:
+        replace_table(path.read_text("utf-8"), "")
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from error
+
+
 def write_page(report: GpuReport, path: Path) -> None:
     """Put the report's table into a page; `BenchError` where that cannot be written."""
     try:

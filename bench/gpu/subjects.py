@@ -231,8 +231,8 @@ class TorchOnDevice(DeviceSubject):
         self.torch.set_float32_matmul_precision("highest")
         self.torch.backends.cudnn.allow_tf32 = False
         self.torch.backends.cudnn.benchmark = True
-        # Where it would go on without compiling, the row has to say so.
-        importlib.import_module("torch._dynamo").config.fail_on_recompile_limit_hit = True
+        if compiled:  # where it would go on without compiling, the row has to say so
+            importlib.import_module("torch._dynamo").config.fail_on_recompile_limit_hit = True
         self.place = "cuda" if device == "cuda" else "cpu"
         if device == "cuda" and not self.torch.cuda.is_available():
             raise BenchError("PyTorch sees no GPU here")
@@ -300,7 +300,8 @@ class TorchOnDevice(DeviceSubject):
         return 1e-3 * float(begin.elapsed_time(end)) / calls
 
     def release(self) -> None:
-        self.torch.compiler.reset()
+        if self.compiled:
+            self.torch.compiler.reset()
         if self.device == "cuda":
             self.torch.cuda.empty_cache()
 
