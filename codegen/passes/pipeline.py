@@ -7,6 +7,7 @@ from collections.abc import Callable
 from codegen.loops.check import check_program
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
+from codegen.passes.carried import carried
 from codegen.passes.contract import contract, device_contract
 from codegen.passes.device_fuse import device_fuse
 from codegen.passes.device_kinds import device_kinds
@@ -47,6 +48,7 @@ DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("forward", forward),
     ("remove_unused", remove_unused),
     ("contract", device_contract),
+    ("carried", carried),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
 )
