@@ -68,19 +68,36 @@ def emit_argsort(context: Context, node: Node, target: Buffer, place: Indices) -
         at = (*stored.prefix, *rest[:axis], where, *rest[axis:])
         return context.let(Load(stored.buffer, at))
 
-    def finish(rest: Indices, where: Expression, position: Expression) -> None:
+    def finish(at: Indices, key: Expression, position: Expression) -> None:
+        rest, where = at[:-1], at[-1]
         at = (*place, *rest[:axis], where, *rest[axis:])
         context.store(target, at, _converted(context, position, INT64))
 
+    sort_rows(context, dtype, (*outer, length), key_of, finish)
+
+
+def sort_rows(
+    context: Context,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    key_of: Callable[[Indices, Expression], Expression],
+    finish: Callable[[Indices, Expression, Expression], None],
+) -> None:
+    """Write loops that sort rows, of which `key_of(row, position)` writes and names the keys.
+
+    `finish(at, key, position)` writes what becomes of a key, which goes to `at`: a row, and a
+    place in it.
+    """
+    *outer, length = shape
     if length <= 2 * RUN:
         with context.loops(outer) as rest, context.loop(length) as position:
-            _, where = _counted(context, partial(key_of, rest), position, length, length)
-            finish(rest, where, position)
+            key, where = _counted(context, partial(key_of, rest), position, length, length)
+            finish((*rest, where), key, position)
         return
     small = INT32 if length <= np.iinfo(np.int32).max else INT64
     runs = _Runs(
-        context.new_buffer(ArrayType(dtype, (2, *outer, length))),
-        context.new_buffer(ArrayType(small, (2, *outer, length))),
+        context.new_buffer(ArrayType(dtype, (2, *shape))),
+        context.new_buffer(ArrayType(small, (2, *shape))),
     )
     with context.loops(outer) as rest, context.loop(length) as position:
         key, where = _counted(context, partial(key_of, rest), position, length, RUN)
@@ -94,13 +111,12 @@ def emit_argsort(context: Context, node: Node, target: Buffer, place: Indices) -
         source = context.operation("bitwise_and", number, integer(1))
         other = context.operation("bitwise_xor", source, integer(1))
         at = (source, *rest, position)
-        where = _merged(context, runs.keys, at, number, length)
-        key = context.load(runs.keys, at)
+        key, where = _merged(context, runs.keys, at, number, length)
         runs.store(context, (other, *rest, where), key, context.load(runs.order, at))
     with context.loops(outer) as rest, context.loop(length) as position:
         at = (integer((merges - 1) % 2), *rest, position)
-        where = _merged(context, runs.keys, at, integer(merges - 1), length)
-        finish(rest, where, context.load(runs.order, at))
+        key, where = _merged(context, runs.keys, at, integer(merges - 1), length)
+        finish((*rest, where), key, context.load(runs.order, at))
 
 
 def _converted(context: Context, value: Expression, dtype: np.dtype) -> Expression:
@@ -146,8 +162,8 @@ def _count_if(context: Context, count: Variable, condition: Expression) -> None:
 
 def _merged(
     context: Context, keys: Buffer, at: Indices, number: Expression, length: int
-) -> Expression:
-    """The place of the key at `at` after merge `number`, of its run with the one beside it."""
+) -> tuple[Expression, Expression]:
+    """The key at `at`, and its place after merge `number`, of its run with the one beside it."""
     key = context.load(keys, at)
     position = at[-1]
     width = context.operation("left_shift", integer(RUN), number)
@@ -173,7 +189,7 @@ def _merged(
     begin = context.operation("minimum", low, other)
     offset = context.operation("subtract", position, low)
     own = context.operation("add", begin, offset)
-    return context.operation("add", own, context.settled(count))
+    return key, context.operation("add", own, context.settled(count))
 
 
 def _stands_before(
