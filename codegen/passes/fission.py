@@ -4,6 +4,7 @@ parts need are computed again where that takes no more than loads, and lie in me
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,16 @@ def cut(nest: Sequence[Loop], parts: Sequence[Part], names: Names) -> list[State
     """The nest as one nest a part. What iterations write must lie apart from what others touch;
     parts with inner loops change no scalar from outside of them."""
     return _Cutter(nest, parts, names).write()
+
+
+def is_distinct(loop: Loop) -> bool:
+    """Whether no name is defined twice in a loop."""
+    names = Counter(
+        part.index if isinstance(part, Loop) else part.name
+        for part in statements((loop,))
+        if isinstance(part, Let | Declare | Loop)
+    )
+    return max(names.values()) == 1
 
 
 class _Cutter:

@@ -56,7 +56,7 @@ from codegen.passes.chunks import (
     trips,
     wrap,
 )
-from codegen.passes.fission import Part, cut
+from codegen.passes.fission import Part, cut, is_distinct
 from codegen.passes.parallel import Independent, independent_body
 from codegen.passes.rewrite import Body, map_blocks, rename
 from codegen.passes.unused import remove_unused
@@ -118,7 +118,7 @@ class _Splitter:
         nest = perfect_nest(loop, "parallel")
         if not nest or not 0 < trips(nest) < self.machine.processors * self.machine.threads:
             return (loop,)
-        if work_of((loop,)) < self.machine.small or not _is_distinct(loop):
+        if work_of((loop,)) < self.machine.small or not is_distinct(loop):
             return (loop,)
         parts, again = self.parts(nest)
         if not any(part.inner for part in parts):
@@ -295,13 +295,3 @@ def _widest(body: Body) -> float:
     """The most iterations of a loop in a block; infinitely many where they are not known."""
     found = [constant_trip(part) for part in statements(body) if isinstance(part, Loop)]
     return max((math.inf if trip is None else trip for trip in found), default=0)
-
-
-def _is_distinct(loop: Loop) -> bool:
-    """Whether no name is defined twice in a loop."""
-    names = Counter(
-        part.index if isinstance(part, Loop) else part.name
-        for part in statements((loop,))
-        if isinstance(part, Let | Declare | Loop)
-    )
-    return max(names.values()) == 1

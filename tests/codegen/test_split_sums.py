@@ -47,11 +47,15 @@ def lowered(function: Callable[..., Any], *arguments: Any) -> Program:
 
 
 def check_same(
-    program: Program, inputs: list[Array], machine: DeviceMachine, terms: int = 1
+    program: Program,
+    inputs: list[Array],
+    machine: DeviceMachine,
+    terms: int = 1,
+    change: Callable[[Program, DeviceMachine], Program] = split_sums,
 ) -> Program:
     """The split program, whose outputs are those of the program: integers exactly, floats up to
     what adding so many `terms` in another order may change."""
-    changed = split_sums(program, machine)
+    changed = change(program, machine)
     with np.errstate(all="ignore"):
         pairs = zip(interpret(changed, inputs), interpret(program, inputs), strict=True)
         for found, due in pairs:

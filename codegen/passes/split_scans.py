@@ -1,0 +1,337 @@
+"""Long serial loops that carry running sums, products and extremes, for a device: each loop of N
+iterations becomes one that finds what chunks of it add up to, a loop of N / K iterations through
+those, which is treated likewise while it is long, and one that runs the chunks, each from what all
+before it add up to. The order is fixed by the sizes and the machine.
+
+A running value is that of some order of the same operations, as in a sum with several accumulators;
+integers, extremes, NaN and infinities in the operands come out as in one loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from codegen.device.machine import DeviceMachine
+from codegen.device.work import work_of
+from codegen.loops.build import integer, operation
+from codegen.loops.linear import constant_trip
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Load,
+    Loop,
+    Operation,
+    Program,
+    Reduce,
+    Statement,
+    Store,
+    Update,
+    Variable,
+    While,
+)
+from codegen.loops.operations import DType
+from codegen.loops.walk import own_expressions, statements, subexpressions
+from codegen.passes.chunks import (
+    Names,
+    first_of,
+    neutral,
+    perfect_nest,
+    plus,
+    position,
+    retarget,
+    strides_along,
+    times,
+    trips,
+    wrap,
+)
+from codegen.passes.effects import written_in
+from codegen.passes.fission import Part, cut, is_distinct
+from codegen.passes.parallel import REAL_REDUCTIONS, independent_body
+from codegen.passes.rewrite import Body, map_blocks, rename, substitute
+from codegen.passes.unused import remove_unused
+from tracer.types import INT64
+
+SCANNED = REAL_REDUCTIONS - {"bitwise_xor"}
+
+
+def split_scans(program: Program, machine: DeviceMachine) -> Program:
+    """The program with such loops in chunks."""
+    splitter = _Splitter(Names(program), machine)
+    body = splitter.block(program.body)
+    if not splitter.changed:
+        return program
+    return remove_unused(splitter.names.finish(program, body))
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A scalar that each iteration combines with `value`, by an associative operation."""
+
+    name: str
+    operation: str
+    value: Expression
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A loop in chunks of `each` iterations: what it carries, and the statements that its running
+    values' terms are computed with. `columns`: neighbours in memory are in other iterations of the
+    loops around it."""
+
+    loop: Loop
+    running: tuple[_Running, ...]
+    terms: Body
+    each: int
+    chunks: int
+    columns: bool
+
+
+class _Splitter:
+    def __init__(self, names: Names, machine: DeviceMachine) -> None:
+        self.names, self.machine = names, machine
+        self.changed = False
+        self.totals: set[str] = set()  # loops through totals, which are split while they are long
+
+    def block(self, body: Body) -> Body:
+        """Statements that run one after the other."""
+        result: list[Statement] = []
+        for statement in body:
+            plan = None
+            if isinstance(statement, Loop) and statement.kind == "parallel":
+                result.extend(self.nest(statement))
+            elif isinstance(statement, Loop) and (plan := self.plan(statement, ())) is not None:
+                self.changed = True
+                for part in self.stages(plan, ()):
+                    inner = list(part.inner)
+                    result.extend((wrap(inner, part.body),) if inner else self.block(part.body))
+            elif isinstance(statement, Loop | If | While):
+                result.append(map_blocks(statement, self.block))
+            else:
+                result.append(statement)
+        return tuple(result)
+
+    def nest(self, loop: Loop) -> Sequence[Statement]:
+        """Parallel loops, perhaps with such a loop inside."""
+        nest = perfect_nest(loop, "parallel")
+        if not nest or not 0 < trips(nest) < self.machine.processors * self.machine.threads:
+            return (loop,)
+        parts: list[Part] = []
+        light: list[Statement] = []
+        for statement in nest[-1].body:
+            plan = self.plan(statement, nest) if isinstance(statement, Loop) else None
+            if plan is None:
+                light.append(statement)
+                continue
+            parts += [Part(tuple(light)), *self.stages(plan, nest)]
+            light = []
+        if not parts or not is_distinct(loop):
+            return (loop,)
+        for part in nest:
+            found = independent_body(part.index, part.body, Counter())
+            if found is None or found.private or found.reductions:
+                return (loop,)
+        self.changed = True
+        parts = [part for part in (*parts, Part(tuple(light))) if part.body]
+        return self.block(tuple(cut(nest, parts, self.names)))
+
+    def plan(self, loop: Loop, nest: Sequence[Loop]) -> _Plan | None:
+        """How a loop inside of a nest is split; None where it stays."""
+        machine, count = self.machine, constant_trip(loop)
+        if loop.kind != "serial" or count is None:
+            return None
+        around = trips(nest)
+        each = max(4, machine.threads // 8)
+        if loop.index in self.totals:
+            enough = count > 2 * each
+        else:
+            enough = count >= 8 * machine.threads
+            enough = enough and around * work_of((loop,)) >= machine.small
+        if not enough:
+            return None
+        running = _running(loop)
+        terms = _terms(loop, running) if running else None
+        if not running or terms is None:
+            return None
+        moving = [part.index for part in nest if (constant_trip(part) or 0) > 1]
+        columns = False
+        if moving:
+            along, across = strides_along(loop.body, moving[-1], loop.index)
+            columns = along > across
+        if columns:
+            most = max(1, machine.blocks * machine.threads // around)
+            each = max(each, -(-count // most))
+        if 2 * each > count:
+            return None
+        return _Plan(loop, running, terms, each, -(-count // each), columns)
+
+    def stages(self, plan: _Plan, nest: Sequence[Loop]) -> list[Part]:
+        """Totals of chunks; what stands before each; the loop from there."""
+        loop = plan.loop
+        chunk = Variable(self.names.fresh("i"), INT64)
+        over = Loop(chunk.name, integer(0), integer(plan.chunks), (), "parallel")
+        around = [position(part) for part in nest]
+        where = (chunk, *around) if plan.columns else (*around, chunk)
+        extents = [constant_trip(part) or 0 for part in nest]
+        extents.insert(0 if plan.columns else len(nest), plan.chunks)
+        first: list[Statement] = []
+        steps: list[Statement] = []
+        totals: list[Statement] = []
+        scanned: list[Statement] = []
+        starts: list[Statement] = []
+        own: dict[str, str] = {}
+        for one in plan.running:
+            total: Buffer = self.names.workspace(one.dtype, tuple(extents))
+            before: Buffer = self.names.workspace(one.dtype, tuple(extents))
+            name, carried = self.names.fresh("s"), Variable(one.name, one.dtype)
+            own[one.name] = self.names.fresh("s")
+            first.append(Declare(name, neutral(one.operation, one.dtype)))
+            steps.append(Reduce(name, one.operation, one.value))
+            totals.append(Store(total, where, Variable(name, one.dtype)))
+            scanned.append(Store(before, where, carried))
+            following = operation(one.operation, carried, Load(total, where))
+            scanned.append(Assign(one.name, following))
+            starts.append(Declare(own[one.name], Load(before, where)))
+        bounds, begin, end = self.bounds(plan, chunk)
+        adding = replace(
+            loop, start=begin, stop=end, body=(*plan.terms, *steps), kind="reduce", reverse=False
+        )
+        renamed: dict[str, Expression] = {
+            one.name: Variable(own[one.name], one.dtype) for one in plan.running
+        }
+        body = rename(retarget(loop.body, own), renamed)
+        running = replace(loop, start=begin, stop=end, body=body)
+        self.totals.add(chunk.name)
+        return [
+            Part((*first, *bounds, adding, *totals), (over,), plan.columns),
+            Part((replace(over, body=tuple(scanned), kind="serial"),)),
+            Part((*starts, *bounds, running), (over,), plan.columns),
+        ]
+
+    def bounds(self, plan: _Plan, chunk: Expression) -> tuple[Body, Expression, Expression]:
+        """Where a chunk starts and stops: chunks are counted in the order of the loop."""
+        loop, start = plan.loop, first_of(plan.loop)
+        stop = start + (constant_trip(loop) or 0)
+        begin, end = (Variable(self.names.fresh("v"), INT64) for _ in range(2))
+        passed = times(chunk, plan.each)
+        if loop.reverse:
+            low = operation("subtract", end, integer(plan.each))
+            bounds = (
+                Let(end.name, operation("subtract", integer(stop), passed)),
+                Let(begin.name, operation("maximum", low, integer(start))),
+            )
+        else:
+            high = operation("minimum", plus(begin, integer(plan.each)), integer(stop))
+            bounds = (Let(begin.name, plus(passed, integer(start))), Let(end.name, high))
+        return bounds, begin, end
+
+
+def _running(loop: Loop) -> tuple[_Running, ...] | None:
+    """What a loop carries from one iteration to the next, if that is running values only."""
+    own = {part.name for part in statements(loop.body) if isinstance(part, Let | Declare)}
+    assigns = [
+        part for part in statements(loop.body) if isinstance(part, Assign) and part.name not in own
+    ]
+    carried = {part.name: part.value.dtype for part in assigns}
+    if not assigns or len(carried) < len(assigns):
+        return None
+    if any(isinstance(p, Reduce) and p.name not in own for p in statements(loop.body)):
+        return None
+    if any(all(part is not one for part in loop.body) for one in assigns):
+        return None  # in a branch, or in a loop inside
+    zeros = [Declare(name, neutral("add", dtype)) for name, dtype in carried.items()]
+    found = independent_body(loop.index, (*zeros, *loop.body), Counter())
+    if found is None or found.private or found.reductions:
+        return None
+    result = []
+    for one in assigns:
+        running = _recurrence(loop.body, one, set(carried))
+        if running is None:
+            return None
+        result.append(running)
+    return tuple(result)
+
+
+def _recurrence(body: Body, assign: Assign, carried: set[str]) -> _Running | None:
+    """An assignment as a running value: what it combines the value before it with."""
+    values: dict[str, Expression] = {}  # of scalars that depend on what is carried
+    done: set[str] = set()
+    for part in body:
+        if part is assign:
+            break
+        if isinstance(part, Assign):
+            done.add(part.name)
+        elif isinstance(part, Let) and _names(part.value) & (carried | values.keys()):
+            if _names(part.value) & done:  # another's new value, which stands for itself
+                values[part.name] = Variable(part.name, part.value.dtype)
+            else:
+                values[part.name] = substitute(part.value, values)
+        elif not isinstance(part, Let | Store | Update) and _names_of(part) & (
+            carried | values.keys()
+        ):
+            return None  # its results might depend on what is carried
+    value = substitute(assign.value, values)
+    if not isinstance(value, Operation) or len(value.operands) != 2:
+        return None
+    before = Variable(assign.name, assign.value.dtype)
+    left, right = value.operands
+    name, term = value.name, right if left == before else left
+    if before not in (left, right) or _names(term) & (carried | values.keys()):
+        return None
+    if name == "subtract" and left == before and term.dtype.kind != "b":
+        name, term = "add", operation("negative", term)
+    known = name == "add" if term.dtype.kind == "c" else name in SCANNED
+    if not known or value.dtype != before.dtype or term.dtype != before.dtype:
+        return None
+    return _Running(assign.name, name, term, before.dtype)
+
+
+def _terms(loop: Loop, running: Sequence[_Running]) -> Body | None:
+    """The statements of a loop that the terms of its running values need; None where they do more
+    than compute scalars, or read what the loop writes."""
+    needed = {name for one in running for name in _names(one.value)}
+    written = written_in(loop.body)
+    own = {one.name for one in running}
+    kept: list[Statement] = []
+    assigns = {id(part) for part in loop.body if isinstance(part, Assign) and part.name in own}
+    before = len(assigns)  # running values that change before a statement
+    for part in reversed(loop.body):
+        if id(part) in assigns:
+            before -= 1
+            continue
+        if needed.isdisjoint(written_in((part,))):
+            continue
+        if any(isinstance(inner, Store | Update) for inner in statements((part,))):
+            return None
+        if before and not isinstance(part, Let):
+            return None  # it might change what a term has been computed with
+        needed |= _names_of(part)
+        kept.insert(0, part)
+    loads = [
+        part.buffer.root
+        for value in (*[one.value for one in running], *_values(tuple(kept)))
+        for part in subexpressions(value)
+        if isinstance(part, Load)
+    ]
+    if any(root in written for root in loads) or not needed.isdisjoint(own):
+        return None
+    return tuple(kept)
+
+
+def _values(body: Body) -> list[Expression]:
+    return [value for part in statements(body) for value in own_expressions(part)]
+
+
+def _names(value: Expression) -> set[str]:
+    return {part.name for part in subexpressions(value) if isinstance(part, Variable)}
+
+
+def _names_of(statement: Statement) -> set[str]:
+    """The scalars that a statement reads."""
+    return {name for value in _values((statement,)) for name in _names(value)}
