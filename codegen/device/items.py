@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.work import Body, is_wide, size_of, widest_work, work_of
-from codegen.loops.linear import constant_trip
 from codegen.loops.nodes import (
     Buffer,
     Call,
@@ -94,7 +93,7 @@ class Division:
     def add(self, statement: Statement, items: list[Item]) -> None:
         """Append a statement."""
         match statement:
-            case Call():
+            case Call() if not self.is_small_product(statement):
                 items.append(LibraryItem(statement))
             case Loop() if self.is_grid(statement):
                 items.append(KernelItem([statement], grid=True))
@@ -128,15 +127,27 @@ class Division:
             ready = can_add_at_once(loop)
         else:
             ready = loop.kind == "parallel"
-        return ready and work_of((loop,)) > self.machine.small and not _has_call((loop,))
+        return ready and work_of((loop,)) > self.machine.small and not self.has_call((loop,))
 
     def needs_host(self, statement: Statement) -> bool:
         """Whether a statement has parts that are kernels or calls of their own."""
-        if _has_call((statement,)):
+        if self.has_call((statement,)):
             return True
         if isinstance(statement, Loop):
             return not is_wide(statement) and widest_work(statement.body) > self.machine.small
         return widest_work((statement,)) > self.machine.small
+
+    def has_call(self, body: Body) -> bool:
+        """Whether a block calls what is no part of a kernel."""
+        return any(
+            isinstance(part, Call) and not self.is_small_product(part)
+            for outer in body
+            for part in statements((outer,))
+        )
+
+    def is_small_product(self, call: Call) -> bool:
+        """Whether a call is a matrix product that a kernel makes as fast as a library starts."""
+        return call.kernel == "matmul" and work_of((call,)) <= self.machine.small
 
     def bound(self, bound: Expression, items: list[Item]) -> int | Buffer:
         """A loop's bound: a number, or where a kernel leaves it."""
@@ -182,15 +193,6 @@ def can_add_at_once(loop: Loop) -> bool:
     )
 
 
-def _has_call(body: Body) -> bool:
-    return any(isinstance(part, Call) for outer in body for part in statements((outer,)))
-
-
 def _is_free(statement: Statement) -> bool:
     """Whether a statement adds nothing to speak of to a kernel."""
     return isinstance(statement, (Let, Store)) and isinstance(statement.value, (Literal, Variable))
-
-
-def short_loop(statement: Statement) -> bool:
-    """Whether a statement is a loop of known length."""
-    return isinstance(statement, Loop) and constant_trip(statement) is not None

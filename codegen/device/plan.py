@@ -33,6 +33,7 @@ from codegen.device.schedule import (
     Schedule,
     Step,
 )
+from codegen.device.trips import note_trips
 from codegen.device.work import has_failures, memory_read, memory_written
 from codegen.loops.nodes import (
     Assign,
@@ -50,15 +51,21 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import expressions, subexpressions
+from codegen.passes.split_sums import split_sums
 from codegen.passes.workspace import place_buffers
 from tracer.types import INT64
 
 Render = Callable[[KernelPlan, Buffer | None, DeviceMachine], Kernel]
 ALIGNMENT = 256
+PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (split_sums,)
+"""What a program still goes through for the size of the device."""
 
 
 def plan_program(program: Program, machine: DeviceMachine, render: Render) -> Schedule:
     """The schedule of a program for a device, with kernels' texts by `render`."""
+    for change in PASSES:
+        program = change(program, machine)
+    program = note_trips(program)
     division = Division(machine)
     items = division.divide(program.body)
     scalars = _Scalars(program, items, division)

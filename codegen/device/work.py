@@ -17,7 +17,7 @@ UNKNOWN_TRIPS = 64
 def trips_of(loop: Loop) -> int:
     """How often a loop runs, or is taken to."""
     trip = constant_trip(loop)
-    return UNKNOWN_TRIPS if trip is None else trip
+    return loop.most or UNKNOWN_TRIPS if trip is None else trip
 
 
 def work_of(body: Iterable[Statement]) -> int:
@@ -51,7 +51,7 @@ def widest_work(body: Iterable[Statement]) -> int:
     """The work of the largest loop of a block whose iterations may run at the same time."""
     most = 0
     for statement in body:
-        if isinstance(statement, Loop) and is_wide(statement):
+        if (isinstance(statement, Loop) and is_wide(statement)) or isinstance(statement, Call):
             most = max(most, work_of((statement,)))
         else:
             for block in blocks(statement):
@@ -65,6 +65,8 @@ def widest_trips(body: Iterable[Statement]) -> int:
     for statement in body:
         if isinstance(statement, Loop) and is_wide(statement):
             most = max(most, nest_trips(statement), widest_trips(statement.body))
+        elif isinstance(statement, Call):
+            most = max(most, statement.results[0].buffer.size)
         else:
             for block in blocks(statement):
                 most = max(most, widest_trips(block))

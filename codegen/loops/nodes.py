@@ -196,6 +196,8 @@ class Loop:
     where the iterations are independent of each other, "reduce" where they meet only in
     `Reduce`, else "serial". Programs for devices also have "scatter", where iterations meet only
     in associative `Update`s, at places that are data, of memory not touched there otherwise.
+    `most` is how often it runs at most where that is known and the bounds do not say it, else 0:
+    of use for estimates only.
     """
 
     index: str
@@ -204,6 +206,7 @@ class Loop:
     body: tuple[Statement, ...]
     kind: str = "parallel"
     reverse: bool = False
+    most: int = 0
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -20,6 +20,7 @@ from codegen.loops.linear import merge_loops
 from codegen.loops.nodes import (
     Assign,
     Buffer,
+    Call,
     Check,
     Declare,
     Expression,
@@ -137,6 +138,9 @@ class GroupWriter(ThreadWriter):
                 self.branch_together(then, otherwise)
             case While():
                 self.group_while(statement)
+            case Call():
+                self.meet((statement,))
+                self.product(statement, "lane", str(self.group))
             case _:
                 raise TypeError(f"a group runs no {type(statement).__name__}")
 
@@ -326,7 +330,9 @@ class GroupWriter(ThreadWriter):
         self.line(f"{name} = {array}[0]")
         warp = self.fresh("warp")
         self.line(f"for {warp} in range(1, {warps}):")
-        self.line(f"    {name} = {self.combine(operation, name, f'{array}[{warp}]', dtype)}")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.line(f"{name} = {self.combine(operation, name, f'{array}[{warp}]', dtype)}")
+        self.indent = outer
         self.line("cuda.syncthreads()")
         self.unseen_reads.clear()
         self.unseen_writes.clear()

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.work import has_failures
-from codegen.loops.linear import LinearForm, flat_index
+from codegen.loops.linear import LinearForm, flat_index, strides
 from codegen.loops.nodes import (
     Assign,
     Buffer,
+    Call,
     Check,
     Declare,
     Expression,
@@ -25,12 +26,19 @@ from codegen.loops.nodes import (
     Store,
     Update,
     Variable,
+    View,
     While,
 )
 from codegen.loops.operations import DType
 from codegen.loops.walk import contains_load
+from codegen.render.cuda_products import Operand, group_product
 from codegen.render.cuda_scalars import find_cast, find_template
-from codegen.render.numba_expressions import CALL_TEMPLATE, ExpressionWriter, is_two
+from codegen.render.numba_expressions import (
+    CALL_TEMPLATE,
+    ExpressionWriter,
+    is_two,
+    needs_parentheses,
+)
 from codegen.render.numba_scalars import Template
 from tracer.types import INT64
 
@@ -74,6 +82,7 @@ class ThreadWriter(ExpressionWriter):
         self.machine = machine
         self.capacities: dict[Buffer, str] = {}
         self.flagged = False
+        self.products = 0
 
     # Expressions
 
@@ -171,6 +180,8 @@ class ThreadWriter(ExpressionWriter):
                     self.block(otherwise)
             case While():
                 self.while_loop(statement)
+            case Call():
+                self.product(statement, "0", "1")
             case _:
                 raise TypeError(f"a thread runs no {type(statement).__name__}")
 
@@ -188,6 +199,41 @@ class ThreadWriter(ExpressionWriter):
             place = self.temporary(place)
         element = f"{self.array(buffer)}[{place}]"
         self.line(f"{element} = {self.combine(operation, element, text, buffer.dtype)}")
+
+    def product(self, call: Call, lane: str, size: str) -> None:
+        """A matrix product by `size` threads, of which this is number `lane`."""
+        if call.kernel != "matmul":
+            raise TypeError(f"a thread runs no {call.kernel}")
+        self.products += 1
+        left, right = call.operands
+        rows = left.shape[:-1] or (1,)
+        columns = right.shape[1:] or (1,)
+        lines = group_product(
+            self.matrix(call.results[0], is_row=len(left.shape) == 1),
+            self.matrix(left, is_row=True),
+            self.matrix(right, is_row=False),
+            rows[0],
+            left.shape[-1],
+            columns[0],
+            left.buffer.dtype,
+            lane,
+            size,
+            self.fresh(f"product{self.products}"),
+        )
+        for line in lines:
+            self.line(line)
+
+    def matrix(self, view: View, is_row: bool) -> Operand:
+        """A view as a matrix in flat memory; a vector is its one row or its one column."""
+        steps = strides(view.buffer)[len(view.indices) :]
+        if view.axes is not None:
+            steps = [steps[axis] for axis in view.axes]
+        missing = [0] * (2 - len(steps))
+        row, column = (*missing, *steps) if is_row else (*steps, *missing)
+        place = self.offset(view.buffer, view.indices)
+        if needs_parentheses(place):
+            place = self.temporary(place)
+        return Operand(self.array(view.buffer), place, row, column)
 
     def loop(self, loop: Loop) -> None:
         """One loop; nothing for an empty range, its body alone where it runs once."""
