@@ -122,6 +122,7 @@ def emit_lapack(
     context: Context, node: Node, position: int, plan: Plan, wanted: dict[Variable, Stored]
 ) -> None:
     """Write a primitive of linear algebra."""
+    from codegen.lower.device_matrices import LOOPS, is_looped
     from codegen.lower.factorizations import FACTORIZATIONS
     from codegen.lower.small_matrices import SMALL, is_small
 
@@ -135,6 +136,8 @@ def emit_lapack(
         _check_diagonal(emission)
     if operation in SMALL and is_small(emission):
         emitter = SMALL[operation]
+    elif operation in LOOPS and is_looped(emission):
+        emitter = LOOPS[operation]
     if all(result.type.size for result in node.results):
         emitter(emission)
     for result, place in zip(node.results, emission.results, strict=True):
