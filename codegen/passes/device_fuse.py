@@ -105,14 +105,14 @@ class _Nest:
         while (
             len(body) == 1
             and isinstance(inner := body[0], Loop)
-            and not (ranges and _is_straight(inner))
+            and not (ranges and is_straight(inner))
         ):
             ranges.append((inner.start, inner.stop, inner.reverse))
             body = inner.body
-        return _Nest(tuple(ranges), all(_is_straight(part) for part in body))
+        return _Nest(tuple(ranges), all(is_straight(part) for part in body))
 
 
-def _is_straight(statement: Statement) -> bool:
+def is_straight(statement: Statement) -> bool:
     """Whether a statement has no loops but those that will be written out."""
     if isinstance(statement, While):
         return False
@@ -120,7 +120,7 @@ def _is_straight(statement: Statement) -> bool:
         trips = constant_trip(statement)
         if trips is None or trips > MOST_TRIPS or statement.kind == "serial":
             return False
-    return all(_is_straight(part) for block in blocks(statement) for part in block)
+    return all(is_straight(part) for block in blocks(statement) for part in block)
 
 
 def row_work(loop: Loop) -> int:

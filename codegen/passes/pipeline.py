@@ -11,6 +11,7 @@ from codegen.passes.carried import carried
 from codegen.passes.contract import contract, device_contract
 from codegen.passes.device_fuse import device_fuse
 from codegen.passes.device_kinds import device_kinds
+from codegen.passes.device_layout import device_layout
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
 from codegen.passes.jam import jam
@@ -40,6 +41,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("kinds", device_kinds),
+    ("layout", device_layout),
     ("fuse", device_fuse),
     ("outward", outward),
     ("fuse_again", device_fuse),
