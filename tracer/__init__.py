@@ -25,7 +25,7 @@ from tracer.control import (  # noqa: E402
     while_loop,
 )
 from tracer.debugging import debug  # noqa: E402
-from tracer.device import block_until_ready  # noqa: E402
+from tracer.device import block_until_ready, device_get, device_put  # noqa: E402
 from tracer.graph.nodes import Graph  # noqa: E402
 from tracer.jit import jit, make_graph  # noqa: E402
 from tracer.trace import Tracer  # noqa: E402
@@ -97,6 +97,8 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "debug",
+    "device_get",
+    "device_put",
     "draw",
     "elementwise_grad",
     "errors",

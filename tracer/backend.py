@@ -154,6 +154,27 @@ def profile(graph: Graph, inputs: Sequence[Any], seconds: float, calls: int) -> 
     return profile_graph(graph, inputs, seconds, calls)
 
 
+def device_put(value: Any, device: int | None) -> Any:
+    """An array or number on a GPU."""
+    from codegen.cuda.arrays import put
+
+    return put(value, device)
+
+
+def device_get(value: Any) -> Any:
+    """An array on the host."""
+    from codegen.cuda.arrays import get
+
+    return get(value)
+
+
+def device_wait(values: Sequence[Any]) -> None:
+    """Return once these arrays of GPUs are computed."""
+    from codegen.cuda.arrays import wait
+
+    wait(values)
+
+
 def machine_limits() -> tuple[dict[int, float], dict[int, float]]:
     """Measured once: operations a second by the bytes of a number, bytes a second by how many are
     touched; of one thread.

@@ -38,11 +38,11 @@ def dlpack_device(value: Any) -> tuple[int, int] | None:
 
 def interface_of(value: Any) -> dict[str, Any] | None:
     """`__cuda_array_interface__`, where there is one; DeviceArrayError where it is not whole."""
-    if not hasattr(type(value), "__cuda_array_interface__"):
-        return None
     kind = type(value).__name__
     try:
         found = value.__cuda_array_interface__
+    except AttributeError:
+        return None
     except Exception as error:
         raise DeviceArrayError(f"a {kind} does not give its memory: {error}") from error
     missing = {"shape", "typestr", "data", "version"} - set(found)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda.adoption import dlpack_device, interface_of, is_host_value
-from codegen.cuda.driver import Driver, choose_driver
+from codegen.cuda.driver import Driver, choose_driver, cuda_runtime
 from codegen.cuda.target import simulated
 from tracer.errors import DeviceMismatchError, NotAnArrayError
 
@@ -40,8 +40,7 @@ def get(value: Any) -> Any:
 
 def wait(values: Iterable[Any]) -> None:
     """Return once these arrays are computed; those of the host always are."""
-    devices = {device_of(value) for value in values if not is_host_value(value)}
-    for device in devices:
+    for device in _devices_of(values):
         choose_driver(device).synchronize()
 
 
@@ -50,32 +49,31 @@ def driver_of(values: Iterable[Any]) -> Driver:
 
     Raises DeviceMismatchError where they lie on several.
     """
-    devices = {device_of(value) for value in values if not is_host_value(value)}
+    devices = _devices_of(values)
     if len(devices) > 1:
-        numbers = " and ".join(
-            str(device) for device in sorted(filter(None.__ne__, devices), key=str)
-        )
         raise DeviceMismatchError(
-            f"arguments lie on GPUs {numbers}: move them to one with tracer.device_put"
+            f"arguments lie on GPUs {' and '.join(map(str, devices))}: move them to one with "
+            "tracer.device_put"
         )
     return choose_driver(*devices)
+
+
+def _devices_of(values: Iterable[Any]) -> list[int]:
+    found = {device_of(value) for value in values}
+    return sorted(device for device in found if device is not None)
 
 
 def device_of(value: Any) -> int | None:
     """The number of the GPU on which an array lies; None for the host's."""
     if simulated() or is_host_value(value):
         return None
-    own = getattr(getattr(value, "device", None), "id", None)
-    if isinstance(own, int):
-        return own
     exchange = dlpack_device(value)
     if exchange is not None:
         return exchange[1]
     interface = interface_of(value)
     if interface is None or not interface["data"][0]:
         return None
-    from cupy.cuda import runtime
-
+    runtime = cuda_runtime()
     return int(runtime.pointerGetAttributes(interface["data"][0]).device)
 
 
@@ -83,7 +81,7 @@ def on_host(value: Any) -> Array:
     """The NumPy array of a number or of an array on the host; NotAnArrayError for all else."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise NotAnArrayError(f"a {type(value).__name__} is no array: {error}") from error
     if array.dtype.kind not in "biufc":
         raise NotAnArrayError(
