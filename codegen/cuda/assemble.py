@@ -13,14 +13,16 @@ from codegen.cuda.target import MISSING
 from tracer.errors import BackendError
 
 OPTIONS = ("-O3", "-verbose", "-Xptxas=-v")
-SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
-REGISTERS = re.compile(r"Used (\d+) registers")
+SPILLS = re.compile(r"bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+LINKED = re.compile(r"info +: used (\d+) registers.*?, (\d+) stack")
 SHARED = re.compile(r"^\s*(?:\.\w+ )*\.shared \.align \d+ \.b8 [\w$]+\[(\d+)\];", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a thread of a kernel takes: registers of 32 bits, and bytes; `shared` of a block."""
+    """What a thread of a kernel takes, with the functions that it calls: registers of 32 bits, and
+    bytes; `shared` of a block.
+    """
 
     registers: int
     spill_stores: int
@@ -37,13 +39,16 @@ def cubin_of(ptx: str, capability: tuple[int, int]) -> bytes:
 def figures(ptx: str, capability: tuple[int, int]) -> Figures:
     """What the one kernel of a PTX module takes, as the assembler reports it."""
     report = _assembled(ptx, capability)[1]
-    frames, registers = SPILLS.findall(report), REGISTERS.findall(report)
-    if len(frames) != 1 or len(registers) != 1:
+    linked = LINKED.findall(report)
+    if len(linked) != 1:
         raise BackendError(f"the assembler's report is not that of one kernel:\n{report}")
-    stack, stores, loads = (int(number) for number in frames[0])
+    registers, stack = (int(number) for number in linked[0])
+    # Of functions that are called, too.
+    spills = [(int(stores), int(loads)) for stores, loads in SPILLS.findall(report)]
+    stores, loads = (sum(numbers) for numbers in zip(*spills, strict=True))
     # The report may count what the system takes of shared memory, too.
     shared = sum(int(size) for size in SHARED.findall(ptx))
-    return Figures(int(registers[0]), stores, loads, shared, stack)
+    return Figures(registers, stores, loads, shared, stack)
 
 
 def _assembled(ptx: str, capability: tuple[int, int]) -> tuple[bytes, str]:

@@ -28,6 +28,7 @@ number of elements, the bytes of one, the address, the number again, the bytes a
 
 ENTRY = re.compile(r"^\.visible \.entry ([\w$]+)\(", re.MULTILINE)
 UNUSED = re.compile(r"^\.common \.global \.align 8 \.u64 _ZN08NumbaEnv[\w$]*;\n", re.MULTILINE)
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 MISSING = (
     "the CUDA backend needs numba-cuda and NVIDIA's compiler libraries, which are not installed "
@@ -205,7 +206,8 @@ def _refused(source: str, name: str, places: Sequence[str], error: Exception) ->
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(source)
     lines = "".join(f"\n  {place}" for place in places)
+    problem = COLOURS.sub("", str(error))
     where = f"\nIt computes what these lines ask for:{lines}" if places else ""
     return BackendError(
-        f"the CUDA kernel {name} does not compile: {error}{where}\nIts source: {path}"
+        f"the CUDA kernel {name} does not compile: {problem}{where}\nIts source: {path}"
     )
