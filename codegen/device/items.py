@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from codegen.device.machine import DeviceMachine
 from codegen.device.work import Body, is_wide, size_of, widest_work, work_of
 from codegen.loops.nodes import (
+    Assign,
     Buffer,
     Call,
+    Declare,
     Expression,
     If,
     Let,
     Literal,
+    Load,
     Loop,
+    Reduce,
     Statement,
     Store,
     Update,
@@ -22,7 +26,7 @@ from codegen.loops.nodes import (
     While,
 )
 from codegen.loops.operations import DType
-from codegen.loops.walk import statements
+from codegen.loops.walk import own_expressions, statements, subexpressions
 
 MOST_STATEMENTS = 200
 """Statements of one block's kernel, at most: registers run out, and compiling takes long."""
@@ -82,13 +86,66 @@ class Division:
 
     machine: DeviceMachine
     slots: list[Buffer] = field(default_factory=list)
+    mutable: set[str] = field(default_factory=set)
 
     def divide(self, body: Body) -> list[Item]:
         """The items of a block, in order."""
         items: list[Item] = []
+        waiting: dict[str, Let | Declare] = {}
         for statement in body:
+            if isinstance(statement, (Let, Declare)) and self.can_wait(statement):
+                waiting[statement.name] = statement
+                continue
+            for name in [name for name in waiting if name in names_in(statement)]:
+                self.define(name, waiting, items, statement)
             self.add(statement, items)
+        for name in list(waiting):
+            self.define(name, waiting, items, None)
         return items
+
+    def can_wait(self, statement: Let | Declare) -> bool:
+        """Whether a scalar may be defined just before it is used: it is found from literals, and
+        from scalars that never change.
+        """
+        self.mutable.update([statement.name] if isinstance(statement, Declare) else ())
+        return not any(
+            isinstance(part, Load) or (isinstance(part, Variable) and part.name in self.mutable)
+            for part in subexpressions(statement.value)
+        )
+
+    def define(
+        self,
+        name: str,
+        waiting: dict[str, Let | Declare],
+        items: list[Item],
+        user: Statement | None,
+    ) -> None:
+        """Define a scalar that has waited, after those that it is found from."""
+        statement = waiting.pop(name, None)
+        if statement is None:
+            return
+        for part in subexpressions(statement.value):
+            if isinstance(part, Variable):
+                self.define(part.name, waiting, items, user)
+        last = items[-1] if items else None
+        alone = user is None or self.is_apart(user)
+        if isinstance(last, KernelItem) and not last.grid and (alone or self.fits(last, user)):
+            last.body.append(statement)
+        else:
+            items.append(KernelItem([statement]))
+
+    def is_apart(self, statement: Statement) -> bool:
+        """Whether a statement becomes something else than a part of a block's kernel."""
+        if isinstance(statement, Call):
+            return not self.is_small_product(statement)
+        if isinstance(statement, Loop) and self.is_grid(statement):
+            return True
+        return isinstance(statement, (Loop, While, If)) and self.needs_host(statement)
+
+    def fits(self, item: KernelItem, statement: Statement) -> bool:
+        """Whether a kernel has room for a statement."""
+        size = size_of(item.body) + size_of((statement,))
+        return size <= MOST_STATEMENTS or _is_free(statement)
 
     def add(self, statement: Statement, items: list[Item]) -> None:
         """Append a statement."""
@@ -114,11 +171,9 @@ class Division:
     def small_kernel(self, statement: Statement, items: list[Item]) -> None:
         """Append a statement to the kernel before it, or start one."""
         last = items[-1] if items else None
-        if isinstance(last, KernelItem) and not last.grid:
-            size = size_of(last.body) + size_of((statement,))
-            if size <= MOST_STATEMENTS or _is_free(statement):
-                last.body.append(statement)
-                return
+        if isinstance(last, KernelItem) and not last.grid and self.fits(last, statement):
+            last.body.append(statement)
+            return
         items.append(KernelItem([statement]))
 
     def is_grid(self, loop: Loop) -> bool:
@@ -166,6 +221,19 @@ class Division:
         made = Buffer(f"slot{len(self.slots)}", dtype, (), "workspace")
         self.slots.append(made)
         return made
+
+
+def names_in(statement: Statement) -> set[str]:
+    """Scalars that a statement reads or changes, at any depth."""
+    found: set[str] = set()
+    for part in statements((statement,)):
+        if isinstance(part, (Assign, Reduce)):
+            found.add(part.name)
+        for expression in own_expressions(part):
+            found.update(
+                piece.name for piece in subexpressions(expression) if isinstance(piece, Variable)
+            )
+    return found
 
 
 def kernels_of(items: list[Item]) -> Iterator[KernelItem]:
