@@ -31,6 +31,8 @@ class Case:
     memory_bound: bool = True
     by_moments: bool = False
     """Whether peers draw other random numbers, of which only the moments can be compared."""
+    plain: bool = False
+    """Whether the function alone, called with NumPy's arrays, is the reference at every size."""
     torch_compiled: Callable[[ModuleType, Size], Function] | None = None
     """For `torch.compile` a version that compiles its own parts, where the whole is too long."""
 

@@ -17,6 +17,7 @@ from bench.gpu.worker import Answer
 PREPARE_SECONDS = 60.0
 """For loading, compiling and checking, each; a subject that takes longer has failed."""
 SAMPLE_SECONDS = 30.0
+DRY_PATIENCE = 10.0
 BATCH_SECONDS = 0.02
 MOST_CALLS = 200
 LEAST_ROUNDS, MOST_ROUNDS = 3, 40
@@ -48,7 +49,11 @@ class Run:
         """The same request to several subjects at once."""
         for name in names:
             self.links[name].send(request)
-        return {name: self.links[name].receive(seconds) for name in names}
+        return {name: self.links[name].receive(self.limit(seconds)) for name in names}
+
+    def limit(self, seconds: float) -> float:
+        """A time limit, which is another in a dry run: a simulator takes its time."""
+        return DRY_PATIENCE * seconds if self.dry else seconds
 
 
 def measure(run: Run, case: Case, size_name: str) -> Row:
@@ -152,7 +157,7 @@ def _sample(run: Run, row: Row, alive: Sequence[str]) -> None:
 
 def _ask(run: Run, name: str, calls: int) -> Answer:
     run.links[name].send({"do": "sample", "calls": calls})
-    return run.links[name].receive(SAMPLE_SECONDS)
+    return run.links[name].receive(run.limit(SAMPLE_SECONDS))
 
 
 def _keep(row: Row, answers: Mapping[str, Answer]) -> list[str]:
@@ -174,12 +179,12 @@ def measure_disk(run: Run, links: Mapping[str, Link]) -> None:
             answer: Answer = {"ok": True}
             for step in (request, {"do": "prepare"}):
                 links[name].send(step)
-                answer = links[name].receive(PREPARE_SECONDS)
+                answer = links[name].receive(run.limit(PREPARE_SECONDS))
                 if not answer["ok"]:
                     break
             row.subjects[name].disk = answer.get("stages", {})
             links[name].send({"do": "finish"})
-            links[name].receive(PREPARE_SECONDS)
+            links[name].receive(run.limit(PREPARE_SECONDS))
 
 
 def close(links: Mapping[str, Link], *others: Link) -> None:

@@ -149,6 +149,7 @@ CASES = (
         sizes=SEGMENT_SIZES,
         work=segment_work,
         tolerance=Tolerance(2e-5, "a thousand terms, added one by one"),
+        plain=True,
     ),
     Case(
         name="column-sums",
@@ -167,6 +168,7 @@ CASES = (
         sizes=MATRIX_SIZES,
         work=column_work,
         tolerance=Tolerance(2e-5, "partial sums of some hundred terms, added one by one"),
+        plain=True,
     ),
     Case(
         name="cumsum",
@@ -185,6 +187,7 @@ CASES = (
         sizes=VECTOR_SIZES,
         work=vector_work,
         tolerance=Tolerance(1e-4, "each result has the errors of those before it"),
+        plain=True,
     ),
     Case(
         name="sort",
@@ -204,5 +207,6 @@ CASES = (
         work=vector_work,
         tolerance=Tolerance(0.0, "nothing is rounded"),
         memory_bound=False,
+        plain=True,
     ),
 )
