@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from codegen.loops.build import integer, literal, operation
@@ -29,8 +29,10 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import DType
 from codegen.loops.sizes import whole
 from codegen.loops.walk import own_expressions, statements, subexpressions
-from codegen.passes.rewrite import Body, map_blocks, map_own
+from codegen.passes.rewrite import Body, map_blocks, map_own, rename
 from tracer.types import INT64
+
+Indices = tuple[Expression, ...]
 
 
 class Names:
@@ -48,6 +50,7 @@ class Names:
             elif isinstance(part, Loop):
                 self.used.add(part.index)
         self.last = max((int(name[1:]) for name in self.used if name[1:].isdigit()), default=0)
+        self.added: set[Buffer] = set()
         self.buffers: list[Buffer] = []
 
     def fresh(self, prefix: str) -> str:
@@ -63,6 +66,7 @@ class Names:
         """A new buffer."""
         buffer = Buffer(self.fresh("w"), dtype, shape, "workspace")
         self.buffers.append(buffer)
+        self.added.add(buffer)
         return buffer
 
     def finish(self, program: Program, body: Body) -> Program:
@@ -169,44 +173,44 @@ def _seen_flat(body: Body, zeros: dict[str, Expression], indices: set[str], name
     through is seen as one dimension."""
     flat: dict[Buffer, Buffer] = {}
 
-    def place(
-        buffer: Buffer, where: tuple[Expression, ...]
-    ) -> tuple[Buffer, tuple[Expression, ...]]:
+    def place(buffer: Buffer, where: Indices) -> tuple[Buffer, Indices]:
         used = {
             part.name for e in where for part in subexpressions(e) if isinstance(part, Variable)
         }
         if len(buffer.shape) < 2 or used.isdisjoint({*zeros, *indices}):
-            return buffer, tuple([change(index) for index in where])
-        alias = flat.get(buffer)
-        if alias is None:
-            root = buffer.root
-            alias = root
-            if len(root.shape) != 1:
-                shape = (root.size,)
-                alias = Buffer(names.fresh("r"), root.dtype, shape, root.role, None, root)
-            flat[buffer] = alias
-        form = flat_index(buffer, where, zeros)
-        return alias, (_expression(form),)
+            return buffer, where
+        root = buffer.root
+        if len(root.shape) == 1:
+            flat[root] = root
+        elif root not in flat:
+            flat[root] = Buffer(names.fresh("r"), root.dtype, (root.size,), root.role, None, root)
+        return flat[root], (_expression(flat_index(buffer, where, zeros)),)
+
+    return rename(map_accesses(body, place), zeros)
+
+
+def map_accesses(body: Body, place: Callable[[Buffer, Indices], tuple[Buffer, Indices]]) -> Body:
+    """A block without calls whose loads, stores and updates are at another `place`."""
 
     def change(expression: Expression) -> Expression:
-        if isinstance(expression, Variable):
-            return zeros.get(expression.name, expression)
         if isinstance(expression, Operation):
             operands = tuple([change(operand) for operand in expression.operands])
             return Operation(expression.name, operands, expression.dtype)
         if isinstance(expression, Load):
-            return Load(*place(expression.buffer, expression.indices))
+            return Load(*at(expression.buffer, expression.indices))
         return expression
+
+    def at(buffer: Buffer, indices: Indices) -> tuple[Buffer, Indices]:
+        return place(buffer, tuple([change(index) for index in indices]))
 
     def block(part: Body) -> Body:
         result: list[Statement] = []
         for statement in part:
             match statement:
                 case Store(buffer, where, value):
-                    result.append(Store(*place(buffer, where), change(value)))
+                    result.append(Store(*at(buffer, where), change(value)))
                 case Update(buffer, where, name, value):
-                    seen, at = place(buffer, where)
-                    result.append(Update(seen, at, name, change(value)))
+                    result.append(Update(*at(buffer, where), name, change(value)))
                 case _:
                     result.append(map_blocks(map_own(statement, change), block))
         return tuple(result)

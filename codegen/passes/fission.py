@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codegen.loops.linear import constant_trip
@@ -25,8 +25,9 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.operations import DType
 from codegen.loops.walk import own_expressions, statements, subexpressions
-from codegen.passes.chunks import Names, position, wrap
+from codegen.passes.chunks import Indices, Names, map_accesses, position, wrap
 from codegen.passes.effects import written_in
+from codegen.passes.parallel import independent_body
 from codegen.passes.rewrite import Body
 
 
@@ -57,6 +58,36 @@ def is_distinct(loop: Loop) -> bool:
         if isinstance(part, Let | Declare | Loop)
     )
     return max(names.values()) == 1
+
+
+def apart(nest: Sequence[Loop], uses: Counter[Buffer], names: Names) -> Body | None:
+    """The body of a nest whose iterations touch nothing of each other: workspace that each
+    iteration has for itself has dimensions for that. None where they meet.
+
+    `uses` counts the names of buffers in the whole program.
+    """
+    more: dict[Buffer, list[Loop]] = {}
+    for loop in nest:
+        found = independent_body(loop.index, loop.body, uses)
+        if found is None or found.reductions or not names.added.isdisjoint(found.private):
+            return None
+        for buffer in found.private:
+            more.setdefault(buffer, []).append(loop)
+    wider: dict[Buffer, Buffer] = {}
+
+    def place(buffer: Buffer, where: Indices) -> tuple[Buffer, Indices]:
+        root = buffer.root
+        if root not in more:
+            return buffer, where
+        extents = tuple([constant_trip(loop) or 0 for loop in more[root]])
+        if root not in wider:
+            wider[root] = names.workspace(root.dtype, (*extents, *root.shape))
+        if buffer is not root and buffer not in wider:
+            shape = (*extents, *buffer.shape)
+            wider[buffer] = replace(buffer, name=names.fresh("r"), shape=shape, base=wider[root])
+        return wider[buffer], (*[position(loop) for loop in more[root]], *where)
+
+    return map_accesses(nest[-1].body, place) if more else nest[-1].body
 
 
 class _Cutter:

@@ -51,8 +51,8 @@ from codegen.passes.chunks import (
     wrap,
 )
 from codegen.passes.effects import written_in
-from codegen.passes.fission import Part, cut, is_distinct
-from codegen.passes.parallel import REAL_REDUCTIONS, independent_body
+from codegen.passes.fission import Part, apart, cut, is_distinct
+from codegen.passes.parallel import REAL_REDUCTIONS, buffer_uses, independent_body
 from codegen.passes.rewrite import Body, map_blocks, rename, substitute
 from codegen.passes.unused import remove_unused
 from tracer.types import INT64
@@ -62,7 +62,7 @@ SCANNED = REAL_REDUCTIONS - {"bitwise_xor"}
 
 def split_scans(program: Program, machine: DeviceMachine) -> Program:
     """The program with such loops in chunks."""
-    splitter = _Splitter(Names(program), machine)
+    splitter = _Splitter(Names(program), machine, buffer_uses(program.body))
     body = splitter.block(program.body)
     if not splitter.changed:
         return program
@@ -94,8 +94,8 @@ class _Plan:
 
 
 class _Splitter:
-    def __init__(self, names: Names, machine: DeviceMachine) -> None:
-        self.names, self.machine = names, machine
+    def __init__(self, names: Names, machine: DeviceMachine, uses: Counter[Buffer]) -> None:
+        self.names, self.machine, self.uses = names, machine, uses
         self.changed = False
         self.totals: set[str] = set()  # loops through totals, which are split while they are long
 
@@ -111,7 +111,9 @@ class _Splitter:
                 for part in self.stages(plan, ()):
                     inner = list(part.inner)
                     result.extend((wrap(inner, part.body),) if inner else self.block(part.body))
-            elif isinstance(statement, Loop | If | While):
+            elif isinstance(statement, If | While) or (
+                isinstance(statement, Loop) and statement.kind == "serial"
+            ):
                 result.append(map_blocks(statement, self.block))
             else:
                 result.append(statement)
@@ -122,21 +124,20 @@ class _Splitter:
         nest = perfect_nest(loop, "parallel")
         if not nest or not 0 < trips(nest) < self.machine.processors * self.machine.threads:
             return (loop,)
+        if all(self.plan(part, nest) is None for part in _loops(nest[-1].body)):
+            return (loop,)
+        body = apart(nest, self.uses, self.names) if is_distinct(loop) else None
+        if body is None:
+            return (loop,)
         parts: list[Part] = []
         light: list[Statement] = []
-        for statement in nest[-1].body:
+        for statement in body:
             plan = self.plan(statement, nest) if isinstance(statement, Loop) else None
             if plan is None:
                 light.append(statement)
                 continue
             parts += [Part(tuple(light)), *self.stages(plan, nest)]
             light = []
-        if not parts or not is_distinct(loop):
-            return (loop,)
-        for part in nest:
-            found = independent_body(part.index, part.body, Counter())
-            if found is None or found.private or found.reductions:
-                return (loop,)
         self.changed = True
         parts = [part for part in (*parts, Part(tuple(light))) if part.body]
         return self.block(tuple(cut(nest, parts, self.names)))
@@ -217,19 +218,17 @@ class _Splitter:
     def bounds(self, plan: _Plan, chunk: Expression) -> tuple[Body, Expression, Expression]:
         """Where a chunk starts and stops: chunks are counted in the order of the loop."""
         loop, start = plan.loop, first_of(plan.loop)
-        stop = start + (constant_trip(loop) or 0)
         begin, end = (Variable(self.names.fresh("v"), INT64) for _ in range(2))
-        passed = times(chunk, plan.each)
         if loop.reverse:
-            low = operation("subtract", end, integer(plan.each))
-            bounds = (
-                Let(end.name, operation("subtract", integer(stop), passed)),
-                Let(begin.name, operation("maximum", low, integer(start))),
-            )
-        else:
-            high = operation("minimum", plus(begin, integer(plan.each)), integer(stop))
-            bounds = (Let(begin.name, plus(passed, integer(start))), Let(end.name, high))
-        return bounds, begin, end
+            chunk = operation("subtract", integer(plan.chunks - 1), chunk)
+        stop = integer(start + (constant_trip(loop) or 0))
+        high = operation("minimum", plus(begin, integer(plan.each)), stop)
+        first = plus(times(chunk, plan.each), integer(start))
+        return (Let(begin.name, first), Let(end.name, high)), begin, end
+
+
+def _loops(body: Body) -> list[Loop]:
+    return [part for part in body if isinstance(part, Loop)]
 
 
 def _running(loop: Loop) -> tuple[_Running, ...] | None:

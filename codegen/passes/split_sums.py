@@ -56,8 +56,8 @@ from codegen.passes.chunks import (
     trips,
     wrap,
 )
-from codegen.passes.fission import Part, cut, is_distinct
-from codegen.passes.parallel import Independent, independent_body
+from codegen.passes.fission import Part, apart, cut, is_distinct
+from codegen.passes.parallel import Independent, buffer_uses, independent_body
 from codegen.passes.rewrite import Body, map_blocks, rename
 from codegen.passes.unused import remove_unused
 from tracer.types import INT64
@@ -65,7 +65,7 @@ from tracer.types import INT64
 
 def split_sums(program: Program, machine: DeviceMachine) -> Program:
     """The program with such reductions in two stages."""
-    splitter = _Splitter(Names(program), machine)
+    splitter = _Splitter(Names(program), machine, buffer_uses(program.body))
     body = splitter.block(program.body)
     if not splitter.changed:
         return program
@@ -84,8 +84,8 @@ class _Plan:
 
 
 class _Splitter:
-    def __init__(self, names: Names, machine: DeviceMachine) -> None:
-        self.names, self.machine = names, machine
+    def __init__(self, names: Names, machine: DeviceMachine, uses: Counter[Buffer]) -> None:
+        self.names, self.machine, self.uses = names, machine, uses
         self.changed = False
 
     def block(self, body: Body) -> Body:
@@ -96,7 +96,9 @@ class _Splitter:
                 result.extend(self.full(statement))
             elif isinstance(statement, Loop) and statement.kind == "parallel":
                 result.extend(self.nest(statement))
-            elif isinstance(statement, Loop | If | While):
+            elif isinstance(statement, If | While) or (
+                isinstance(statement, Loop) and statement.kind == "serial"
+            ):
                 result.append(map_blocks(statement, self.block))
             else:
                 result.append(statement)
@@ -120,23 +122,21 @@ class _Splitter:
             return (loop,)
         if work_of((loop,)) < self.machine.small or not is_distinct(loop):
             return (loop,)
-        parts, again = self.parts(nest)
+        body = apart(nest, self.uses, self.names)
+        if body is None:
+            return (loop,)
+        parts, again = self.parts(nest, body)
         if not any(part.inner for part in parts):
             return (loop,)
-        for part in nest:
-            found = independent_body(part.index, part.body, Counter())
-            if found is None or found.private or found.reductions:
-                return (loop,)
         self.changed = True
         result = tuple(cut(nest, parts, self.names))
         return self.block(result) if again else result
 
-    def parts(self, nest: Sequence[Loop]) -> tuple[list[Part], bool]:
+    def parts(self, nest: Sequence[Loop], body: Body) -> tuple[list[Part], bool]:
         """The body of a nest in parts; and whether some of them may be split further."""
         parts: list[Part] = []
         light: list[Statement] = []
         again = False
-        body = nest[-1].body
         for statement in body:
             if not isinstance(statement, Loop) or constant_trip(statement) is None:
                 light.append(statement)
@@ -179,7 +179,7 @@ class _Splitter:
         inner = perfect_nest(loop, "reduce")
         if not inner or trips(inner) < 2 or around * work_of((loop,)) < machine.small:
             return None
-        sums = _sums(inner)
+        sums = self.sums(inner)
         if sums is None:
             return None
         if _widest(inner[-1].body) > machine.warp:  # loops inside of the innermost one
@@ -201,6 +201,15 @@ class _Splitter:
             return None
         each = -(-total // most)
         return _Plan(shape, flat, -(-total // each), each, sums)
+
+    def sums(self, nest: Sequence[Loop]) -> dict[str, tuple[str, DType]] | None:
+        """The reductions of a nest whose iterations are independent; None for others."""
+        found: Independent | None = None
+        for loop in nest:
+            found = independent_body(loop.index, loop.body, self.uses)
+            if found is None or not self.names.added.isdisjoint(found.private):
+                return None
+        return found.reductions or None if found else None
 
     def flat(self, inner: Sequence[Loop]) -> tuple[Loop, bool]:
         """A nest as one loop; False where one by one its outer iterations keep a block busy, and
@@ -270,16 +279,6 @@ class _Splitter:
 def _least(machine: DeviceMachine) -> int:
     """Iterations of a chunk that one thread runs, at least."""
     return max(4, machine.threads // 4)
-
-
-def _sums(nest: Sequence[Loop]) -> dict[str, tuple[str, DType]] | None:
-    """The reductions of a nest whose iterations are independent; None for others."""
-    found: Independent | None = None
-    for loop in nest:
-        found = independent_body(loop.index, loop.body, Counter())
-        if found is None or found.private:
-            return None
-    return found.reductions or None if found else None
 
 
 def _is_columns(nest: Sequence[Loop], inner: Loop) -> bool:

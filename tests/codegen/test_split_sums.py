@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ WIDE = DeviceMachine(warp=2, threads=8, processors=5, small=64)
 """With forty blocks of a grid."""
 REAL = DeviceMachine()
 FLOAT = np.dtype(np.float64)
-i, j, k = index("i"), index("j"), index("k")
+i, j = index("i"), index("j")
+X, Y = Buffer("x", FLOAT, (200,), "input"), Buffer("y", FLOAT, (3,), "output")
 
 
 def lowered(function: Callable[..., Any], *arguments: Any) -> Program:
@@ -232,6 +234,50 @@ def test_functions(name: str) -> None:
         for machine in (TINY, WIDE):
             split += check_same(program, [x], machine, 4 * x.size + 16) is not program
     assert split > 0
+
+
+def backwards(program: Program) -> Program:
+    """The program with its parallel loops run from the top down, as they may be."""
+
+    def block(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        return tuple(
+            replace(part, body=block(part.body), reverse=part.reverse != (part.kind == "parallel"))
+            if isinstance(part, Loop)
+            else part
+            for part in body
+        )
+
+    return replace(program, body=block(program.body))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("shape", [(3, 67), (70, 2)])
+def test_iterations_are_independent(name: str, shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(len(name)).normal(size=shape if "pairs" not in name else shape[1:])
+    x = x.reshape(len(x), -1)
+    changed = split_sums(lowered(FUNCTIONS[name], x), WIDE)
+    for found, due in zip(interpret(backwards(changed), [x]), interpret(changed, [x]), strict=True):
+        np.testing.assert_array_equal(found, due)
+
+
+def test_workspace_of_an_iteration_becomes_one_of_all() -> None:
+    """The gradient by few long rows, whose arrays are a row long until it is cut."""
+    x = np.random.default_rng(4).normal(size=(3, 140))
+    program = lowered(tracer.grad(logsumexp), x)
+    assert any(buffer.shape == (140,) for buffer in program.workspace)
+    changed = check_same(program, [x], WIDE, 1000)
+    assert widest(changed.body) == x.size
+    assert all(buffer.shape != (140,) for buffer in changed.workspace)
+
+
+def test_loops_inside_of_shared_ones_stay() -> None:
+    """Iterations of a scatter run at the same time: partial sums would lie in one place."""
+    inner = loop("j", 200, Reduce("s", "add", Load(X, (j,))), kind="reduce")
+    for kind, due in (("scatter", False), ("serial", True)):
+        body = (Declare("s", literal(0.0, FLOAT)), inner, Store(Y, (i,), Variable("s", FLOAT)))
+        program = Program("inside", (X,), (Y,), (), (), (loop("i", 3, *body, kind=kind),))
+        changed = check_same(program, [np.linspace(0.0, 1.0, 200)], WIDE, 200)
+        assert (changed is not program) is due
 
 
 def test_real_machine() -> None:
