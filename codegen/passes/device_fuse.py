@@ -69,15 +69,19 @@ def joined(first: Loop, second: Loop, one: Effects, two: Effects, shared: bool) 
         return made if made is not None and _Nest.of(made).is_flat else None
     if not shared and _walk_apart(first, second):
         return None
-    made = _together(first, second, "parallel", shared)
-    if shared or (alike and _Nest.of(made).is_flat):
-        return made
+    if shared:
+        return _together(first, second, "parallel", shared)
+    if alike:
+        made = _together(first, second, "parallel", shared)
+        if _Nest.of(made).is_flat:
+            return made
     is_nest = before.is_flat or after.is_flat
     if is_nest and one.writes.isdisjoint(two.reads) and one.reads.isdisjoint(two.writes):
         return None
     trips, work = constant_trip(first), max(row_work(first), row_work(second))
-    few = trips is None or trips < ENOUGH_ROWS
-    return None if few and work > SHORT_ROW else made
+    if (trips is None or trips < ENOUGH_ROWS) and work > SHORT_ROW:
+        return None
+    return _together(first, second, "parallel", shared)
 
 
 DEVICE = Policy(MOST_STATEMENTS, joined)

@@ -40,7 +40,11 @@ def unroll(program: Program) -> Program:
 
 def device_unroll(program: Program) -> Program:
     """The program with short inner loops of all loops written out, other than the last loop of a
-    nest of parallel ones: neighbouring threads run neighbouring iterations of that."""
+    nest of parallel ones: neighbouring threads run neighbouring iterations of that.
+
+    Loops that the copies have inside may become one by fusion: sums over a long axis for three
+    coordinates one loop with three sums.
+    """
     writer = _Writer(for_device=True)
     return replace(program, body=writer.block(program.body, repeated=False))
 

@@ -1,0 +1,227 @@
+"""What the passes for a device leave of programs: which loops, of which kinds, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+
+import tracer
+from bench.subjects import TRACER
+from bench.workloads import load_workload
+from codegen.device.private import private_buffers
+from codegen.loops.check import check_program
+from codegen.loops.interpret import interpret
+from codegen.loops.nodes import Call, If, Loop, Program, Statement, While
+from codegen.lower.graph import lower_graph
+from codegen.passes.pipeline import DEVICE_PASSES, optimize
+from tests.graph.random_graphs import Example, examples
+from tests.primitives.numerical import random_cotangents
+from tracer import nn
+from tracer.transforms.graphs import adjoint
+from tracer.transforms.simplify import simplify
+
+RNG_SEED = 5
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+few = settings(phases=PHASES, max_examples=30)
+
+
+def device_program(function: Callable[..., Any], *args: Any) -> Program:
+    """The loop program of a function, for a device."""
+    program = optimize(lower_graph(tracer.jit(function).trace(*args).graph, "device"), "device")
+    check_program(program)
+    return program
+
+
+def outline(body: tuple[Statement, ...]) -> str:
+    """The loops of a block by the first letters of their kinds, with what is in them; straight
+    statements are left out. "S" is a serial loop, "s" one that adds by index."""
+    parts = []
+    for statement in body:
+        match statement:
+            case Loop(body=inner, kind=kind):
+                letter = {"serial": "S", "scatter": "s"}.get(kind, kind[0])
+                within = outline(inner)
+                parts.append(f"{letter}({within})" if within else letter)
+            case Call(kernel):
+                parts.append(kernel)
+            case While(test, _, inner):
+                parts.append(f"while({outline(test)}; {outline(inner)})")
+            case If(_, then, otherwise):
+                parts.append(f"if({outline(then)}; {outline(otherwise)})")
+    return " ".join(parts)
+
+
+def shape_of(function: Callable[..., Any], *args: Any) -> str:
+    return outline(device_program(function, *args).body)
+
+
+def private(program: Program) -> dict[str, tuple[int, ...]]:
+    """The shapes of private workspace, by owner's kind and the buffer's name."""
+    return {
+        f"{loop.kind} {buffer.name}": buffer.shape
+        for buffer, loop in private_buffers(program).items()
+    }
+
+
+@pytest.mark.parametrize("target", ["device", "cpu"])
+@few
+@given(examples())
+def test_random_programs(target: str, example: Example) -> None:
+    """Every pass keeps every bit of what the interpreter computes, forward and backward, of
+    programs lowered for either target."""
+    rng = np.random.default_rng(RNG_SEED)
+    cotangents = random_cotangents(example.graph, rng)
+    cases = [
+        (simplify(example.graph), example.inputs),
+        (adjoint(example.graph), [*example.inputs, *cotangents]),
+    ]
+    for graph, inputs in cases:
+        arrays = [np.asarray(value) for value in inputs]
+        program = lower_graph(graph, target)
+        before = interpret(program, arrays)
+        for name, change in DEVICE_PASSES:
+            program = change(program)
+            check_program(program)
+            for result, due in zip(interpret(program, arrays), before, strict=True):
+                np.testing.assert_array_equal(result, due, err_msg=name, strict=True)
+
+
+def logsumexp(x: Any) -> Any:
+    largest = np.max(x, axis=1, keepdims=True)
+    return np.sum(np.log(np.sum(np.exp(x - largest), axis=1)) + largest[:, 0])
+
+
+def cross_entropy(weights: Any, x: Any, labels: Any) -> Any:
+    logits = x @ weights
+    logits = logits - np.max(logits, axis=1, keepdims=True)
+    chosen = logits[np.arange(len(labels)), labels]
+    return np.mean(np.log(np.sum(np.exp(logits), axis=1)) - chosen)
+
+
+def test_logsumexp_gradient_is_one_loop_over_rows() -> None:
+    program = device_program(tracer.grad(logsumexp), np.ones((1000, 50)))
+    assert outline(program.body) == "p(r r r p)"
+    assert set(private(program).values()) == {(50,)}
+    assert {buffer.shape for buffer in program.workspace} == {(50,)}
+
+
+def test_cross_entropy_gradient() -> None:
+    """Between two products a loop that checks labels and one over rows, in which the update at the
+    label's place stays; the second product takes the rows as they come."""
+    args = np.ones((50, 10)), np.ones((1000, 50)), np.zeros(1000, int)
+    program = device_program(tracer.grad(cross_entropy), *args)
+    assert outline(program.body) == "matmul p p(r r p r p) matmul"
+    assert sorted(private(program).values()) == [(10,)] * 3
+    product = program.body[-1]
+    assert isinstance(product, Call)
+    assert [view.axes for view in product.operands] == [(1, 0), None]
+
+
+def test_sums_keep_their_parallel_loops() -> None:
+    """A full sum, a sum of columns and a transposed copy walk through memory in three ways."""
+
+    def f(x: Any) -> Any:
+        return np.sum(x * x), np.sum(x, axis=0), np.copy(x.T)
+
+    assert shape_of(f, np.ones((1000, 50))) == "r(r) p(r) p(p)"
+
+
+def test_layer_norm() -> None:
+    """Backward the gradients by scale and shift are sums of columns, in one loop."""
+    x, scale = np.ones((4096, 1024), np.float32), np.ones(1024, np.float32)
+    forward = device_program(nn.layer_norm, x, scale, scale)
+    assert outline(forward.body) == "p(r r p)"
+
+    def loss(x: Any, scale: Any, shift: Any, weights: Any) -> Any:
+        return np.sum(nn.layer_norm(x, scale, shift) * weights)
+
+    backward = device_program(tracer.grad(loss, argnums=(0, 1, 2)), x, scale, scale, x)
+    assert outline(backward.body) == "p(r r r r p) p(r)"
+    assert sorted(private(backward).values()) == [(1024,)] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("kmeans", "large", "p(p(r) r r) r p(p(r))"),
+        (
+            "gmm",
+            "medium",
+            "p(p) p(r) p(p) r p(p(p)) p(p(p)) p(p(p)) p(p(p)) p(matmul) p(p(p)) p(p(r) r r) r r "
+            "r(r) r(r) r p(r p(p)) p(r) p(p(p)) p(p(p)) p(matmul) p(p(p)) p(matmul) p(p(r)) "
+            "p(p(r)) p(p) s(s(p)) p(p p p p)",
+        ),
+        ("blackscholes", "medium", "p"),
+        ("ode", "medium", "p(S) r S(r r r p) p(p) p p(p) p p(p) p p p"),
+        ("nbody", "medium", "r(r) r p(p(r))"),
+    ],
+)
+def test_workloads(name: str, size: str, expected: str) -> None:
+    """The first program of workloads of the benchmarks."""
+    workload = load_workload(name)
+    sizes = workload.sizes[size]
+    program = next(iter(workload.programs.values()))
+    made = program.make(TRACER, (program.build or workload.build)(sizes))
+    inputs = workload.make_inputs(sizes, np.random.default_rng(RNG_SEED))
+    assert shape_of(made, *inputs) == expected
+
+
+def test_independent_trajectories_are_one_loop() -> None:
+    """A scan whose elements never meet, and its adjoint: each element takes all steps."""
+
+    def f(y: Any) -> Any:
+        def step(c: Any, _: Any) -> Any:
+            return c + 0.01 * np.sin(c), None
+
+        return np.sum(tracer.scan(step, y, None, length=100)[0])
+
+    program = device_program(tracer.grad(f), np.ones(300))
+    assert outline(program.body) == "p(S S)"
+    assert {buffer.shape for buffer in program.workspace} == {(100, 300)}
+
+
+def test_short_axes_are_written_out() -> None:
+    """Forces between bodies: three coordinates in registers, one loop over the others."""
+
+    def forces(places: Any) -> Any:
+        apart = places[:, None] - places[None]
+        squared = np.sum(apart * apart, axis=-1) + 1e-2
+        return np.sum(apart / (squared * np.sqrt(squared))[..., None], axis=1)
+
+    program = device_program(forces, np.ones((500, 3)))
+    assert outline(program.body) == "p(r)"
+    assert program.workspace == ()
+
+
+def test_last_axis_stays_a_loop() -> None:
+    """Neighbouring threads take neighbouring elements, however short the axis is."""
+    assert shape_of(lambda x: np.exp(x) * x[:, :, :1], np.ones((100, 50, 3))) == "p(p(p))"
+
+
+def test_scatter() -> None:
+    """A gradient by what is gathered adds by index; checks are a loop of their own."""
+
+    def f(x: Any, index: Any) -> Any:
+        return np.sum(x[index] ** 2)
+
+    args = np.ones((1000, 50)), np.zeros(500, int)
+    assert shape_of(tracer.grad(f), *args) == "p p(p) p(p) s(p)"
+
+
+def test_few_long_rows_stay_apart() -> None:
+    """Three rows joined would be three groups of threads at work."""
+
+    def f(x: Any) -> Any:
+        return np.exp(x - np.max(x, axis=1, keepdims=True))
+
+    assert shape_of(f, np.ones((3, 100_000))) == "p(r) p(p)"
+    assert shape_of(f, np.ones((3000, 100))) == "p(r p)"
+
+
+def test_carried_loops_stay_serial() -> None:
+    assert shape_of(np.cumsum, np.ones(100)) == "S"
+    assert shape_of(lambda x: np.cumsum(x, axis=0), np.ones((100, 50))) == "p(S)"
