@@ -22,13 +22,13 @@ SHARED_KINDS = frozenset({"parallel", "reduce", "scatter"})
 def private_buffers(part: Program | Statement) -> dict[Buffer, Loop]:
     """The workspace of which each iteration of a loop needs its own copy, by that loop.
 
-    Of a buffer take the loops that stand around all of its accesses, from the outermost one in, as
-    far as they are parallel, reduce or scatter. The buffer is private to the innermost of these
-    whose index is not in one and the same place of every access: different iterations of it write
-    the same elements, so since they may run at the same time they cannot mean the same memory.
-    Iterations of loops further out have copies of their own as well. A buffer that is used outside
-    of such a loop, or at the places of the indices of all of them, is not private, and lies in
-    memory as it is.
+    Of a buffer take the parallel, reduce and scatter loops that stand around all of its accesses.
+    The buffer is private to the innermost of these whose index is not in one and the same place of
+    every access: different iterations of it write the same elements, so since they may run at the
+    same time they cannot mean the same memory. Iterations of such loops further out have copies of
+    their own as well; in serial ones a copy may be used again, since an iteration writes what it
+    reads. A buffer that is used outside of such a loop, or at the places of the indices of all of
+    them, is not private, and lies in memory as it is.
 
     For a statement, "all accesses" are those inside of it: ask with a program, or with statements
     that share no workspace with others.
@@ -43,9 +43,7 @@ def private_buffers(part: Program | Statement) -> dict[Buffer, Loop]:
     for root, places in found.items():
         owner: Loop | None = None
         for loop in _around([loops for _, _, loops in places]):
-            if loop.kind not in SHARED_KINDS:
-                break
-            if not _distinguishes(loop, places):
+            if loop.kind in SHARED_KINDS and not _distinguishes(loop, places):
                 owner = loop
         if owner is not None:
             owners[root] = owner

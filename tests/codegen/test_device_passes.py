@@ -13,11 +13,13 @@ import tracer
 from bench.subjects import TRACER
 from bench.workloads import load_workload
 from codegen.device.private import private_buffers
+from codegen.loops.build import loop
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
-from codegen.loops.nodes import Call, If, Loop, Program, Statement, While
+from codegen.loops.nodes import Call, If, Load, Loop, Program, Statement, Store, While
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import DEVICE_PASSES, optimize
+from tests.codegen.programs import buffer, i, j, k
 from tests.graph.random_graphs import Example, examples
 from tests.primitives.numerical import random_cotangents
 from tracer import nn
@@ -62,8 +64,8 @@ def shape_of(function: Callable[..., Any], *args: Any) -> str:
 def private(program: Program) -> dict[str, tuple[int, ...]]:
     """The shapes of private workspace, by owner's kind and the buffer's name."""
     return {
-        f"{loop.kind} {buffer.name}": buffer.shape
-        for buffer, loop in private_buffers(program).items()
+        f"{owner.kind} {found.name}": found.shape
+        for found, owner in private_buffers(program).items()
     }
 
 
@@ -106,7 +108,7 @@ def test_logsumexp_gradient_is_one_loop_over_rows() -> None:
     program = device_program(tracer.grad(logsumexp), np.ones((1000, 50)))
     assert outline(program.body) == "p(r r r p)"
     assert set(private(program).values()) == {(50,)}
-    assert {buffer.shape for buffer in program.workspace} == {(50,)}
+    assert {found.shape for found in program.workspace} == {(50,)}
 
 
 def test_cross_entropy_gradient() -> None:
@@ -181,7 +183,7 @@ def test_independent_trajectories_are_one_loop() -> None:
 
     program = device_program(tracer.grad(f), np.ones(300))
     assert outline(program.body) == "p(S S)"
-    assert {buffer.shape for buffer in program.workspace} == {(100, 300)}
+    assert {found.shape for found in program.workspace} == {(100, 300)}
 
 
 def test_short_axes_are_written_out() -> None:
@@ -225,3 +227,23 @@ def test_few_long_rows_stay_apart() -> None:
 def test_carried_loops_stay_serial() -> None:
     assert shape_of(np.cumsum, np.ones(100)) == "S"
     assert shape_of(lambda x: np.cumsum(x, axis=0), np.ones((100, 50))) == "p(S)"
+
+
+def test_private_buffers_inside_of_serial_loops() -> None:
+    """Steps of a serial loop whose rows have memory of their own; what all rows use has none."""
+    row, shared = buffer("w", (4,), "workspace"), buffer("t", (3, 4), "workspace")
+    source, result = buffer("x", (3, 4), "input"), buffer("y", (3, 4), "output")
+    step = loop(
+        "i",
+        3,
+        loop("j", 4, Store(row, (j,), Load(source, (i, j)))),
+        loop("k", 4, Store(shared, (i, k), Load(row, (k,)))),
+    )
+    spread = loop("i", 3, loop("j", 4, Store(result, (i, j), Load(shared, (i, j)))))
+    program = Program(
+        "f", (source,), (result,), (), (row, shared), (loop("n", 2, step, kind="serial"), spread)
+    )
+    check_program(program)
+    found = private_buffers(program)
+    assert found.keys() == {row}
+    assert found[row] is step
