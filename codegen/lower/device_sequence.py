@@ -22,6 +22,7 @@ from codegen.lower.context import (
     Context,
     Indices,
     Stored,
+    add_index,
     integer,
 )
 from codegen.lower.reduction import identity
@@ -166,30 +167,55 @@ def _merged(
     """The key at `at`, and its place after merge `number`, of its run with the one beside it."""
     key = context.load(keys, at)
     position = at[-1]
-    width = context.operation("left_shift", integer(RUN), number)
-    low = context.operation("bitwise_and", position, context.operation("negative", width))
+    width: Expression
+    if isinstance(number, Literal):
+        width = integer(RUN << int(number.value.real))
+        mask: Expression = integer(-(RUN << int(number.value.real)))
+    else:
+        width = context.operation("left_shift", integer(RUN), number)
+        mask = context.operation("negative", width)
+    low = context.operation("bitwise_and", position, mask)
     other = context.operation("bitwise_xor", low, width)
     is_right = context.operation("less", other, low, dtype=BOOL)
     missing = context.operation("subtract", integer(length), other)
     extent = context.operation("minimum", missing, width)
-    steps = context.operation("add", number, integer(RUN.bit_length()))
-    count = context.declare("n", ZERO)
-    with context.loop(steps, "serial") as step:
-        jump = context.operation("right_shift", width, step)
-        before = context.settled(count)
-        reached = context.operation("add", before, jump)
-        inside = context.operation("less_equal", reached, extent, dtype=BOOL)
-        last = context.operation("subtract", reached, integer(1))
+    steps = add_index(number, RUN.bit_length())
+
+    def follows(place: Expression) -> Expression:
         # Outside of the run some key of the row is read, and not used.
-        place = context.operation("add", other, last)
-        probe = context.load(keys, (*at[:-1], _least(context, place, length - 1)))
-        found = _stands_before(context, probe, key, is_right)
-        goes_on = context.operation("logical_and", inside, found, dtype=BOOL)
-        context.add(Assign(count.name, Operation("select", (goes_on, reached, before), INT64)))
+        where = _least(context, context.operation("add", other, place), length - 1)
+        probe = context.load(keys, (*at[:-1], where))
+        return _stands_before(context, probe, key, is_right)
+
+    count = bisect(context, width, steps, extent, follows)
     begin = context.operation("minimum", low, other)
     offset = context.operation("subtract", position, low)
     own = context.operation("add", begin, offset)
-    return key, context.operation("add", own, context.settled(count))
+    return key, context.operation("add", own, count)
+
+
+def bisect(
+    context: Context,
+    width: Expression,
+    steps: Expression,
+    extent: Expression,
+    holds: Callable[[Expression], Expression],
+) -> Expression:
+    """How many of the first `extent` numbers have a property which no number has after one that
+    has not. `width` is a power of two, `steps` the number of its bits, and `extent` less than
+    twice `width`; `holds` is also asked for greater numbers, but no negative ones.
+    """
+    count = context.declare("n", ZERO)
+    jump = context.declare("j", width)
+    with context.loop(steps, "serial"):
+        before, ahead = context.settled(count), context.settled(jump)
+        reached = context.operation("add", before, ahead)
+        inside = context.operation("less_equal", reached, extent, dtype=BOOL)
+        found = holds(context.operation("subtract", reached, integer(1)))
+        goes_on = context.operation("logical_and", inside, found, dtype=BOOL)
+        context.add(Assign(count.name, Operation("select", (goes_on, reached, before), INT64)))
+        context.add(Assign(jump.name, Operation("right_shift", (ahead, integer(1)), INT64)))
+    return context.settled(count)
 
 
 def _stands_before(

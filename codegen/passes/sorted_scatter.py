@@ -40,7 +40,7 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.walk import statements, subexpressions
 from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, integer
-from codegen.lower.device_sequence import sort_rows
+from codegen.lower.device_sequence import bisect, sort_rows
 from codegen.lower.reduction import identity
 from codegen.passes.chunks import Names
 from codegen.passes.rewrite import Body, map_blocks
@@ -59,7 +59,7 @@ def sorted_scatter(program: Program) -> Program:
     context = Context("device")
     context.count = names.last
     body = _block(context, program.body)
-    if not context.workspace:
+    if context.count == names.last:
         return program
     return replace(program, body=body, workspace=(*program.workspace, *context.workspace))
 
@@ -108,6 +108,9 @@ def _sorted(context: Context, loop: Loop) -> list[Statement]:
     sorts: dict[object, _Segments] = {}
     with context.inner_block() as block:
         for plan in plans:
+            if not plan.axes:
+                _write_reduction(context, plan)
+                continue
             key = plan.key()
             if key not in sorts:
                 sorts[key] = _segments(context, plan)
@@ -235,8 +238,8 @@ def _segments(context: Context, plan: _Plan) -> _Segments:
     sort_rows(context, kind, (count,), key_of, finish)
     with context.loop(count) as where:
         place = context.load(found.places, (where,))
-        first = _bisect(context, found.places, count, "less", place)
-        stop = _bisect(context, found.places, count, "less_equal", place)
+        first = _counted(context, found.places, count, "less", place)
+        stop = _counted(context, found.places, count, "less_equal", place)
         offset = context.operation("subtract", where, first)
         part = context.operation("remainder", offset, integer(LONGEST))
         begins = context.operation("equal", part, ZERO, dtype=BOOL)
@@ -246,6 +249,31 @@ def _segments(context: Context, plan: _Plan) -> _Segments:
         _save(context, found.stop, where, stop)
         _save(context, found.end, where, Operation("select", (begins, end, where), INT64))
     return found
+
+
+def _write_reduction(context: Context, plan: _Plan) -> None:
+    """Write loops for an update whose place is no data: each element a sum of all iterations."""
+    update = plan.term.update
+    with context.inner_block() as block:
+        fixed = plan.needed({name for index in update.indices for name in _names((index,))})
+        for let in fixed:
+            context.add(let)
+        total = context.declare("s", Load(update.buffer, update.indices))
+        with context.inner_block() as inner:
+            for let in plan.needed(_names((update.value,))):
+                if let not in fixed:
+                    context.add(let)
+            context.reduce(total, update.operation, update.value)
+        body: Body = tuple(inner.statements)
+        for loop in reversed(plan.term.scatter):
+            body = (replace(loop, body=body, kind="reduce"),)
+        context.add(body[0])
+        context.store(update.buffer, update.indices, context.settled(total))
+    body = tuple(block.statements)
+    for loop in reversed(plan.term.parallel):
+        body = (replace(loop, body=body),)
+    for statement in body:
+        context.add(statement)
 
 
 def _fitting(size: int) -> np.dtype:
@@ -264,23 +292,17 @@ def _read(context: Context, buffer: Buffer, where: Expression) -> Expression:
     return value if value.dtype == INT64 else context.operation("cast", value, dtype=INT64)
 
 
-def _bisect(
+def _counted(
     context: Context, table: Buffer, count: int, comparison: str, value: Expression
 ) -> Expression:
     """How many of a sorted table are less than a value, or at most as large."""
-    low = context.declare("n", ZERO)
-    power = 1 << (count.bit_length() - 1)
-    with context.loop(count.bit_length(), "serial") as step:
-        jump = context.operation("right_shift", integer(power), step)
-        before = context.settled(low)
-        reached = context.operation("add", before, jump)
-        last = context.operation("subtract", reached, integer(1))
-        probe = context.load(table, (context.operation("minimum", last, integer(count - 1)),))
-        inside = context.operation("less_equal", reached, integer(count), dtype=BOOL)
-        less = context.operation(comparison, probe, value, dtype=BOOL)
-        goes_on = context.operation("logical_and", inside, less, dtype=BOOL)
-        context.add(Assign(low.name, Operation("select", (goes_on, reached, before), INT64)))
-    return context.settled(low)
+    steps = count.bit_length()
+
+    def holds(position: Expression) -> Expression:
+        where = context.operation("minimum", position, integer(count - 1))
+        return context.operation(comparison, context.load(table, (where,)), value, dtype=BOOL)
+
+    return bisect(context, integer(1 << (steps - 1)), integer(steps), integer(count), holds)
 
 
 def _name_iteration(context: Context, plan: _Plan, number: Expression) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import codegen.passes.sorted_scatter as module
+from codegen.loops.build import index, integer, literal, loop, operation
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
-from codegen.loops.nodes import Loop, Program
+from codegen.loops.nodes import Buffer, If, Load, Loop, Operation, Program, Store, Update
 from codegen.loops.walk import statements
 from codegen.lower.graph import lower_graph
 from codegen.passes.device_kinds import device_kinds
@@ -145,3 +146,42 @@ def test_long_segments_are_added_up_in_parts(count: int, monkeypatch: pytest.Mon
 def test_sums_of_integers_stay_as_they_are() -> None:
     x, i = np.zeros(5, int), np.array([1, 1, 4])
     assert kinds(program_of(added, x, i, np.ones(3, int))) == ["scatter"]
+
+
+def test_several_sums_share_a_sort() -> None:
+    def f(x: Any, i: Any, v: Any) -> Any:
+        return added(x, i, v), added(2 * x, i, v * v)
+
+    x, i, v = numbers((4,), "float64"), np.array([1, 3, 1, 0, 1]), numbers((5,), "float64", 1)
+    first, second = run(f, x, i, v)
+    same(first, added(x, i, v))
+    same(second, added(2 * x, i, v * v))
+
+
+def test_a_place_that_is_no_data_takes_a_reduction() -> None:
+    dtype = np.dtype(np.float64)
+    x, y = Buffer("x", dtype, (4, 3), "input"), Buffer("y", dtype, (3,), "output")
+    i, j = index("i1"), index("i2")
+    zero = loop("i3", 3, Store(y, (index("i3"),), literal(0.5, dtype)))
+    inner = loop("i2", 3, Update(y, (j,), "add", Load(x, (i, j))))
+    program = Program("f", (x,), (y,), (), (), (zero, loop("i1", 4, inner, kind="scatter")))
+    changed = sorted_scatter(program)
+    check_program(changed)
+    assert [part.kind for part in statements(changed.body[1:]) if isinstance(part, Loop)] == [
+        "parallel",
+        "reduce",
+    ]
+    values = numbers((4, 3), "float64")
+    (result,) = interpret(changed, [values])
+    same(result, interpret(program, [values])[0])
+
+
+def test_what_else_a_loop_does_leaves_it_as_it_is() -> None:
+    dtype = np.dtype(np.float64)
+    x, y = Buffer("x", dtype, (4,), "input"), Buffer("y", dtype, (4,), "output")
+    i = index("i1")
+    place = Operation("remainder", (i, integer(2)), np.dtype(np.int64))
+    update = Update(y, (place,), "add", Load(x, (i,)))
+    branch = If(operation("less", i, integer(3)), (update,))
+    program = Program("f", (x,), (y,), (), (), (loop("i1", 4, branch, kind="scatter"),))
+    assert sorted_scatter(program) is program
