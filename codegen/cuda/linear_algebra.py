@@ -119,14 +119,42 @@ def _gesdd(given: Arguments, routines: Routines) -> None:
             routines.gesvd(job, columns, rows, flipped, values, right, left, info)
             u[...] = left.T
             vt[...] = right.T
+    if a.dtype.kind == "c" and job != "N":
+        _settle_both(given.xp, u, vt, min(rows, columns), rows >= columns)
     _report_nan(given, spoiled, info)
 
 
 def _syevd(given: Arguments, routines: Routines) -> None:
     a, info = given.array(3), given.array(len(given.texts) - 1)
     spoiled = given.xp.isnan(a).any()
-    routines.syevd(given.letter(0), given.letter(1), given.integer(2), a, given.array(5), info)
+    job, half, size = given.letter(0), given.letter(1), given.integer(2)
+    routines.syevd(job, half, size, a, given.array(5), info)
+    if a.dtype.kind == "c" and job == "V":
+        vectors = a.reshape(size, size)
+        vectors *= _real_phases(given.xp, vectors[:, 0 if half == "L" else size - 1])[:, None]
     _report_nan(given, spoiled, info)
+
+
+def _real_phases(xp: Any, entries: Any) -> Any:
+    """What turns complex numbers real, and hardly those that are real up to rounding.
+
+    Phases of vectors are free, but derivatives are of those with LAPACK's, in which one row is
+    real: a device's routine may choose others.
+    """
+    sizes = xp.abs(entries)
+    signs = xp.where(entries.real < 0, -1, 1).astype(sizes.dtype)
+    turned = entries.conj() * (signs / xp.where(sizes == 0, 1, sizes))
+    return xp.where(sizes == 0, 1, turned).astype(entries.dtype)
+
+
+def _settle_both(xp: Any, u: Any, vt: Any, count: int, tall: bool) -> None:
+    """LAPACK's phases of singular vectors: the first row of V is real, or of a wide matrix that of
+    U. A vector is a row of `u`, and a column of `vt`."""
+    left, right = u[:count], vt[:, :count]
+    phases = _real_phases(xp, right[0] if tall else left[:, 0])
+    own, other = (phases.conj(), phases) if tall else (phases, phases.conj())
+    left *= own[:, None]
+    right *= other
 
 
 def _report_nan(given: Arguments, spoiled: Any, info: Any) -> None:

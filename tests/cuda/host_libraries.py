@@ -40,6 +40,7 @@ ARRAYS = SimpleNamespace(
     empty=lambda shape, dtype: on_device(np.empty(shape, dtype)),
     asnumpy=lambda array: np.asarray(array).copy(),
     asarray=on_device,
+    abs=np.abs,
     isnan=np.isnan,
     where=np.where,
     result_type=np.result_type,

@@ -42,10 +42,18 @@ def stack(operand: Operand, rows: int, columns: int, count: int) -> Array:
 
 
 class HostRoutines:
-    """`codegen.cuda.routines.Routines`; `asked` notes what was called."""
+    """`codegen.cuda.routines.Routines`; `asked` notes what was called. With `turn` complex
+    eigenvectors and singular vectors have other phases than LAPACK's."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: bool = False) -> None:
         self.asked: list[str] = []
+        self.turn = turn
+
+    def phases(self, vectors: Array, count: int) -> Array:
+        """Numbers of absolute value 1, one a vector."""
+        if not self.turn or vectors.dtype.kind != "c":
+            return np.ones(count, vectors.dtype)
+        return np.exp(1j * np.arange(1, count + 1)).astype(vectors.dtype)
 
     def gemm(
         self, sizes: Sizes, left: Operand, right: Operand, result: Operand, count: int
@@ -110,6 +118,9 @@ class HostRoutines:
         )
         place[...] = np.nan
         if job != "N":
+            turned = self.phases(left, columns)
+            left[:, :columns] *= turned
+            right *= turned.conj()[:, None]
             matrix(u, *left.shape)[...] = left
             matrix(vt, columns, columns)[...] = right
 
@@ -120,7 +131,7 @@ class HostRoutines:
         values[...], vectors, info[...] = lapack(name, a)(
             place, compute_v=job == "V", lower=triangle == "L"
         )
-        place[...] = vectors if job == "V" else np.nan
+        place[...] = vectors * self.phases(vectors, size) if job == "V" else np.nan
 
     def geev(self, job: str, size: int, a: Any, values: Any, right: Any, info: Any) -> None:
         self.asked.append("geev")

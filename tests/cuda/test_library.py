@@ -166,6 +166,32 @@ def test_eigh(dtype: str, half: str, routines: HostRoutines) -> None:
     np.testing.assert_allclose(alone, np.linalg.eigvalsh(a, UPLO=half), atol=20 * tolerance(dtype))
 
 
+@pytest.mark.parametrize("dtype", ["c16", "c8"])
+def test_phases_are_those_of_lapack(dtype: str, routines: HostRoutines) -> None:
+    """Whatever phases a device's routines choose: derivatives are of vectors with these."""
+    routines.turn = True
+    a = sample(dtype, 2, 6, 6)
+    for half, row in (("L", 0), ("U", 5)):
+        found = outputs(lambda x, half=half: tuple(tnp.linalg.eigh(x, UPLO=half)), a)
+        due = np.linalg.eigh(a, UPLO=half)
+        np.testing.assert_allclose(found[1][:, row].imag, 0, atol=tolerance(dtype))
+        # up to a sign
+        np.testing.assert_allclose(
+            found[1] * np.sign(found[1][:, row : row + 1].real),
+            due[1] * np.sign(due[1][:, row : row + 1].real),
+            atol=100 * tolerance(dtype),
+        )
+    for shape in ((7, 5), (5, 7), (6, 6)):
+        a = sample(dtype, *shape)
+        for full in (False, True):
+            u, s, vt = outputs(lambda x, full=full: tuple(tnp.linalg.svd(x, full_matrices=full)), a)
+            count = s.size
+            first = vt[:count, 0] if shape[0] >= shape[1] else u[0, :count]
+            np.testing.assert_allclose(first.imag, 0, atol=tolerance(dtype))
+            again = (u[:, :count] * s) @ vt[:count]
+            np.testing.assert_allclose(again, a, atol=20 * tolerance(dtype))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_eig(dtype: str, routines: HostRoutines) -> None:
     a = sample(dtype, 2, 6, 6)
