@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from tracer import backend, tree
-from tracer.trace import Tracer
+from tracer.errors import DeviceArrayError
+from tracer.foreign import INTERFACES
+from tracer.trace import Tracer, type_of
+from tracer.types import ArrayType, check_dtype
 
 
 def block_until_ready(values: Any) -> Any:
@@ -52,3 +55,23 @@ def device_get(values: Any) -> Any:
         return np.asarray(leaf) if type(leaf) is Tracer else backend.device_get(leaf)
 
     return tree.map(get, values)
+
+
+def device_type_of(value: Any) -> ArrayType:
+    """`type_of`, for arrays of other libraries too, on a GPU or the host: what has DLPack or
+    `__cuda_array_interface__`.
+    """
+    if isinstance(value, (np.ndarray, np.generic, Tracer)):
+        return type_of(value)
+    dtype, kind = getattr(value, "dtype", None), type(value)
+    if isinstance(dtype, np.dtype) and any(hasattr(kind, name) for name in INTERFACES):
+        return ArrayType(check_dtype(dtype), tuple(value.shape))
+    try:
+        interface = getattr(value, "__cuda_array_interface__", None)
+        if interface is None and hasattr(kind, "__dlpack__"):
+            return type_of(np.from_dlpack(value))
+    except Exception as error:  # a PyTorch tensor that requires a gradient
+        raise DeviceArrayError(f"a {kind.__name__} does not give its memory: {error}") from error
+    if interface is None:
+        return type_of(value)
+    return ArrayType(check_dtype(np.dtype(interface["typestr"])), tuple(interface["shape"]))

@@ -15,6 +15,7 @@ from tracer import backend as backends
 from tracer import config, tree
 from tracer.cache_info import CacheInfo, Signature, why_compiled
 from tracer.collector import patient_collector
+from tracer.device import device_type_of
 from tracer.errors import NotAnArrayError
 from tracer.graph.build import build
 from tracer.graph.evaluate import evaluate
@@ -204,8 +205,9 @@ class JittedFunction:
         if self.static_argnums or self.static_argnames:
             (args, kwargs), static = self.split(args, kwargs)
         leaves, form = tree.flatten((args, kwargs))
+        kind_of = device_type_of if backends.choose(self.backend) == "cuda" else type_of
         try:
-            types = tuple([type_of(leaf) for leaf in leaves])
+            types = tuple([kind_of(leaf) for leaf in leaves])
         except NotAnArrayError as error:
             raise NotAnArrayError(
                 f"an argument of {self.__name__}: {error.args[0]}; arguments that are not arrays "

@@ -30,6 +30,7 @@ from tracer.errors import (
     NonlinearError,
     NotAnArrayError,
 )
+from tracer.foreign import no_array_text
 from tracer.graph.nodes import Constant, Graph, Node, Source, Variable
 from tracer.graph.primitive import REGISTRY, Primitive
 from tracer.source_lines import user_source
@@ -383,7 +384,7 @@ def type_of(value: Any) -> ArrayType:
         return ArrayType(PYTHON_SCALARS[kind], ())
     if getattr(value, "is_tape", False):
         return ArrayType(value.dtype, value.shape)
-    raise NotAnArrayError(f"a {type(value).__name__} ({value!r:.60}) stands where an array was due")
+    raise NotAnArrayError(no_array_text(value))
 
 
 def _has_other_rules(kind: type) -> bool:
