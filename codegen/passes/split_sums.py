@@ -150,7 +150,8 @@ class _Splitter:
                         Part(chunk, tuple(inner), plan.shape == "columns"),
                     ]
                     light = [combine]
-                    again = again or plan.shape == "each"
+                    # What many chunks gave is again a long reduction.
+                    again = again or plan.shape == "each" or self.is_long_row(plan.chunks)
                     continue
             elif statement.kind == "parallel" and self.is_long(statement, nest) and len(body) > 1:
                 inner = perfect_nest(statement, "parallel")
@@ -170,7 +171,11 @@ class _Splitter:
         few = _is_columns(nest, perfect_nest(loop, "parallel")[-1]) or (
             trips(nest) < self.machine.processors
         )
-        return few and trips(perfect_nest(loop, "parallel")) > 16 * self.machine.threads
+        return few and self.is_long_row(trips(perfect_nest(loop, "parallel")))
+
+    def is_long_row(self, count: int) -> bool:
+        """Whether so many iterations are much for one block."""
+        return count > 16 * self.machine.threads
 
     def plan(self, loop: Loop, nest: Sequence[Loop]) -> _Plan | None:
         """How a reduction inside of a nest is split; None where it stays."""
@@ -192,7 +197,7 @@ class _Splitter:
         if columns:
             most = min(machine.blocks * machine.threads // around, total // _least(machine))
             shape = "columns"
-        elif around < machine.processors and (not nest or total > 16 * machine.threads):
+        elif around < machine.processors and (not nest or self.is_long_row(total)):
             most = min(machine.blocks // around, total // (4 * machine.threads))
             shape = "rows" if nest else "full"
         else:

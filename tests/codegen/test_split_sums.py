@@ -293,6 +293,17 @@ def test_real_machine() -> None:
     assert REAL.processors < widest(changed.body) <= REAL.blocks
 
 
+def test_no_stage_is_long() -> None:
+    """Three columns fill the machine with so many chunks that these are added up in two stages."""
+    tall = np.zeros((10_000_000, 3))
+    changed = split_sums(lowered(lambda x: x.sum(axis=0), tall), REAL)
+    loops = [part for part in statements(changed.body) if isinstance(part, Loop)]
+    assert max(trips([p]) for p in loops if p.kind == "reduce") < 1000
+    small = np.random.default_rng(5).normal(size=(3000, 1))
+    program = lowered(lambda x: np.stack([x[:, 0], x[:, 0]], axis=1).sum(axis=0), small)
+    check_same(program, [small], WIDE, 3000)
+
+
 @pytest.mark.parametrize("shape", [(1000, 1000), (200, 100), (100_000, 16)])
 def test_rows_which_fill_the_machine_stay(shape: tuple[int, int]) -> None:
     program = lowered(lambda x: x.sum(axis=1), np.zeros(shape))
