@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codegen.cuda.target import MISSING
-from tracer.errors import BackendError
+from tracer.errors import BackendError, MissingPackageError
 
 OPTIONS = ("-O3", "-verbose", "-Xptxas=-v")
 SPILLS = re.compile(r"bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -87,5 +87,5 @@ def _linker() -> Any:
 
         nvjitlink.version()
     except Exception as error:
-        raise BackendError(MISSING.format(cause=error)) from error
+        raise MissingPackageError(MISSING.format(cause=error)) from error
     return nvjitlink

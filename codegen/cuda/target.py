@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from codegen.device.schedule import Argument
-from tracer.errors import BackendError
+from tracer.errors import BackendError, MissingPackageError
 
 ARRAY_FIELDS = ("meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides")
 """What stands for one array among a kernel's parameters, eight bytes each: two null pointers, the
@@ -45,15 +45,15 @@ def simulated() -> bool:
 def compiler() -> Any:
     """The module `numba.cuda`.
 
-    Raises BackendError, which says what to install, where it or what it needs is missing; Numba
-    has one of its own, which is old and cannot read what new NVIDIA libraries say.
+    Raises MissingPackageError, which says what to install, where it or what it needs is missing;
+    Numba has one of its own, which is old and cannot read what new NVIDIA libraries say.
     """
     if importlib.util.find_spec("numba_cuda") is None:
-        raise BackendError(MISSING.format(cause="no module numba_cuda"))
+        raise MissingPackageError(MISSING.format(cause="no module numba_cuda"))
     try:
         from numba import cuda
     except Exception as error:
-        raise BackendError(MISSING.format(cause=error)) from error
+        raise MissingPackageError(MISSING.format(cause=error)) from error
     if not simulated():
         _correct_booleans()
     return cuda
