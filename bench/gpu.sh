@@ -3,7 +3,7 @@
 # docs/gpu-results.json and the page's table. `bench/gpu.sh --dry-run` tries everything without one.
 # Options are those of `python -m bench gpu --help`.
 set -euo pipefail
-python=${PYTHON:-python3}
+python=${PYTHON:-$(command -v python || command -v python3)}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 

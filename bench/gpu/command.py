@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.gpu.case import Case
 from bench.gpu.link import Link, ProcessLink
 from bench.gpu.options import NAMES
-from bench.gpu.page import check_page, table, write_page
+from bench.gpu.page import check_page, is_late, table, write_page
 from bench.gpu.results import GpuReport, read_results, write_results
 from bench.gpu.run import Run, close, measure, measure_disk
 from bench.gpu.subjects import DEFAULT_PEERS, is_installed
@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     if page is not None:
         write_page(report, page)
     print(table(report))
-    failed = [row for row in report.rows if row.subjects["tracer"].device is None]
+    begun = [row for row in report.rows if not is_late(row)]
+    failed = [row for row in begun if row.subjects["tracer"].device is None]
     return 1 if failed else 0
 
 
@@ -162,7 +163,10 @@ def nvidia_smi() -> dict[str, str]:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return {}
-    name, driver, now, memory, most, power, heat = done.stdout.splitlines()[0].split(", ")
+    fields = done.stdout.partition("\n")[0].split(", ")
+    if len(fields) != QUERY.count(",") + 1:
+        return {}
+    name, driver, now, memory, most, power, heat = fields
     clocks = f"{now} and {memory} for memory at the start, {most} at most"
     return {"device": name, "driver": driver, "clocks": clocks, "power": power, "heat": heat}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.display import format_seconds, format_share
 from bench.errors import BenchError, shorten
 from bench.gpu.case import Case
-from bench.gpu.results import Found, GpuReport, Row
+from bench.gpu.results import NO_TIME, Found, GpuReport, Row
 
 BEGIN = "<!-- gpu table: begin. Written by bench/gpu.sh -->"
 END = "<!-- gpu table: end -->"
@@ -36,20 +36,31 @@ def not_yet(cases: Sequence[Case]) -> str:
 def table(report: GpuReport) -> str:
     """A report as Markdown: the machine, a row a case and size, and what failed."""
     names = [name for name in TITLES if any(name in row.subjects for row in report.rows)]
+    late = [row for row in report.rows if is_late(row)]
     lines = []
     if report.dry_run:
         lines += ["**Dry run: no GPU took part, and the times mean nothing.**", ""]
     lines += [_machine(report), "", *_header(names)]
     order = list(dict.fromkeys(row.case for row in report.rows))
-    rows = sorted(report.rows, key=lambda row: order.index(row.case))
+    shown = [row for row in report.rows if row not in late]
+    rows = sorted(shown, key=lambda row: order.index(row.case))
     lines += [_line(row, names, report) for row in rows]
     failures = [
         f"- {row.title}, {row.size}, {TITLES[name]}: {found.error}"
-        for row in report.rows
+        for row in shown
         for name, found in row.subjects.items()
         if found.error is not None
     ]
-    return "\n".join([*lines, *(["", "What has no time:", "", *failures] if failures else [])])
+    lines += ["", "What has no time:", "", *failures] if failures else []
+    left = ", ".join(f"{row.title} ({row.size})" for row in late)
+    return "\n".join(
+        [*lines, *(["", f"The run's time was used up before: {left}."] if late else [])]
+    )
+
+
+def is_late(row: Row) -> bool:
+    """Whether the run's time was used up before the row."""
+    return all(found.error == NO_TIME for found in row.subjects.values())
 
 
 def replace_table(page: str, block: str) -> str:

@@ -41,6 +41,8 @@ from bench.errors import BenchError
 
 SCHEMA = "tracer-bench-gpu"
 VERSION = 1
+NO_TIME = "not measured: the run's time was used up"
+"""The error of a row that was not begun."""
 
 
 @dataclass(frozen=True)

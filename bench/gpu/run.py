@@ -11,7 +11,7 @@ from typing import Any
 from bench.display import Display
 from bench.gpu.case import Case
 from bench.gpu.link import Link
-from bench.gpu.results import Found, Row, summarise
+from bench.gpu.results import NO_TIME, Found, Row, summarise
 from bench.gpu.worker import Answer
 
 PREPARE_SECONDS = 60.0
@@ -21,7 +21,6 @@ DRY_PATIENCE = 10.0
 BATCH_SECONDS = 0.02
 MOST_CALLS = 200
 LEAST_ROUNDS, MOST_ROUNDS = 3, 40
-NO_TIME = "not measured: the run's time was used up"
 CLOCKS = ("device", "host", "latency")
 
 

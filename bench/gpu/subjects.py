@@ -91,9 +91,8 @@ class TracerOnDevice(DeviceSubject):
         self.cupy: Any = importlib.import_module("cupy") if device == "cuda" else None
 
     def put(self, inputs: Inputs) -> Inputs:
-        if self.cupy is None:
-            return inputs
-        return tuple(self.cupy.asarray(value) for value in inputs)
+        placed: Inputs = tracer.device_put(inputs) if self.backend == "cuda" else inputs
+        return placed
 
     def prepare(self, case: Case, size: Size, inputs: Inputs) -> Running:
         function = case.program.make(TRACER, case.workload.build(size))
@@ -119,7 +118,8 @@ class TracerOnDevice(DeviceSubject):
             tracer.block_until_ready(results)
 
     def to_numpy(self, results: Any) -> tuple[Any, ...]:
-        return tuple(on_host(value) for value in results)
+        found = tracer.device_get(results) if self.backend == "cuda" else results
+        return tuple(np.asarray(value) for value in found)
 
     def batch_seconds(self, call: Callable[[], Any], calls: int) -> float:
         if self.cupy is None:
@@ -304,14 +304,6 @@ class TorchOnDevice(DeviceSubject):
             self.torch.compiler.reset()
         if self.device == "cuda":
             self.torch.cuda.empty_cache()
-
-
-def on_host(value: Any) -> Any:
-    """An array of CuPy, of Numba or of NumPy as one of NumPy."""
-    for method in ("get", "copy_to_host"):
-        if not isinstance(value, np.ndarray) and hasattr(value, method):
-            return np.asarray(getattr(value, method)())
-    return np.asarray(value)
 
 
 def is_installed(name: str) -> bool:

@@ -111,11 +111,13 @@ class Worker:
 
     def finish(self, request: Mapping[str, Any]) -> Answer:
         """What is known of the row beside its times; then everything of it is given up."""
-        figures = dict(self.running.figures()) if self.running is not None else {}
-        self.running, self.row, self.inputs = None, None, ()
-        gc.collect()
-        if self.subject is not None:
-            self.subject.release()
+        try:
+            figures = dict(self.running.figures()) if self.running is not None else {}
+        finally:
+            self.running, self.row, self.inputs = None, None, ()
+            gc.collect()
+            if self.subject is not None:
+                self.subject.release()
         return {"figures": figures}
 
     def _subject(self) -> DeviceSubject:

@@ -18,8 +18,16 @@ from bench.errors import BenchError, MismatchError
 from bench.gpu import check as checks
 from bench.gpu.link import LocalLink, ProcessLink
 from bench.gpu.page import NOT_YET, not_yet, replace_table, table, write_page
-from bench.gpu.results import Found, GpuReport, Row, Times, read_results, write_results
-from bench.gpu.run import NO_TIME, Run, measure, measure_disk
+from bench.gpu.results import (
+    NO_TIME,
+    Found,
+    GpuReport,
+    Row,
+    Times,
+    read_results,
+    write_results,
+)
+from bench.gpu.run import Run, measure, measure_disk
 from bench.gpu.subjects import is_installed, open_subject
 from bench.gpu.worker import REFERENCE
 from bench.gpu.workloads import NAMES, load_cases
@@ -194,6 +202,15 @@ def test_the_table_says_share_launches_and_what_failed() -> None:
     assert "a GPU; driver 580.1; a copy of 2³⁰ bytes moves 1.00 TB/s" in text
     assert "- running sum, large, PyTorch: a | b" in text
     assert "Dry run" not in text
+
+
+def test_rows_that_were_not_begun_are_named_below_the_table() -> None:
+    report = sample_report()
+    found = {"tracer": Found(error=NO_TIME), "jax": Found(error=NO_TIME)}
+    report.rows.append(Row("sort", "sort", "medium", {"n": 5}, 1.0, 1.0, False, found))
+    text = table(report)
+    assert "| sort |" not in text
+    assert text.endswith("The run's time was used up before: sort (medium).")
 
 
 def test_the_page_is_that_of_the_results(tmp_path: Path) -> None:
