@@ -28,7 +28,6 @@ from codegen.lower.context import (
 from codegen.lower.reduction import identity
 from tracer.errors import BackendError
 from tracer.graph.nodes import Node
-from tracer.graph.nodes import Variable as GraphVariable
 from tracer.types import ArrayType
 
 RUN = 32
@@ -284,27 +283,3 @@ def emit_convolution(context: Context, node: Node, target: Buffer, place: Indice
             context.reduce(total, plus, context.operation(times, one, other))
         context.add(Loop(name, low, high, tuple(block.statements), "reduce"))
         context.store(target, (*place, index), context.settled(total))
-
-
-def is_distinct(context: Context, indices: tuple[object, ...], shape: tuple[int, ...]) -> bool:
-    """Whether index arrays, broadcast to `shape`, name no place twice.
-
-    An index array that has no number twice along some axes tells those apart, once all others on
-    which it depends are told apart.
-    """
-    told = {axis for axis, extent in enumerate(shape) if extent == 1}
-    while True:
-        before = len(told)
-        for operand in indices:
-            if not isinstance(operand, GraphVariable):
-                continue
-            low = context.value_ranges.get(operand, (-1, -1))[0]
-            lead = len(shape) - len(operand.type.shape)
-            axes = {axis + lead for axis in context.distinct.get(operand, ())}
-            depends = {a + lead for a, extent in enumerate(operand.type.shape) if extent != 1}
-            if axes and low >= 0 and depends - axes <= told:
-                told |= axes
-        if len(told) == len(shape):
-            return True
-        if len(told) == before:
-            return False

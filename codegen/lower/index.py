@@ -18,8 +18,8 @@ from codegen.lower.context import (
     Stored,
     integer,
 )
-from codegen.lower.device_sequence import is_distinct
 from codegen.lower.elementwise import broadcast_indices
+from codegen.lower.views import unit_map
 from tracer.graph.nodes import Node, Source, Variable
 from tracer.types import ArrayType
 
@@ -102,6 +102,60 @@ def _element_indices(
     return tuple(next(remaining) if entry is None else entry for entry in result)
 
 
+def _distinct_axes(context: Context, operand: Any) -> frozenset[int]:
+    """Axes of an index array along all of which together no number is there twice."""
+    if type(operand) is not Variable:
+        return frozenset()
+    if operand in context.distinct:
+        return context.distinct[operand]
+    place = context.places.get(operand)
+    if not isinstance(place, Inline):
+        return frozenset()
+    node = place.node
+    if node.primitive.name == "iota":
+        return frozenset((0,))
+    if node.primitive.name not in ("reshape", "broadcast_to"):
+        return frozenset()
+    source = node.operands[0]
+    axes = _distinct_axes(context, source)
+    own, shape = source.type.shape, operand.type.shape
+    if node.primitive.name == "broadcast_to":
+        lead = len(shape) - len(own)
+        return frozenset(axis + lead for axis in axes if own[axis] == shape[axis + lead])
+    places = unit_map(own, shape)
+    assert places is not None, "reshapes that are computed where they are used rename indices"
+    found = [places[axis] for axis in axes]
+    return frozenset(axis for axis in found if axis is not None)
+
+
+def _is_distinct(context: Context, indices: list[Any], shape: tuple[int, ...]) -> bool:
+    """Whether index arrays, broadcast to `shape`, name no place twice.
+
+    An array that has no number twice along some axes tells those apart, once all others on which
+    it depends are told apart.
+    """
+    told = {axis for axis, extent in enumerate(shape) if extent == 1}
+    while len(told) < len(shape):
+        before = len(told)
+        for operand in indices:
+            known = index_range(context, operand)
+            if known is None or known[0] < 0:
+                continue
+            own = operand.type.shape
+            lead = len(shape) - len(own)
+            axes = {
+                axis + lead
+                for axis in _distinct_axes(context, operand)
+                if own[axis] == shape[axis + lead]
+            }
+            depends = {axis + lead for axis, extent in enumerate(own) if extent != 1}
+            if depends - axes <= told:
+                told |= axes
+        if len(told) == before:
+            return False
+    return True
+
+
 def emit_gather(context: Context, node: Node, target: Buffer, place: Indices) -> None:
     """Write a gather."""
     x, *indices = node.operands
@@ -132,7 +186,7 @@ def emit_scatter(context: Context, node: Node, target: Buffer, place: Indices) -
         check_bounds(context, operand, shape[axis], axis, node.source)
     lead_shape = _index_shape(indices)
     distinct = context.target == "device" and (
-        node.params["unique"] or is_distinct(context, tuple(indices), lead_shape)
+        node.params["unique"] or _is_distinct(context, indices, lead_shape)
     )
     if mode == "set" and context.target == "device" and not distinct:
         _emit_last_wins(context, node, target, place)

@@ -57,8 +57,8 @@ def test_places_are_those_of_the_stable_sort(dtype: str, length: int) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_each_row_is_sorted(axis: int) -> None:
-    shape = [2, 3, 2]
-    shape[axis] = 70
+    shape = [2, 1, 2]
+    shape[axis] = 66
     x = keys(tuple(shape), "float64")
     same(run(lambda x: np.argsort(x, axis, stable=True), x), np.argsort(x, axis, stable=True))
 
@@ -76,14 +76,14 @@ def test_nothing_is_sorted(shape: tuple[int, ...]) -> None:
 
 
 def test_sorted_values() -> None:
-    x = keys((3, 83), "float32")
+    x = keys((2, 67), "float32")
     same(run(lambda x: np.sort(x, axis=1), x), np.sort(x, axis=1, kind="stable"))
 
 
 def test_numbers_in_descending_order_of_sorted_input() -> None:
-    x = np.arange(100.0)
-    same(run(np.argsort, x), np.arange(100))
-    same(run(np.argsort, -x), np.arange(100)[::-1])
+    x = np.arange(66.0)
+    same(run(np.argsort, x), np.arange(66))
+    same(run(np.argsort, -x), np.arange(66)[::-1])
 
 
 def test_a_sort_runs_serially_only_through_merges_and_searches() -> None:
@@ -181,7 +181,7 @@ def kinds_of_updates(program: Program) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("shape", [(90,), (3, 70)])
+@pytest.mark.parametrize("shape", [(70,), (2, 66)])
 def test_the_gradient_of_a_sort_adds_in_parallel(shape: tuple[int, ...]) -> None:
     weights = np.arange(shape[-1]) ** 1.5
 
@@ -201,7 +201,7 @@ def test_the_gradient_of_one_element_a_row_adds_in_parallel() -> None:
         return (x[np.arange(100), labels] ** 2).sum()
 
     draw = np.random.default_rng(0)
-    x, labels = draw.normal(size=(100, 4)), draw.integers(0, 4, 100)
+    x, labels = draw.normal(size=(100, 4)), draw.integers(-4, 4, 100)
     gradient = tracer.grad(f)
     same(run(gradient, x, labels), gradient(x, labels))
     assert kinds_of_updates(program_of(gradient, x, labels)) == {"parallel"}
@@ -212,3 +212,18 @@ def test_repeated_rows_are_not_added_in_parallel() -> None:
     x, i = np.arange(8.0).reshape(4, 2), np.array([1, 1, 3, 1])
     same(run(gradient, x, i), gradient(x, i))
     assert kinds_of_updates(program_of(gradient, x, i)) == {"serial"}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_an_index_array_of_one_row_for_many_repeats_places(axis: int) -> None:
+    def f(x: Any, v: Any) -> Any:
+        order = np.argsort(x, axis=axis)
+        i = np.broadcast_to(order, v.shape)
+        y = np.zeros(6)
+        np.add.at(y, i, v)
+        return y
+
+    x = np.array([[3.0, 1.0, 2.0, 0.5]])
+    v = np.arange(12.0).reshape(3, 4)
+    same(run(f, x, v), f(x, v))
+    assert kinds_of_updates(program_of(f, x, v)) == {"serial"}
