@@ -32,6 +32,7 @@ __all__ = [
     "constructor",
     "find_cast",
     "find_load",
+    "find_select",
     "find_store",
     "find_template",
     "require_dtype",
@@ -53,11 +54,6 @@ def _calls(name: str, arguments: str, *operations: str) -> Table:
     return dict.fromkeys(operations or (name,), template)
 
 
-def _narrowed_calls(name: str, arguments: str, *operations: str) -> Table:
-    table = _calls(name, arguments, *operations)
-    return {operation: replace(template, narrow=True) for operation, template in table.items()}
-
-
 BOOLEAN: Table = numba_scalars.BOOLEAN
 INTEGER: Table = {
     **numba_scalars.INTEGER,
@@ -67,56 +63,88 @@ INTEGER: Table = {
         fmax="max({0}, {1})",
         fmin="min({0}, {1})",
     ),
-    **_narrowed_calls("left_shift", "{0}, {1}, {type}({bits}), {zero}"),
 }
+# In int64, to which Numba widens anyhow: `cuda.selp` chooses between numbers of one dtype.
+WITHOUT_TRAP = "cuda.selp(({1} == 0) | ({1} == -1), np.int64(1), np.int64({1}))"
+SIZE = "np.uint64(abs(np.int64({%d})))"
 SIGNED: Table = {
     **numba_scalars.SIGNED,
     **INTEGER,
-    "reciprocal": numba_scalars.SIGNED["reciprocal"],
-    **_narrowed_calls("floor_divide_signed", "{0}, {1}, {zero}, {one}", "floor_divide"),
-    **_narrowed_calls("remainder_integers", "{0}, {1}, {zero}, {one}", "remainder"),
-    **_narrowed_calls("fmod_signed", "{0}, {1}, {zero}, {one}", "fmod"),
-    **_narrowed_calls("right_shift_signed", "{0}, {1}, {type}({last}), {zero}", "right_shift"),
-    **_narrowed_calls(
-        "where",
-        "{0} > {zero}, {one}, where({0} < {zero}, -{one}, {zero})",
-        "sign",
+    **narrowed(
+        reciprocal="cuda.selp({0} == 0, np.int64({reciprocal_of_zero}), "
+        "cuda.selp(abs(np.int64({0})) == 1, np.int64({0}), np.int64(0)))",
+        floor_divide="cuda.selp({1} == 0, np.int64(0), cuda.selp({1} == -1, -np.int64({0}), "
+        f"np.int64({{0}}) // {WITHOUT_TRAP}))",
+        remainder="cuda.selp(({1} == 0) | ({1} == -1), np.int64(0), "
+        f"np.int64({{0}}) % {WITHOUT_TRAP})",
+        fmod="cuda.selp({1} == 0, np.int64(0), (1 - 2 * np.int64({0} < 0)) * "
+        f"np.int64({SIZE % 0} % np.uint64(abs({WITHOUT_TRAP}))))",
+        left_shift="cuda.selp(({1} >= 0) & ({1} < {bits}), "
+        "np.int64({0}) << (np.int64({1}) & np.int64(63)), np.int64(0))",
+        right_shift="np.int64({0}) >> "
+        "cuda.selp(({1} >= 0) & ({1} < {bits}), np.int64({1}), np.int64({bits} - 1))",
+        sign="np.int64({0} > 0) - np.int64({0} < 0)",
     ),
-    **plain(bitwise_count="np.uint8(cuda.popc(np.uint64(abs(np.int64({0})))))"),
-    "gcd": Template(
-        "{type}(gcd(np.uint64(abs(np.int64({0}))), np.uint64(abs(np.int64({1})))))",
-        helpers=("gcd",),
-    ),
-    "lcm": Template(
-        "{type}(lcm(np.uint64(abs(np.int64({0}))), np.uint64(abs(np.int64({1}))), np.uint64(0)))",
-        helpers=("lcm",),
-    ),
+    **plain(bitwise_count=f"np.uint8(cuda.popc({SIZE % 0}))"),
+    "gcd": Template(f"{{type}}(gcd({SIZE % 0}, {SIZE % 1}))", helpers=("gcd",)),
+    "lcm": Template(f"{{type}}(lcm({SIZE % 0}, {SIZE % 1}, np.uint64(0)))", helpers=("lcm",)),
 }
+NOT_ZERO = "cuda.selp({1} == {zero}, np.uint64(1), np.uint64({1}))"
+REMAINDER = f"cuda.selp({{1}} == {{zero}}, np.uint64(0), np.uint64({{0}}) % {NOT_ZERO})"
+SHIFT = "cuda.selp({1} < {type}({bits}), np.uint64({0}) %s (np.uint64({1}) & np.uint64(63)), %s)"
 UNSIGNED: Table = {
     **numba_scalars.UNSIGNED,
     **INTEGER,
-    **narrowed(negative="{zero} - {0}"),
-    **_narrowed_calls("floor_divide_unsigned", "{0}, {1}, {zero}, {one}", "floor_divide"),
-    **_narrowed_calls("remainder_unsigned", "{0}, {1}, {zero}, {one}", "remainder", "fmod"),
-    **_narrowed_calls("right_shift_unsigned", "{0}, {1}, {type}({last}), {zero}", "right_shift"),
+    **narrowed(
+        negative="{zero} - {0}",
+        reciprocal="cuda.selp({0} == {zero}, np.uint64({reciprocal_of_zero}), "
+        "np.uint64({0} == {one}))",
+        floor_divide=f"cuda.selp({{1}} == {{zero}}, np.uint64(0), np.uint64({{0}}) // {NOT_ZERO})",
+        remainder=REMAINDER,
+        fmod=REMAINDER,
+        left_shift=SHIFT % ("<<", "np.uint64(0)"),
+        right_shift=SHIFT % (">>", "np.uint64(0)"),
+    ),
     **plain(bitwise_count="np.uint8(cuda.popc(np.uint64({0})))"),
     "gcd": Template("{type}(gcd(np.uint64({0}), np.uint64({1})))", helpers=("gcd",)),
     "lcm": Template("{type}(lcm(np.uint64({0}), np.uint64({1}), np.uint64(0)))", helpers=("lcm",)),
 }
+
+
+def _rounded(operand: str, real: str) -> str:
+    """The nearest whole number, of two the even one.
+
+    From 2**23 or 2**52 on every number is whole, and one that is added to it is rounded so.
+    """
+    size, large = f"abs({operand})", f"{real}({{whole}})"
+    rounded = f"math.copysign(({size} + {large}) - {large}, {operand})"
+    return f"cuda.selp({size} < {large}, {rounded}, {operand})"
+
+
+LARGER = "cuda.selp({0} > {1}, {0}, {1})"
 FLOATING: Table = {
     **numba_scalars.FLOATING,
     **module_calls("math", f"{MATH_NAMES} exp2 log2 floor ceil trunc", 1),
     **module_calls("math", f"{MATH_BINARY} fmod nextafter power:pow", 2),
     **plain(
+        maximum="cuda.selp(({0} > {1}) | ({0} != {0}), {0}, {1})",
+        minimum="cuda.selp(({0} < {1}) | ({0} != {0}), {0}, {1})",
+        fmax="cuda.selp(({0} > {1}) | ({1} != {1}), {0}, {1})",
+        fmin="cuda.selp(({0} < {1}) | ({1} != {1}), {0}, {1})",
+        sign="cuda.selp({0} > {zero}, {one}, cuda.selp({0} < {zero}, -{one}, {0} + {zero}))",
+        gammaln="cuda.selp({0} == -{inf}, {0}, math.lgamma({0}))",
+        binary_exponent="cuda.selp(math.isfinite({0}), math.frexp({0})[1], np.int32(0))",
         cbrt="math.copysign(cuda.cbrt(abs({0})), {0})",
         signbit="math.copysign({one}, {0}) < {zero}",
         spacing="math.nextafter({0}, math.copysign({inf}, {0} + {zero})) - {0}",
+        rint=_rounded("{0}", "{type}"),
+        logaddexp=f"cuda.selp({{0}} == {{1}}, {{0}} + {{type}}({LOG_2}), "
+        f"{LARGER} + math.log1p(math.exp(-abs({{0}} - {{1}}))))",
+        logaddexp2="cuda.selp({0} == {1}, {0} + {one}, "
+        f"{LARGER} + math.log1p(math.exp2(-abs({{0}} - {{1}}))) * {{type}}({LOG2_E}))",
     ),
     **_calls("floor_divide_floats", "{0}, {1}, {zero}, {one}", "floor_divide"),
     **_calls("remainder_floats", "{0}, {1}, {zero}", "remainder"),
-    **_calls("round_even", "{0}, {type}({whole})", "rint"),
-    **_calls("log_add_exp", f"{{0}}, {{1}}, {{type}}({LOG_2})", "logaddexp"),
-    **_calls("log_add_exp2", f"{{0}}, {{1}}, {{type}}({LOG2_E}), {{one}}", "logaddexp2"),
 }
 
 
@@ -130,10 +158,9 @@ def _chosen(strict: str, nan_wins: str) -> Template:
     """As in `numba_scalars`, with the parts asked for NaN."""
     order = numba_scalars.ordered(strict, f"{strict}=")
     nan = f"math.isnan({nan_wins}.real) | math.isnan({nan_wins}.imag)"
-    return Template(f"where(({order}) | {nan}, {{0}}, {{1}})", helpers=("where",))
+    return Template(f"({{0}} if ({order}) | {nan} else {{1}})")
 
 
-ROUNDED = "round_even({0}.%s, {real_type}({whole}))"
 COMPLEX: Table = {
     **numba_scalars.COMPLEX,
     **{name: _parts(f"{name}_parts") for name in COMPLEX_FUNCTIONS.split()},
@@ -146,6 +173,10 @@ COMPLEX: Table = {
     ),
     **plain(
         conjugate="{type}(complex({0}.real, -{0}.imag))",
+        rint="{type}(complex("
+        f"{_rounded('{0}.real', '{real_type}')}, {_rounded('{0}.imag', '{real_type}')}))",
+        sign="({zero} if {0} == {zero} else {type}(complex("
+        "{0}.real / math.hypot({0}.real, {0}.imag), {0}.imag / math.hypot({0}.real, {0}.imag))))",
         absolute="math.hypot({0}.real, {0}.imag)",
         isnan="math.isnan({0}.real) | math.isnan({0}.imag)",
         isinf="math.isinf({0}.real) | math.isinf({0}.imag)",
@@ -159,9 +190,6 @@ COMPLEX: Table = {
         "{type}(complex_of(reciprocal_parts({0}.real, {0}.imag, {one}.real)))",
         helpers=("complex_of", "reciprocal_parts"),
     ),
-    "rint": Template(
-        f"{{type}}(complex({ROUNDED % 'real'}, {ROUNDED % 'imag'}))", helpers=("round_even",)
-    ),
     "power": _parts(
         "power_parts", ", np.float64({1}.real), np.float64({1}.imag)", "reciprocal_parts"
     ),
@@ -169,24 +197,19 @@ COMPLEX: Table = {
     "minimum": _chosen("<", "{0}"),
     "fmax": _chosen(">", "{1}"),
     "fmin": _chosen("<", "{1}"),
-    "sign": Template(
-        "where({0} == {zero}, {zero}, {type}(complex_of(divide_parts({0}.real, {0}.imag, "
-        "math.hypot({0}.real, {0}.imag), {zero}.real))))",
-        helpers=("where", "complex_of", "divide_parts"),
-    ),
 }
 
 TABLES = {"b": BOOLEAN, "i": SIGNED, "u": UNSIGNED, "f": FLOATING, "c": COMPLEX}
 # What depends on the neighbours of a number is of float16 itself, though computed in float32.
 HALF_TABLE: Table = {
     "nextafter": Template(
-        "where({0} == {1}, {0}, where(({0} != {0}) | ({1} != {1}), {0} + {1}, "
+        "cuda.selp({0} == {1}, {0}, cuda.selp(({0} != {0}) | ({1} != {1}), {0} + {1}, "
         "half_step({0}, {0} < {1})))",
-        helpers=("where", "half_step"),
+        helpers=("half_step",),
     ),
     "spacing": Template(
-        "where(math.isfinite({0}), half_step({0}, True) - {0}, {0} - {0})",
-        helpers=("where", "half_step"),
+        "cuda.selp(math.isfinite({0}), half_step({0}, True) - {0}, {0} - {0})",
+        helpers=("half_step",),
     ),
 }
 
@@ -211,7 +234,7 @@ def _constants(text: str, dtype: DType) -> str:
     """The text with the numbers that depend on the dtype alone."""
     if dtype.kind in "iu":
         bits = 8 * dtype.itemsize
-        return text.replace("{bits}", str(bits)).replace("{last}", str(bits - 1))
+        return text.replace("{bits}", str(bits))
     if dtype.kind not in "fc":
         return text
     real = np.finfo(dtype).dtype
@@ -250,6 +273,16 @@ def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that kernels cannot hold."""
     if dtype.kind not in TABLES or dtype.itemsize > 16 or dtype == np.longdouble:
         raise UnsupportedProgramError(f'backend="cuda" has no {dtype.name}; convert it before')
+
+
+def find_select(dtype: DType) -> Template:
+    """`{1}` where the boolean `{0}` holds, else `{2}`, both of `dtype`: without a branch or a call
+    where that is possible.
+    """
+    require_dtype(dtype)
+    if (dtype.itemsize > 1 and dtype.kind in "iu") or dtype in (np.float32, np.float64):
+        return Template("cuda.selp({0}, {1}, {2})")
+    return Template("({1} if {0} else {2})")
 
 
 def find_load(dtype: DType) -> Template:
@@ -295,18 +328,17 @@ def _float_to_integer(source: DType, target: DType) -> Template:
 
     def converted(operand: str) -> str:
         lowest = f"np.{wide}({-(2**bits)})"
-        return (
-            f"float_to_integer({operand}, {real}({-(2.0**bits)}), np.{wide}({operand}), {lowest})"
-        )
+        inside = f"({operand} >= {real}({-(2.0**bits)})) & ({operand} < {real}({2.0**bits}))"
+        return f"cuda.selp({inside}, np.{wide}({operand}), {lowest})"
 
     if target != np.uint64:
         text = converted("{0}")
         text = text if target == np.dtype(wide) else f"{make}({text})"
-        return Template(text, helpers=("float_to_integer",))
+        return Template(text)
     limit = f"{real}({2.0**63})"
     above = converted(f"({{0}} - {limit})")
     text = (
-        f"where({{0}} < {limit}, np.uint64({converted('{0}')}), "
+        f"cuda.selp({{0}} < {limit}, np.uint64({converted('{0}')}), "
         f"np.uint64({above}) ^ np.uint64({2**63}))"
     )
-    return Template(text, helpers=("where", "float_to_integer"))
+    return Template(text)

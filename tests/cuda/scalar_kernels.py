@@ -11,7 +11,7 @@ import numpy as np
 
 from codegen.loops.operations import OPERATIONS, cast_allowed
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
-from codegen.render.cuda_scalars import find_cast, find_load, find_store, find_template
+from codegen.render.cuda_scalars import find_cast, find_load, find_select, find_store, find_template
 from codegen.render.numba_expressions import ExpressionWriter
 
 DType = np.dtype[Any]
@@ -44,13 +44,14 @@ def find_cases(dtype: DType) -> list[Case]:
     return found
 
 
-def kernel_text(cases: Sequence[Case]) -> str:
-    """A module with `kernel(count, a0, …, result0, …)`, in which one thread takes all elements.
+def kernel_text(cases: Sequence[Case], *, looped: bool) -> str:
+    """A module with `kernel(count, case0_a, …, result0, …)`.
 
-    Each case has the operands that its place in `cases` names: `case0_a`, `case0_b`, …
+    `looped`, one thread takes all `count` elements; else each thread takes one, and compiling is
+    quicker.
     """
     writer = ExpressionWriter({})
-    writer.indent = " " * 8
+    writer.indent = " " * 8 if looped else " " * 4
     parameters, lines = ["count"], []
     for number, case in enumerate(cases):
         atoms = []
@@ -58,25 +59,25 @@ def kernel_text(cases: Sequence[Case]) -> str:
             parameters.append(f"case{number}_{letter}")
             load = find_load(dtype).text.format(f"{parameters[-1]}[i]")
             atoms.append(f"{letter}{number}")
-            lines.append(f"        {atoms[-1]} = {load}")
+            lines.append(f"{writer.indent}{atoms[-1]} = {load}")
         text = _value(writer, case, atoms)
         parameters.append(f"result{number}")
-        lines += [*writer.lines, f"        value{number} = {text}"]
+        lines += [*writer.lines, f"{writer.indent}value{number} = {text}"]
         writer.lines.clear()
         store = find_store(case.result).text.format(f"value{number}")
-        lines.append(f"        result{number}[i] = {store}")
+        lines.append(f"{writer.indent}result{number}[i] = {store}")
     head = ["import math", "", "import numpy as np", "from numba import cuda", ""]
     head += [f"{name} = np.{dtype.name}({text})" for (dtype, text), name in writer.literals.items()]
     head += ["", *_device_functions(writer.helpers)]
-    body = [f"def kernel({', '.join(parameters)}):", "    for i in range(count):", *lines, ""]
+    start = "for i in range(count):" if looped else "i = cuda.threadIdx.x"
+    body = [f"def kernel({', '.join(parameters)}):", f"    {start}", *lines, ""]
     return "\n".join([*head, *body])
 
 
 def _value(writer: ExpressionWriter, case: Case, atoms: list[str]) -> str:
     source = case.operands[0]
     if case.name == "select":
-        writer.helpers.add("where")
-        return f"where({', '.join(atoms)})"
+        return writer.fill(find_select(case.result), atoms, source, case.result)
     if case.name == "cast":
         template = find_cast(source, case.result)
     else:

@@ -90,7 +90,7 @@ def cast_operand(values: Array, target: DType) -> Array:
 def run_cases(cases: list[Case], operands: list[list[Array]]) -> list[Array]:
     """The results of one kernel, which computes all cases over arrays made equally long."""
     count = max(array.size for arrays in operands for array in arrays)
-    kernel, names = load_kernel(kernel_text(cases), "simulated")
+    kernel, names = load_kernel(kernel_text(cases, looped=True), "simulated")
     names["math"] = simulated_math
     arguments, results = [], []
     for case, arrays in zip(cases, operands, strict=True):
