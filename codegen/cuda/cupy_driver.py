@@ -224,8 +224,14 @@ class CuPyDriver:
         """A graph, recorded on a stream of its own: the default stream cannot be captured.
 
         What calls allocate comes from a pool that lives as long as the graph, which would otherwise
-        write to memory that was freed and belongs to others.
+        write to memory that was freed and belongs to others. BackendError where CUDA refuses.
         """
+        try:
+            return self._captured(record)
+        except self.cupy.cuda.runtime.CUDARuntimeError as error:
+            raise BackendError(f"GPU {self.index} refuses to capture a graph: {error}") from error
+
+    def _captured(self, record: Callable[[], None]) -> CapturedGraph:
         made = CapturedGraph(self.cupy.cuda.MemoryPool())
         with self._current(), self.cupy.cuda.using_allocator(made.pool.malloc):
             stream = self._thread.capturing

@@ -99,7 +99,7 @@ class Driver(Protocol):
 
     def capture(self, record: Callable[[], None]) -> Any:
         """A graph of all launches and calls that `record` asks for, none of which runs now. What
-        it allocates belongs to the graph."""
+        it allocates belongs to the graph. BackendError where that cannot be captured."""
 
     def replay(self, graph: Any) -> None:
         """Run the graph."""

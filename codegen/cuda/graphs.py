@@ -38,6 +38,7 @@ into memory of the graph's in each run: one call instead of several.
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ from codegen.device.schedule import (
     Step,
 )
 from codegen.loops.nodes import Buffer
+from tracer.errors import BackendError
 
 SMALL = 64 * 1024
 """Bytes of an input that is rather copied than updated in several launches."""
@@ -99,6 +101,7 @@ class _State:
     runs: int = 0
     seen: OrderedDict[Key, None] = field(default_factory=OrderedDict)
     recorded: list[_Recorded] = field(default_factory=list)
+    refused: bool = False
 
     def returns(self, key: Key) -> bool:
         """Whether the key was seen before; from now on it was."""
@@ -142,13 +145,13 @@ class Graphs:
 
     def run(self, segment: Segment, memory: Memory, scalars: Scalars) -> None:
         """Run the segment on that memory, in whichever way costs the host least."""
-        if len(segment.tasks) < 2:
-            self._launch(segment, memory, scalars)
-            return
         where = (self.driver.stream, segment)
         state = self._states.get(where)
         if state is None:
             state = self._states[where] = _State()
+        if state.refused or len(segment.tasks) < 2:
+            self._launch(segment, memory, scalars)
+            return
         address = self.driver.address
         key = tuple(
             [address(memory[buffer]) for buffer in segment.movable]
@@ -214,9 +217,15 @@ class Graphs:
         memory: Memory,
         scalars: Scalars,
         copies: dict[Buffer, Span],
-    ) -> _Recorded:
+    ) -> _Recorded | None:
+        """A graph for this key; None, with a warning, where the driver refuses to capture it."""
         own = _overlay(memory, copies)
-        graph = self.driver.capture(lambda: self._launch(segment, own, scalars))
+        try:
+            graph = self.driver.capture(lambda: self._launch(segment, own, scalars))
+        except BackendError as error:
+            state.refused = True
+            warnings.warn(f"launches are made one by one: {error}", RuntimeWarning, stacklevel=2)
+            return None
         copied = frozenset(segment.keyed.index(buffer) for buffer in copies)
         recorded = _Recorded(graph, key, state.runs, copies, copied)
         state.recorded.append(recorded)

@@ -307,3 +307,11 @@ def test_another_thread_and_another_device_make_theirs_current(cupy: FakeCuPy) -
     assert cupy.current == 0
     second.synchronize()
     assert cupy.waits == 1
+
+
+def test_a_refused_capture_is_a_backend_error(driver: CuPyDriver, cupy: FakeCuPy) -> None:
+    def record() -> None:
+        raise cupy.runtime.CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+
+    with pytest.raises(BackendError, match="GPU 0 refuses to capture a graph: cudaErrorStreamCap"):
+        driver.capture(record)

@@ -8,12 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from codegen.cuda.counting_driver import CountingDriver
 from codegen.cuda.driver import Span
 from codegen.cuda.graphs import KEPT, SEEN
 from codegen.cuda.segments import LONG, Segment, split, task_count
 from codegen.device.schedule import Choose, Library, Repeat, RepeatWhile
 from codegen.loops.nodes import Buffer, Call, Literal, Operation, Variable, View
 from tests.cuda.schedules import I64, Host, make_buffer, make_launch, make_product
+from tracer.errors import BackendError, DeviceMemoryError
 
 X = make_buffer("x", "input", 8)
 BIG = make_buffer("big", "input", 2**20)
@@ -283,9 +285,6 @@ def test_scalars_have_their_dtype() -> None:
 
 
 def test_the_counting_driver_has_a_limit_and_a_pool() -> None:
-    from codegen.cuda.counting_driver import CountingDriver
-    from tracer.errors import DeviceMemoryError
-
     driver = CountingDriver(limit=1024)
     block = driver.allocate(700)
     address = block.address
@@ -314,3 +313,16 @@ def test_memory_may_be_lazy() -> None:
     asked.clear()
     host.run(Lazy())
     assert set(asked) == {X, Y, WORK}
+
+
+def test_what_cannot_be_captured_is_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(record: object) -> None:
+        raise BackendError("no capture today")
+
+    host = Host(CHAIN)
+    memory = host.memory(X, Y, WORK, OTHER)
+    host.run(memory)
+    monkeypatch.setattr(host.driver, "capture", refuse)
+    with pytest.warns(RuntimeWarning, match="launches are made one by one: no capture today"):
+        assert host.run(memory) == {"launch": 50}
+    assert host.run(memory) == {"launch": 50}
