@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from codegen.cuda.frontend import SELECT, remembering, selection, with_selections
 from codegen.device.schedule import Argument
-from tracer.errors import BackendError, MissingPackageError
+from tracer.errors import BackendError
 
 ARRAY_FIELDS = ("meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides")
 """What stands for one array among a kernel's parameters, eight bytes each: two null pointers, the
@@ -45,15 +46,15 @@ def simulated() -> bool:
 def compiler() -> Any:
     """The module `numba.cuda`.
 
-    Raises MissingPackageError, which says what to install, where it or what it needs is missing;
-    Numba has one of its own, which is old and cannot read what new NVIDIA libraries say.
+    Raises BackendError, which says what to install, where it or what it needs is missing; Numba
+    has one of its own, which is old and cannot read what new NVIDIA libraries say.
     """
     if importlib.util.find_spec("numba_cuda") is None:
-        raise MissingPackageError(MISSING.format(cause="no module numba_cuda"))
+        raise BackendError(MISSING.format(cause="no module numba_cuda"))
     try:
         from numba import cuda
     except Exception as error:
-        raise MissingPackageError(MISSING.format(cause=error)) from error
+        raise BackendError(MISSING.format(cause=error)) from error
     if not simulated():
         _correct_booleans()
     return cuda
@@ -69,7 +70,11 @@ def python_function(source: str, name: str) -> Callable[..., Any]:
         filename,
     )
     namespace: dict[str, Any] = {"__name__": f"kernel_{name}"}
-    exec(compile(source, filename, "exec"), namespace)
+    if simulated():
+        exec(compile(source, filename, "exec"), namespace)
+    else:
+        namespace[SELECT] = selection()
+        exec(compile(with_selections(source), filename, "exec"), namespace)
     function: Callable[..., Any] = namespace[name]
     return function
 
@@ -126,12 +131,14 @@ def _compile(
     fused: bool,
 ) -> str:
     from numba.cuda import compiler as numba_compiler
+    from numba.cuda.core.compiler_lock import global_compiler_lock
 
     signature = _signature(arguments)
     # What cuda.compile_ptx does, and one option of NVVM's, which it does not pass on.
-    library, _ = numba_compiler._compile_pyfunc_with_fixup(
-        function, signature, device=False, cc=capability, abi="numba"
-    )
+    with global_compiler_lock, remembering():
+        library, _ = numba_compiler._compile_pyfunc_with_fixup(
+            function, signature, device=False, cc=capability, abi="numba"
+        )
     library._nvvm_options = {**library._nvvm_options, "fma": fused}
     _mark_inputs(library.get_function(library._entry_name), arguments)
     (ptx,) = library.get_asm_strs(cc=capability)
