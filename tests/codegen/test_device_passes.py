@@ -13,13 +13,29 @@ import tracer
 from bench.subjects import TRACER
 from bench.workloads import load_workload
 from codegen.device.private import private_buffers
-from codegen.loops.build import loop
+from codegen.loops.build import integer, loop, operation
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
-from codegen.loops.nodes import Call, If, Load, Loop, Program, Statement, Store, While
+from codegen.loops.nodes import (
+    Buffer,
+    Call,
+    Check,
+    ErrorMessage,
+    If,
+    Let,
+    Load,
+    Loop,
+    Program,
+    Statement,
+    Store,
+    Update,
+    While,
+)
+from codegen.loops.walk import statements
 from codegen.lower.graph import lower_graph
+from codegen.passes.device_kinds import device_kinds
 from codegen.passes.pipeline import DEVICE_PASSES, optimize
-from tests.codegen.programs import buffer, i, j, k
+from tests.codegen.programs import INT, buffer, i, j, k
 from tests.graph.random_graphs import Example, examples
 from tests.primitives.numerical import random_cotangents
 from tracer import nn
@@ -247,3 +263,86 @@ def test_private_buffers_inside_of_serial_loops() -> None:
     found = private_buffers(program)
     assert found.keys() == {row}
     assert found[row] is step
+
+
+X, Y, N = (
+    buffer("x", (3, 4), "input"),
+    buffer("y", (3, 4), "output"),
+    buffer("n", (3,), "input", INT),
+)
+ERROR = ErrorMessage("IndexError", "no", "")
+CHOSEN, NEXT = Load(N, (i,)), operation("add", i, integer(1))
+ELEMENT = Load(X, (i, integer(0)))
+
+
+def kind_of(*body: Statement, workspace: tuple[Buffer, ...] = ()) -> str:
+    """The kind that a serial loop over i with such a body gets, in a program of x, y and n."""
+    program = Program(
+        "f", (X, N), (Y,), (), workspace, (loop("i", 3, *body, kind="serial"),), (ERROR,)
+    )
+    check_program(program)
+    (marked,) = device_kinds(program).body
+    assert isinstance(marked, Loop)
+    return marked.kind
+
+
+def test_kinds_of_loops() -> None:
+    """What iterations of a loop share decides who may run them."""
+    zero = integer(0)
+    check = Check(operation("less", CHOSEN, zero), 0)
+    assert kind_of(check) == "parallel"
+    assert kind_of(check, Store(Y, (i, zero), ELEMENT)) == "parallel"
+    assert kind_of(Update(Y, (i, CHOSEN), "add", ELEMENT)) == "parallel"
+    assert kind_of(Update(Y, (CHOSEN, i), "add", ELEMENT)) == "parallel"
+    assert kind_of(Update(Y, (CHOSEN, zero), "add", ELEMENT)) == "scatter"
+    assert kind_of(check, Update(Y, (CHOSEN, zero), "maximum", ELEMENT)) == "scatter"
+
+
+def test_loops_that_carry_stay_serial() -> None:
+    zero = integer(0)
+    update = Update(Y, (CHOSEN, zero), "add", ELEMENT)
+    assert kind_of(update, Update(Y, (CHOSEN, zero), "multiply", ELEMENT)) == "serial"
+    assert kind_of(update, Let("v", Load(Y, (i, zero)))) == "serial"
+    assert kind_of(update, Store(Y, (i, zero), ELEMENT)) == "serial"
+    assert kind_of(Update(Y, (CHOSEN, zero), "subtract", ELEMENT)) == "serial"
+    assert kind_of(Store(Y, (CHOSEN, zero), ELEMENT)) == "serial"
+    assert kind_of(Store(Y, (i, zero), Load(Y, (NEXT, zero)))) == "serial"
+
+
+def test_memory_filled_first_is_an_iterations_own() -> None:
+    """Workspace that each iteration writes as a whole before it reads any of it."""
+    own = buffer("w", (4,), "workspace")
+    fill = loop("j", 4, Store(own, (j,), Load(X, (i, j))))
+    use = Store(Y, (i, integer(0)), Load(own, (CHOSEN,)))
+    assert kind_of(fill, use, workspace=(own,)) == "parallel"
+    assert kind_of(use, fill, workspace=(own,)) == "serial"
+    half = loop("j", 2, Store(own, (j,), Load(X, (i, j))))
+    assert kind_of(half, use, workspace=(own,)) == "serial"
+
+
+def test_steps_that_meet_are_not_moved_outward() -> None:
+    """Each step of the serial loop reads what other elements have become."""
+
+    def f(y: Any) -> Any:
+        def step(c: Any, _: Any) -> Any:
+            return c + 0.01 * np.flip(c), None
+
+        return tracer.scan(step, y, None, length=100)[0]
+
+    assert shape_of(f, np.ones(300)) == "p S(p p)"
+
+
+def test_serial_loops_carry_scalars() -> None:
+    """Elements at fixed places lie in scalars while a loop runs, and in memory behind it."""
+
+    def f(y: Any) -> Any:
+        def step(c: Any, _: Any) -> Any:
+            return np.array([c[1], c[0] + c[1]]), None
+
+        return tracer.scan(step, y, None, length=30)[0]
+
+    program = device_program(f, np.ones(2))
+    (steps,) = [part for part in program.body if isinstance(part, Loop) and part.kind == "serial"]
+    assert not any(isinstance(part, (Store, Update)) for part in statements(steps.body))
+    (result,) = interpret(program, [np.ones(2)])
+    np.testing.assert_array_equal(result, [1346269.0, 2178309.0])
