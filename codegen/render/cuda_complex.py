@@ -8,9 +8,12 @@ goes through float64 too, where nothing overflows on the way.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numba import cuda
 
 
 def complex_of(parts: Any) -> Any:
@@ -20,73 +23,67 @@ def complex_of(parts: Any) -> Any:
 
 def divide_parts(x: Any, y: Any, real: Any, imaginary: Any) -> tuple[Any, Any]:
     """(x + iy) / (real + i imaginary), by Smith's method (1962)."""
-    if abs(real) >= abs(imaginary):
-        if real == imaginary and real == -imaginary:
-            return x / abs(real), y / abs(real)
-        ratio = imaginary / real
-        divisor = real + imaginary * ratio
-        return (x + y * ratio) / divisor, (y - x * ratio) / divisor
-    ratio = real / imaginary
-    divisor = real * ratio + imaginary
-    return (x * ratio + y) / divisor, (y * ratio - x) / divisor
+    flip = abs(real) < abs(imaginary)
+    large = cuda.selp(flip, imaginary, real)
+    small = cuda.selp(flip, real, imaginary)
+    by_zero = large == small - small
+    ratio = cuda.selp(by_zero, small, small / large)
+    divisor = cuda.selp(by_zero, abs(large), large + small * ratio)
+    first = cuda.selp(flip, y, x)
+    second = cuda.selp(flip, -x, y)
+    return (
+        (first + cuda.selp(flip, -second, second) * ratio) / divisor,
+        (second + cuda.selp(flip, first, -first) * ratio) / divisor,
+    )
 
 
 def reciprocal_parts(x: Any, y: Any, one: Any) -> tuple[Any, Any]:
     """1 / (x + iy), by Smith's method."""
-    if abs(x) >= abs(y):
-        ratio = y / x
-        divisor = x + y * ratio
-        return one / divisor, -ratio / divisor
-    ratio = x / y
-    divisor = x * ratio + y
-    return ratio / divisor, -one / divisor
+    flip = abs(x) < abs(y)
+    large = cuda.selp(flip, y, x)
+    small = cuda.selp(flip, x, y)
+    ratio = small / large
+    divisor = large + small * ratio
+    return cuda.selp(flip, ratio, one) / divisor, -cuda.selp(flip, one, ratio) / divisor
 
 
 def sqrt_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The square root with a real part that is not negative."""
     larger = max(abs(x), abs(y))
-    if larger == 0.0:
-        return 0.0, y
-    if math.isinf(y):
-        return math.inf, y
-    if math.isinf(x):
-        if x > 0.0:
-            return x, y - y if y != y else math.copysign(0.0, y)
-        return y if y != y else 0.0, math.copysign(math.inf, y)
-    before, after = 1.0, 1.0
-    if larger > 1e300:
-        before, after = 0.0625, 4.0
-    elif larger < 1e-290:
-        before, after = 2.0**108, 2.0**-54
+    huge = larger > 1e300
+    tiny = larger < 1e-290
+    before = cuda.selp(huge, 0.0625, cuda.selp(tiny, 2.0**108, 1.0))
+    after = cuda.selp(huge, 4.0, cuda.selp(tiny, 2.0**-54, 1.0))
     x *= before
     y *= before
     root = math.sqrt(0.5 * (abs(x) + math.hypot(x, y)))
-    other = 0.5 * y / root
-    if x >= 0.0:
-        return root * after, other * after
-    return abs(other) * after, math.copysign(root, y) * after
+    other = cuda.selp((root == 0.0) | math.isinf(y), y, 0.5 * y / root)
+    right = x >= 0.0
+    return (
+        cuda.selp(right, root, abs(other)) * after,
+        cuda.selp(right, other, math.copysign(root, y)) * after,
+    )
 
 
 def log_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The logarithm; its imaginary part lies between -pi and pi."""
     larger = max(abs(x), abs(y))
     smaller = min(abs(x), abs(y))
-    size = math.hypot(x, y)
-    if larger > 8e307:
-        real = math.log(math.hypot(0.5 * x, 0.5 * y)) + 0.6931471805599453
-    elif larger < 1e-300:
-        real = math.log(math.hypot(2.0**64 * x, 2.0**64 * y)) - 44.3614195558365
-    elif size > 0.7 and size < 1.5:
-        real = 0.5 * math.log1p((larger - 1.0) * (larger + 1.0) + smaller * smaller)
-    else:
-        real = math.log(size)
+    huge = larger > 8e307
+    tiny = larger < 1e-300
+    scale = cuda.selp(huge, 0.5, cuda.selp(tiny, 2.0**64, 1.0))
+    shift = cuda.selp(huge, 0.6931471805599453, cuda.selp(tiny, -44.3614195558365, 0.0))
+    size = math.hypot(scale * x, scale * y)
+    near = (size > 0.7) & (size < 1.5) & (larger < 2.0)
+    square = (larger - 1.0) * (larger + 1.0) + smaller * smaller
+    real = cuda.selp(near, 0.5 * math.log1p(square), math.log(size) + shift)
     return real, math.atan2(y, x)
 
 
 def scaled_log_parts(x: Any, y: Any, factor: Any) -> tuple[Any, Any]:
     """The logarithm times a factor, which makes a logarithm to another base."""
-    real, imaginary = log_parts(x, y)
-    return real * factor, imaginary * factor
+    parts = log_parts(x, y)
+    return parts[0] * factor, parts[1] * factor
 
 
 def log1p_parts(x: Any, y: Any) -> tuple[Any, Any]:
@@ -96,17 +93,15 @@ def log1p_parts(x: Any, y: Any) -> tuple[Any, Any]:
 
 def exp_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The exponential function, by halves where its size alone would overflow."""
-    if y == 0.0:
-        return math.exp(x), y
-    if math.isinf(x) and not math.isfinite(y):
-        return (x, y - y) if x > 0.0 else (0.0, 0.0)
-    sine = math.sin(y)
+    halves = x > 709.0
+    size = math.exp(cuda.selp(halves, 0.5 * x, x))
+    rest = cuda.selp(halves, size, 1.0)
     cosine = math.cos(y)
-    if x > 709.0:
-        half = math.exp(0.5 * x)
-        return half * cosine * half, half * sine * half
-    size = math.exp(x)
-    return size * cosine, size * sine
+    sine = math.sin(y)
+    none = size == 0.0
+    real = cuda.selp(none, math.copysign(0.0, cosine), size * cosine * rest)
+    imaginary = cuda.selp(none, math.copysign(0.0, sine), size * sine * rest)
+    return cuda.selp(y == 0.0, size * rest, real), cuda.selp(y == 0.0, y, imaginary)
 
 
 def expm1_parts(x: Any, y: Any) -> tuple[Any, Any]:
@@ -116,77 +111,67 @@ def expm1_parts(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def sinh_parts(x: Any, y: Any) -> tuple[Any, Any]:
-    """The hyperbolic sine."""
-    if y == 0.0:
-        return math.sinh(x), y
-    if x == 0.0:
-        return x, math.sin(y)
-    if abs(x) > 709.0:
-        half = math.exp(0.5 * abs(x))
-        return (
-            math.copysign(0.5 * half, x) * math.cos(y) * half,
-            0.5 * half * math.sin(y) * half,
-        )
-    return math.sinh(x) * math.cos(y), math.cosh(x) * math.sin(y)
+    """The hyperbolic sine, by halves where it would overflow before the product."""
+    halves = abs(x) > 709.0
+    half = math.exp(0.5 * abs(x))
+    sine = cuda.selp(halves, math.copysign(0.5 * half, x), math.sinh(x))
+    cosine = cuda.selp(halves, 0.5 * half, math.cosh(x))
+    rest = cuda.selp(halves, half, 1.0)
+    real = cuda.selp(x == 0.0, x, sine * math.cos(y) * rest)
+    imaginary = cosine * math.sin(y) * rest
+    return cuda.selp(y == 0.0, sine * rest, real), cuda.selp(y == 0.0, y, imaginary)
 
 
 def cosh_parts(x: Any, y: Any) -> tuple[Any, Any]:
-    """The hyperbolic cosine."""
-    if y == 0.0:
-        return math.cosh(x), math.copysign(1.0, x) * y
-    if abs(x) > 709.0:
-        half = math.exp(0.5 * abs(x))
-        return (
-            0.5 * half * math.cos(y) * half,
-            math.copysign(0.5 * half, x) * math.sin(y) * half,
-        )
-    return math.cosh(x) * math.cos(y), math.sinh(x) * math.sin(y)
+    """The hyperbolic cosine, by halves where it would overflow before the product."""
+    halves = abs(x) > 709.0
+    half = math.exp(0.5 * abs(x))
+    sine = cuda.selp(halves, math.copysign(0.5 * half, x), math.sinh(x))
+    cosine = cuda.selp(halves, 0.5 * half, math.cosh(x))
+    rest = cuda.selp(halves, half, 1.0)
+    imaginary = cuda.selp(y == 0.0, math.copysign(1.0, x) * y, sine * math.sin(y) * rest)
+    return cuda.selp(y == 0.0, cosine * rest, cosine * math.cos(y) * rest), imaginary
 
 
 def tanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
-    """The hyperbolic tangent."""
-    if math.isinf(x):
-        return math.copysign(1.0, x), math.copysign(0.0, y)
-    if abs(x) > 22.0:
-        return (
-            math.copysign(1.0, x),
-            4.0 * math.sin(y) * math.cos(y) * math.exp(-2.0 * abs(x)),
-        )
+    """The hyperbolic tangent; far out, 1 and an imaginary part that vanishes."""
+    far = abs(x) > 22.0
     tangent = math.tan(y)
     slope = 1.0 + tangent * tangent
-    sine = math.sinh(x)
+    sine = math.sinh(cuda.selp(far, 1.0, x))
+    cosine = math.sqrt(1.0 + sine * sine)
     divisor = 1.0 + slope * sine * sine
-    return slope * math.cosh(x) * sine / divisor, tangent / divisor
+    vanishing = 4.0 * (tangent / slope) * math.exp(-2.0 * abs(x))
+    vanishing = cuda.selp(math.isinf(x), math.copysign(0.0, y), vanishing)
+    return (
+        cuda.selp(far, math.copysign(1.0, x), slope * cosine * sine / divisor),
+        cuda.selp(far, vanishing, tangent / divisor),
+    )
 
 
 def arcsinh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The inverse hyperbolic sine."""
-    if max(abs(x), abs(y)) > 1e150:
-        real, _ = log_parts(x, y)
-        return math.copysign(real + 0.6931471805599453, x), math.atan2(y, abs(x))
-    a, b = sqrt_parts(1.0 + y, -x)
-    c, d = sqrt_parts(1.0 - y, x)
-    return math.asinh(a * d - c * b), math.atan2(y, a * c - b * d)
+    left = sqrt_parts(1.0 + y, -x)
+    right = sqrt_parts(1.0 - y, x)
+    real = math.asinh(left[0] * right[1] - right[0] * left[1])
+    base = left[0] * right[0] - left[1] * right[1]
+    return real, math.atan2(y, cuda.selp(math.isinf(y), abs(x), base))
 
 
 def arccosh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The inverse hyperbolic cosine."""
-    if max(abs(x), abs(y)) > 1e150:
-        real, imaginary = log_parts(x, y)
-        return real + 0.6931471805599453, imaginary
-    a, b = sqrt_parts(x - 1.0, y)
-    c, d = sqrt_parts(x + 1.0, y)
-    return math.asinh(a * c + b * d), 2.0 * math.atan2(b, c)
+    left = sqrt_parts(x - 1.0, y)
+    right = sqrt_parts(x + 1.0, y)
+    real = math.asinh(left[0] * right[0] + left[1] * right[1])
+    return real, 2.0 * math.atan2(left[1], right[0])
 
 
 def arccos_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The inverse cosine."""
-    if max(abs(x), abs(y)) > 1e150:
-        real, _ = log_parts(x, y)
-        return math.atan2(abs(y), x), -math.copysign(real + 0.6931471805599453, y)
-    a, b = sqrt_parts(1.0 - x, -y)
-    c, d = sqrt_parts(1.0 + x, y)
-    return 2.0 * math.atan2(a, c), math.asinh(c * b - d * a)
+    left = sqrt_parts(1.0 - x, -y)
+    right = sqrt_parts(1.0 + x, y)
+    imaginary = math.asinh(right[0] * left[1] - right[1] * left[0])
+    return 2.0 * math.atan2(left[0], right[0]), imaginary
 
 
 def arctanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
@@ -194,23 +179,19 @@ def arctanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     sign = math.copysign(1.0, x)
     x *= sign
     y *= sign
-    if max(x, abs(y)) > 1e150:
-        half = math.hypot(0.5 * x, 0.5 * y)
-        real = 0.25 * x / half / half
-        imaginary = math.copysign(1.5707963267948966, y)
-    elif x == 1.0 and abs(y) < 1e-150:
-        real = math.log(2.0 / abs(y)) * 0.5
-        imaginary = y if y == 0.0 else math.copysign(0.7853981633974483, y)
-    else:
-        real = 0.25 * math.log1p(4.0 * x / ((1.0 - x) * (1.0 - x) + y * y))
-        imaginary = -0.5 * math.atan2(-2.0 * y, (1.0 - x) * (1.0 + x) - y * y)
+    distance = math.hypot(1.0 - x, y)
+    quotient = cuda.selp(math.isinf(x), 0.0, x / distance / distance)
+    real = 0.25 * math.log1p(4.0 * quotient)
+    real = cuda.selp(distance < 1e-150, 0.5 * (0.6931471805599453 - math.log(distance)), real)
+    finite = math.copysign(min(abs(y), 1e200), y)
+    imaginary = 0.5 * math.atan2(2.0 * finite, (1.0 - x) * (1.0 + x) - y * y)
     return sign * real, sign * imaginary
 
 
 def sin_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The sine."""
-    real, imaginary = sinh_parts(-y, x)
-    return imaginary, -real
+    parts = sinh_parts(-y, x)
+    return parts[1], -parts[0]
 
 
 def cos_parts(x: Any, y: Any) -> tuple[Any, Any]:
@@ -220,20 +201,20 @@ def cos_parts(x: Any, y: Any) -> tuple[Any, Any]:
 
 def tan_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The tangent."""
-    real, imaginary = tanh_parts(-y, x)
-    return imaginary, -real
+    parts = tanh_parts(-y, x)
+    return parts[1], -parts[0]
 
 
 def arcsin_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The inverse sine."""
-    real, imaginary = arcsinh_parts(-y, x)
-    return imaginary, -real
+    parts = arcsinh_parts(-y, x)
+    return parts[1], -parts[0]
 
 
 def arctan_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """The inverse tangent."""
-    real, imaginary = arctanh_parts(-y, x)
-    return imaginary, -real
+    parts = arctanh_parts(-y, x)
+    return parts[1], -parts[0]
 
 
 def power_parts(x: Any, y: Any, real: Any, imaginary: Any) -> tuple[Any, Any]:
@@ -281,13 +262,13 @@ FUNCTIONS = (
 )
 NEEDS = {
     "scaled_log_parts": ("log_parts",),
-    "arcsinh_parts": ("sqrt_parts", "log_parts"),
-    "arccosh_parts": ("sqrt_parts", "log_parts"),
-    "arccos_parts": ("sqrt_parts", "log_parts"),
+    "arcsinh_parts": ("sqrt_parts",),
+    "arccosh_parts": ("sqrt_parts",),
+    "arccos_parts": ("sqrt_parts",),
     "sin_parts": ("sinh_parts",),
     "cos_parts": ("cosh_parts",),
     "tan_parts": ("tanh_parts",),
-    "arcsin_parts": ("sqrt_parts", "log_parts", "arcsinh_parts"),
+    "arcsin_parts": ("sqrt_parts", "arcsinh_parts"),
     "arctan_parts": ("arctanh_parts",),
     "power_parts": ("reciprocal_parts", "log_parts", "exp_parts"),
 }

@@ -92,9 +92,9 @@ def half_step(x: Any, up: Any) -> Any:
     away = up == (x > np.float32(0.0))
     exponent = math.frexp(size)[1]
     # Below a power of two the numbers lie twice as close.
-    power = math.ldexp(np.float32(1.0), np.int32(exponent - 1))
+    power = math.ldexp(np.float32(1.0), np.int32(exponent - 1))  # type: ignore[arg-type]
     exponent = exponent - (11 if away or size != power else 12)
-    step = math.ldexp(np.float32(1.0), np.int32(max(exponent, -24)))
+    step = math.ldexp(np.float32(1.0), np.int32(max(exponent, -24)))  # type: ignore[arg-type]
     return math.copysign(size + step if away else size - step, x)
 
 
