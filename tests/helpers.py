@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.cuda.target import simulated
 from codegen.loops.interpret import interpret
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import optimize
@@ -16,7 +17,8 @@ from tracer.graph.nodes import Graph
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-COMPILED = ("llvm", "numba")
+COMPILED = ("cuda",) if simulated() else ("llvm", "numba")
+"""In a process where Numba simulates CUDA the tests of the compiled backends test that one."""
 BACKENDS = ("numpy", *COMPILED)
 
 
