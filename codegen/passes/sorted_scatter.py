@@ -11,7 +11,7 @@ all of them parallel. What a term needs is computed again from the number of its
 are the same bits as those of the loop run in order; but of more than `LONGEST` terms for one place
 each further `LONGEST` are added up by themselves, and then what they gave: in a fixed order too.
 
-Updates of integers stay as they are: their order does not matter.
+Where order does not matter, as in sums of integers, atomic operations do: such loops stay.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codegen.device.items import can_add_at_once
+from codegen.device.machine import DeviceMachine
+from codegen.device.work import work_of
 from codegen.loops.linear import constant_trip
 from codegen.loops.nodes import (
     Assign,
@@ -38,7 +41,7 @@ from codegen.loops.nodes import (
     Update,
     Variable,
 )
-from codegen.loops.walk import statements, subexpressions
+from codegen.loops.walk import subexpressions
 from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, integer
 from codegen.lower.device_sequence import bisect, sort_rows
 from codegen.lower.reduction import identity
@@ -46,33 +49,35 @@ from codegen.passes.chunks import Names
 from codegen.passes.rewrite import Body, map_blocks
 from tracer.types import ArrayType
 
-COMBINERS = frozenset({"add", "multiply", "maximum", "minimum"})
+COMBINERS = frozenset(["add", "multiply", "maximum", "minimum", "logical_and", "logical_or"])
 
 LONGEST = 1024
 """Terms that one thread adds up."""
 
 
-def sorted_scatter(program: Program) -> Program:
-    """The program with its scatters of real and complex numbers sorted, at the top and in serial
-    loops, where each update's place is either data or an index of a parallel loop inside."""
+def sorted_scatter(program: Program, machine: DeviceMachine) -> Program:
+    """The program with its scatters sorted, at the top and in serial loops, where each index of an
+    update is either data or that of a parallel loop inside. Those stay as they are which have
+    little to do, or whose order does not matter and which the device can run at once."""
     names = Names(program)
     context = Context("device")
     context.count = names.last
-    body = _block(context, program.body)
+    body = _block(context, program.body, machine)
     if context.count == names.last:
         return program
     return replace(program, body=body, workspace=(*program.workspace, *context.workspace))
 
 
-def _block(context: Context, body: Body) -> Body:
+def _block(context: Context, body: Body, machine: DeviceMachine) -> Body:
     result: list[Statement] = []
     for statement in body:
         if isinstance(statement, Loop) and statement.kind == "scatter":
-            result.extend(_sorted(context, statement))
+            stays = can_add_at_once(statement) or work_of((statement,)) <= machine.small
+            result.extend((statement,) if stays else _sorted(context, statement))
         elif isinstance(statement, Loop) and statement.kind != "serial":
             result.append(statement)
         else:
-            result.append(map_blocks(statement, lambda inner: _block(context, inner)))
+            result.append(map_blocks(statement, lambda inner: _block(context, inner, machine)))
     return tuple(result)
 
 
@@ -92,13 +97,7 @@ class _UnsupportedError(Exception):
 
 
 def _sorted(context: Context, loop: Loop) -> list[Statement]:
-    """What a scatter becomes; itself where it cannot be sorted, or need not be."""
-    if all(
-        part.buffer.dtype.kind in "biu"
-        for part in statements(loop.body)
-        if isinstance(part, Update)
-    ):
-        return [loop]
+    """What a scatter becomes; itself where it cannot be sorted."""
     try:
         plans = [_Plan(term) for term in _terms(loop, [], [], [])]
         if len({plan.term.update.buffer.root for plan in plans}) < len(plans):
@@ -408,7 +407,7 @@ def _write_sums(context: Context, plan: _Plan, found: _Segments) -> None:
 
 def _neutral(combiner: str, dtype: np.dtype) -> Literal:
     """What changes no number, not even the sign of a zero."""
-    if combiner == "add":
+    if combiner == "add" and dtype.kind in "fc":
         return Literal(complex(-0.0, -0.0) if dtype.kind == "c" else -0.0, dtype)
     return identity(combiner, dtype)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import codegen.passes.sorted_scatter as module
+from codegen.device.machine import DeviceMachine
 from codegen.loops.build import index, integer, literal, loop, operation
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
@@ -21,10 +22,13 @@ from codegen.passes.sorted_scatter import sorted_scatter
 from tests.codegen.device_programs import Array, backwards
 from tracer import jit
 
+MACHINE = DeviceMachine(small=0)
+
 
 def program_of(f: Callable[..., Any], *args: Any) -> Program:
     """The loops of f with scatters sorted."""
-    return sorted_scatter(device_kinds(lower_graph(jit(f).trace(*args).graph, "device")))
+    lowered = device_kinds(lower_graph(jit(f).trace(*args).graph, "device"))
+    return sorted_scatter(lowered, MACHINE)
 
 
 def kinds(program: Program) -> list[str]:
@@ -148,6 +152,32 @@ def test_sums_of_integers_stay_as_they_are() -> None:
     assert kinds(program_of(added, x, i, np.ones(3, int))) == ["scatter"]
 
 
+def test_short_loops_stay_as_they_are() -> None:
+    x, i = np.zeros(5), np.array([1, 1, 4])
+    lowered = device_kinds(lower_graph(jit(added).trace(x, i, np.ones(3)).graph, "device"))
+    assert sorted_scatter(lowered, DeviceMachine()) is lowered
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8"])
+def test_small_integers_are_sorted(dtype: str) -> None:
+    draw = np.random.default_rng(0)
+    x, i = np.zeros(4, dtype), draw.integers(0, 4, 30)
+    v = draw.integers(-9, 9, 30).astype(dtype)
+    (result,) = run(added, x, i, v)
+    same(result, added(x, i, v))
+
+
+def test_of_repeated_places_the_last_is_written() -> None:
+    def f(x: Any, i: Any, v: Any) -> Any:
+        y = x.copy()
+        y[i] = v
+        return y
+
+    x, i, v = numbers((4,), "float64"), np.array([1, 3, 1, -4, 1]), numbers((5,), "float64", 1)
+    (result,) = run(f, x, i, v)
+    same(result, f(x, i, v))
+
+
 def test_several_sums_share_a_sort() -> None:
     def f(x: Any, i: Any, v: Any) -> Any:
         return added(x, i, v), added(2 * x, i, v * v)
@@ -165,7 +195,7 @@ def test_a_place_that_is_no_data_takes_a_reduction() -> None:
     zero = loop("i3", 3, Store(y, (index("i3"),), literal(0.5, dtype)))
     inner = loop("i2", 3, Update(y, (j,), "add", Load(x, (i, j))))
     program = Program("f", (x,), (y,), (), (), (zero, loop("i1", 4, inner, kind="scatter")))
-    changed = sorted_scatter(program)
+    changed = sorted_scatter(program, MACHINE)
     check_program(changed)
     assert [part.kind for part in statements(changed.body[1:]) if isinstance(part, Loop)] == [
         "parallel",
@@ -184,4 +214,4 @@ def test_what_else_a_loop_does_leaves_it_as_it_is() -> None:
     update = Update(y, (place,), "add", Load(x, (i,)))
     branch = If(operation("less", i, integer(3)), (update,))
     program = Program("f", (x,), (y,), (), (), (loop("i1", 4, branch, kind="scatter"),))
-    assert sorted_scatter(program) is program
+    assert sorted_scatter(program, MACHINE) is program
