@@ -49,6 +49,16 @@ class CountedArray:
         """Number of elements."""
         return _product(self.shape)
 
+    def __getitem__(self, index: int) -> CountedArray:
+        """A part along the first axis."""
+        rest = self.shape[1:]
+        step = _product(rest) * self.dtype.itemsize
+        return CountedArray(rest, self.dtype, Block(self.block.address + index * step, step))
+
+    def transpose(self, axes: Sequence[int]) -> CountedArray:
+        """The same memory, with the axes in another order."""
+        return CountedArray(tuple(self.shape[axis] for axis in axes), self.dtype, self.block)
+
 
 @dataclass(slots=True, eq=False)
 class CountedGraph:

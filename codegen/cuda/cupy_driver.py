@@ -10,6 +10,7 @@ Everything is asked for on CuPy's current stream.
 from __future__ import annotations
 
 import importlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -88,9 +89,10 @@ class CuPyDriver:
                 return None
             with self._current():
                 array = device_view(value, self.cupy)
-        if array.device.id != self.index:
+        where = array.data.device_id
+        if where != self.index:
             raise DeviceMismatchError(
-                f"an array lies on GPU {array.device.id}, and others on GPU {self.index}: move it "
+                f"an array lies on GPU {where}, and others on GPU {self.index}: move it "
                 f"with tracer.device_put(array, {self.index})"
             )
         aligned = array.data.ptr % max(array.dtype.itemsize, 1) == 0
@@ -121,9 +123,12 @@ class CuPyDriver:
 
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Any:
         """A new array from the pool."""
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        with self._current():
-            return self._within(size, lambda: self.cupy.empty(shape, dtype))
+        try:
+            with self._current():
+                return self.cupy.ndarray(shape, dtype)
+        except self.cupy.cuda.memory.OutOfMemoryError:
+            error = self._no_room(math.prod(shape) * dtype.itemsize)
+        raise error
 
     def span(self, array: Any) -> Span:
         """All of the array."""
@@ -282,8 +287,12 @@ class CuPyDriver:
         try:
             return make()
         except self.cupy.cuda.memory.OutOfMemoryError:
-            free, total = self.device.mem_info
-        raise DeviceMemoryError(
+            error = self._no_room(size)
+        raise error  # here, where nothing refers to CuPy's own error and its frames
+
+    def _no_room(self, size: int) -> DeviceMemoryError:
+        free, total = self.device.mem_info
+        return DeviceMemoryError(
             f"{size} bytes ({size / 2**30:.1f} GiB) are asked of GPU {self.index}, where {free} "
             f"({free / 2**30:.1f} GiB) of {total} ({total / 2**30:.1f} GiB) are free"
         )

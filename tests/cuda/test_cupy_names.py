@@ -23,7 +23,13 @@ ROOTS = {
 NUMPY_LIKE = ("copy", "data", "device", "dtype", "flags", "get", "nbytes", "reshape", "shape")
 MEMBERS = {
     "cupy.ndarray": (*NUMPY_LIKE, "size", "strides", "view", "transpose", "__getitem__"),
-    "cupy.cuda.MemoryPointer": ("ptr", "memset_async", "copy_from_device_async", "__add__"),
+    "cupy.cuda.MemoryPointer": (
+        "ptr",
+        "device_id",
+        "memset_async",
+        "copy_from_device_async",
+        "__add__",
+    ),
     "cupy.cuda.Device": ("id", "attributes", "compute_capability", "mem_info", "__enter__"),
     "cupy.cuda.Stream.null": ("ptr",),
     "cupy.cuda.Stream": ("begin_capture", "end_capture", "synchronize", "__enter__"),
