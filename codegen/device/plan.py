@@ -51,13 +51,20 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import expressions, subexpressions
+from codegen.passes.sorted_scatter import sorted_scatter
+from codegen.passes.sorted_scatter import sorted_scatter
+from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
 from codegen.passes.workspace import place_buffers
 from tracer.types import INT64
 
 Render = Callable[[KernelPlan, Buffer | None, DeviceMachine], Kernel]
 ALIGNMENT = 256
-PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (split_sums,)
+PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
+    sorted_scatter,
+    split_scans,
+    split_sums,
+)
 """What a program still goes through for the size of the device."""
 
 
