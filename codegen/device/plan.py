@@ -52,7 +52,6 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.walk import expressions, subexpressions
 from codegen.passes.sorted_scatter import sorted_scatter
-from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
 from codegen.passes.workspace import place_buffers
