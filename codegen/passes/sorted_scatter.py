@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -100,7 +101,8 @@ def _sorted(context: Context, loop: Loop) -> list[Statement]:
     """What a scatter becomes; itself where it cannot be sorted."""
     try:
         plans = [_Plan(term) for term in _terms(loop, [], [], [])]
-        if len({plan.term.update.buffer.root for plan in plans}) < len(plans):
+        updates = [plan.term.update for plan in plans]
+        if not all(_apart(*pair) for pair in combinations(updates, 2)):
             raise _UnsupportedError
     except _UnsupportedError:
         return [loop]
@@ -139,6 +141,16 @@ def _terms(loop: Loop, scatter: list[Loop], parallel: list[Loop], lets: list[Let
         else:
             raise _UnsupportedError
     return found
+
+
+def _apart(one: Update, two: Update) -> bool:
+    """Whether two updates never meet: their memory differs, or some index always does."""
+    if one.buffer.root is not two.buffer.root:
+        return True
+    return one.buffer is two.buffer and any(
+        isinstance(left, Literal) and isinstance(right, Literal) and left != right
+        for left, right in zip(one.indices, two.indices, strict=True)
+    )
 
 
 class _Plan:

@@ -178,6 +178,18 @@ def test_of_repeated_places_the_last_is_written() -> None:
     same(result, f(x, i, v))
 
 
+def test_columns_that_are_written_out_are_sorted_too() -> None:
+    x, v = numbers((5, 3), "float64"), numbers((40, 3), "float64", 1)
+    i = np.random.default_rng(0).integers(-5, 5, 40)
+    program = optimize(lower_graph(jit(added).trace(x, i, v).graph, "device"), "device")
+    assert kinds(program) == ["scatter"]
+    changed = sorted_scatter(program, MACHINE)
+    check_program(changed)
+    assert not kinds(changed)
+    (result,) = interpret(changed, [x, i, v])
+    same(result, added(x, i, v))
+
+
 def test_several_sums_share_a_sort() -> None:
     def f(x: Any, i: Any, v: Any) -> Any:
         return added(x, i, v), added(2 * x, i, v * v)
