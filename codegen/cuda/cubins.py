@@ -48,6 +48,11 @@ def cubin_of_kernel(
     return code
 
 
+def forget() -> None:
+    """Drop what is kept in memory."""
+    _memory.clear()
+
+
 def key_of(kernel: Kernel, capability: tuple[int, int]) -> str:
     """What a kernel's machine code is stored under."""
     major, minor = capability
