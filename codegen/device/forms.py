@@ -21,6 +21,7 @@ from codegen.device.work import (
 from codegen.loops.linear import flat_index
 from codegen.loops.nodes import (
     Buffer,
+    Expression,
     If,
     Let,
     Load,
@@ -31,6 +32,8 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import blocks, own_expressions, statements, subexpressions
+from codegen.passes.rewrite import substitute
+from tracer.types import INT64
 
 SHORT = 16
 """Iterations that one thread runs as well as a group does."""
@@ -128,12 +131,13 @@ def _strides(outer: str, body: Body) -> tuple[int, int]:
     outer one's.
     """
     along = across = 0
+    known = defined_places(body)
     for loops, buffer, indices in _accesses(body, ()):
         if not loops:
             continue
         terms = {
             term.name: scale
-            for term, scale in flat_index(buffer, indices, {}).terms.items()
+            for term, scale in flat_index(buffer, indices, known).terms.items()
             if isinstance(term, Variable)
         }
         if abs(terms.get(loops[-1].index, 0)) == 1:
@@ -141,6 +145,15 @@ def _strides(outer: str, body: Body) -> tuple[int, int]:
         elif abs(terms.get(outer, 0)) == 1 and loops[-1].index in terms:
             across += 1
     return along, across
+
+
+def defined_places(body: Body) -> dict[str, Expression]:
+    """What integers that a block defines are, in terms of loop indices."""
+    known: dict[str, Expression] = {}
+    for statement in statements_of(body):
+        if isinstance(statement, Let) and statement.value.dtype == INT64:
+            known[statement.name] = substitute(statement.value, known)
+    return known
 
 
 def _accesses(
