@@ -27,7 +27,8 @@ What becomes of a segment is decided by the addresses and scalars it is run with
 - for a key that comes back, a graph is captured. Memory pools hand out the same addresses again, so
   a loop over calls soon has such keys only;
 - else the graph that was used longest ago follows: the launches that the change concerns get new
-  arguments, where they are fewer than all launches. A library call in a graph cannot follow;
+  arguments, which costs less than to make all launches unless there are only two. A library call in
+  a graph cannot follow;
 - else everything is launched one by one.
 
 Outputs are allocated anew for each call, never a graph's own, so that a result in the user's hands
@@ -60,6 +61,9 @@ from tracer.errors import BackendError
 
 SMALL = 64 * 1024
 """Bytes of an input that is rather copied than updated in several launches."""
+UPDATES, REPLAY = 2, 2
+"""Updates that cost the host what one launch does, and what one replay does: one call each, but
+CUDA's part of a launch is longer, and so is ours."""
 KEPT = 4
 """Graphs of one segment: addresses alternate between few sets."""
 SEEN = 64
@@ -239,7 +243,7 @@ class Graphs:
         if any(item in segment.pinned for item in changed):
             return None
         places = {place for item in changed for place in segment.readers[item]}
-        if len(places) + 1 >= len(segment.tasks):
+        if len(places) + REPLAY >= UPDATES * len(segment.tasks):
             return None
         own = _overlay(memory, recorded.copies)
         launches = [task for task in segment.tasks if isinstance(task.step, Launch)]

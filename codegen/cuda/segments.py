@@ -50,8 +50,7 @@ class Segment:
               and one workspace buffer for the whole arena
     outer     the names of the host's variables from outside
     readers   for each of both, the places among the launches that use it
-    pinned    those of both that a library call uses, and the arena: where one changes, a graph
-              cannot follow
+    pinned    those of both that a library call uses: where one changes, a graph cannot follow
     launches  how many of the tasks are launches
     """
 
@@ -66,9 +65,8 @@ class Segment:
             used: set[Buffer | str] = {*task.outer}
             for buffer in task.buffers:
                 if buffer.role == "workspace" and not buffer.is_tape:
-                    arena = arena or buffer
-                else:
-                    used.add(buffer)
+                    buffer = arena = arena or buffer
+                used.add(buffer)
             for item in used:
                 readers.setdefault(item, {})
             if isinstance(task.step, Library):
@@ -77,9 +75,6 @@ class Segment:
             for item in used:
                 readers[item][place] = None
             place += 1
-        if arena is not None:
-            readers[arena] = {}
-            pinned.add(arena)
         self.readers = {item: tuple(places) for item, places in readers.items()}
         self.movable = tuple(item for item in self.readers if not isinstance(item, str))
         self.outer = tuple(item for item in self.readers if isinstance(item, str))

@@ -9,6 +9,7 @@ of NaNs.
 from __future__ import annotations
 
 import linecache
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ from codegen.cuda.library import run_call
 from codegen.device.machine import SIMULATED
 from codegen.device.schedule import Argument, Kernel
 from codegen.loops.nodes import Call
-from tracer.errors import DeviceNotFoundError
+from tracer.errors import DeviceMemoryError, DeviceNotFoundError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,6 +96,7 @@ class SimulatorDriver:
         self.machine = SIMULATED
         self.stream = 0
         self._recording: SimulatedGraph | None = None
+        self._freed: dict[int, list[Array]] = {}
 
     def adopt(self, value: Any) -> Array | None:
         """Arrays of the simulated device are those that Numba's `to_device` made."""
@@ -107,7 +109,9 @@ class SimulatorDriver:
 
     def upload(self, value: Array) -> Array:
         """A copy."""
-        return np.array(value, order="C")
+        array = self.empty(value.shape, value.dtype)
+        array[...] = value
+        return array
 
     def download(self, array: Array) -> Array:
         """A copy."""
@@ -126,13 +130,18 @@ class SimulatorDriver:
         return Span(array.reshape(-1).view(np.uint8), 0, array.dtype, array.size)
 
     def allocate(self, size: int) -> Array:
-        """Bytes that are all 255."""
+        """Bytes that are all 255, from the pool: what was freed last of that size, if anything."""
+        freed = self._freed.setdefault(size, [])
         try:
-            memory = np.full(size + ALIGNMENT, 255, np.uint8)
+            owner = freed.pop() if freed else np.empty(size + ALIGNMENT, np.uint8)
         except MemoryError as error:
-            raise MemoryError(f"{size} bytes are more than there is room for") from error
-        start = -memory.ctypes.data % ALIGNMENT
-        return memory[start : start + size]
+            raise DeviceMemoryError(f"{size} bytes are more than there is room for") from error
+        lent = np.frombuffer(owner.data, np.uint8)  # which all views of it keep alive
+        weakref.finalize(lent, freed.append, owner)
+        start = -lent.ctypes.data % ALIGNMENT
+        memory: Array = lent[start : start + size]
+        memory[...] = 255
+        return memory
 
     def load(self, kernel: Kernel) -> Loaded:
         """The kernel's text, executed; `math` in it is the simulator's."""

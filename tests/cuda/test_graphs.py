@@ -117,26 +117,38 @@ def test_a_large_input_is_never_copied() -> None:
     assert host.run({**shared, **host.memory(BIG)}) == {"update": 3, "replay": 1}
 
 
-def test_what_would_change_everywhere_is_launched() -> None:
+def test_what_changes_everywhere_is_updated_everywhere() -> None:
     readers = tuple(make_launch(f"reader{place}", BIG, WORK) for place in range(5))
     host = Host(readers)
     shared = host.memory(WORK)
     for turn in range(4):
         memory = {**shared, **host.memory(BIG)}
         counts = host.run(memory)
-        assert counts.get("launch", 0) == (0 if turn == 1 else 5), turn
         assert [address for _, (address, _) in host.driver.ran] == 5 * host.addresses(memory, BIG)
+        if turn > 1:
+            assert counts == {"update": 5, "replay": 1}
 
 
-def test_a_moved_arena_is_launched_until_it_returns() -> None:
+def test_two_launches_are_no_more_than_two_updates() -> None:
+    host = Host(CHAIN[:2])
+    for turn in range(4):
+        memory = host.memory(X, WORK, OTHER)
+        assert host.run(memory).get("launch", 0) == (0 if turn == 1 else 2), turn
+        assert host.driver.ran[0][1] == host.addresses(memory, X, WORK)
+
+
+def test_a_moved_arena_is_followed() -> None:
     host = Host(CHAIN)
     memory = host.memory(X, Y, WORK, OTHER)
     host.run(memory)
     host.run(memory)
     moved = {**memory, **host.memory(WORK, OTHER)}
-    assert host.run(moved) == {"launch": 50}
-    assert host.run(moved) == {"capture": 1, "replay": 1}
-    assert host.run(memory) == {"replay": 1}
+    assert host.run(moved) == {"update": 50, "replay": 1}
+    assert host.driver.ran[1] == ("middle0", host.addresses(moved, WORK, OTHER))
+    assert host.run(memory) == {"capture": 1, "replay": 1}
+    for _ in range(2):
+        assert host.run(moved) == {"replay": 1}
+        assert host.run(memory) == {"replay": 1}
 
 
 def test_library_calls_are_captured_where_their_memory_stays() -> None:
@@ -183,10 +195,11 @@ def test_loops_of_the_host_update_or_launch() -> None:
             if call or value > 1:
                 assert counts == {"update": 1, "replay": 1}
     assert host.driver.counts["capture"] == 1
-    host = Host((turn, turn, turn))
-    for value in range(9):
-        host.run(memory, {"i": value})
-        assert [arguments[2] for _, arguments in host.driver.ran] == [value] * 3
+    for count in (2, 3):
+        host = Host((turn,) * count)
+        for value in range(9):
+            host.run(memory, {"i": value})
+            assert [arguments[2] for _, arguments in host.driver.ran] == [value] * count
     assert host.driver.counts["capture"] == 1
 
 

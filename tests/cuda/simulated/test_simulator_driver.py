@@ -151,3 +151,15 @@ def test_graphs_run_later_on_the_same_memory(driver: SimulatorDriver) -> None:
     driver.copy(second, first)
     assert driver.read(second)[0] == 3.0
     assert driver.address(second) != driver.address(first)
+
+
+def test_memory_is_handed_out_again(driver: SimulatorDriver) -> None:
+    array = driver.upload(np.arange(5.0))
+    address, part = driver.address(driver.span(array)), array[2:]
+    del array
+    assert driver.address(driver.span(driver.empty((5,), F64))) != address
+    assert part.tolist() == [2.0, 3.0, 4.0]
+    del part
+    again = driver.empty((5,), F64)
+    assert driver.address(driver.span(again)) == address
+    assert np.isnan(again).all()
