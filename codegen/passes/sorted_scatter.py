@@ -332,15 +332,29 @@ def _name_iteration(context: Context, plan: _Plan, number: Expression) -> None:
 
 def _write_sums(context: Context, plan: _Plan, found: _Segments) -> None:
     """Write the loops that add up segments, or parts of long ones, and then those parts."""
-    update, loops = plan.term.update, plan.term.parallel
-    dtype, combiner = update.buffer.dtype, update.operation
-    columns = tuple(constant_trip(loop) or 0 for loop in loops)
-    is_long = plan.count > LONGEST
-    shape = (-(-plan.count // LONGEST), *columns)
-    partial = context.new_buffer(ArrayType(dtype, shape)) if is_long else None
+    partial: Buffer | None = None
+    if plan.count > LONGEST:
+        columns = tuple(constant_trip(loop) or 0 for loop in plan.term.parallel)
+        shape = (-(-plan.count // LONGEST), *columns)
+        partial = context.new_buffer(ArrayType(plan.term.update.buffer.dtype, shape))
+    sums = _Sums(context, plan, found, partial)
+    _each_element(context, plan, sums.sum_part)
+    if partial is not None:
+        _each_element(context, plan, lambda where: sums.add_parts(where, partial))
 
-    def begin(where: Expression) -> Indices:
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What an update adds up; `partial` takes parts of long segments, where there may be any."""
+
+    context: Context
+    plan: _Plan
+    found: _Segments
+    partial: Buffer | None
+
+    def begin(self, where: Expression) -> Indices:
         """Name the element that a segment is added to; its indices."""
+        context, plan, found, update = self.context, self.plan, self.found, self.plan.term.update
         place = _read(context, found.places, where)
         indices = list(update.indices)
         for axis, extent in reversed(list(zip(plan.axes, plan.extents, strict=True))):
@@ -351,23 +365,27 @@ def _write_sums(context: Context, plan: _Plan, found: _Segments) -> None:
             context.add(let)
         return tuple(indices)
 
-    def slot(where: Expression) -> Indices:
+    def slot(self, where: Expression) -> Indices:
         """Where the sum of a part that begins there lies: parts of one segment, but its first,
         and those of others begin in different stretches of LONGEST."""
-        number = context.operation("floor_divide", where, integer(LONGEST))
-        own = [_from_zero(context, loop) for loop in loops]
+        number = self.context.operation("floor_divide", where, integer(LONGEST))
+        own = [_from_zero(self.context, loop) for loop in self.plan.term.parallel]
         return (number, *own)
 
-    def sum_part(where: Expression) -> None:
+    def sum_part(self, where: Expression) -> None:
+        """Write the sum of what is added up from a place on."""
+        context, plan, found, partial = self.context, self.plan, self.found, self.partial
+        update, dtype = plan.term.update, plan.term.update.buffer.dtype
         end = _read(context, found.end, where)
         with context.inner_block() as block:
             first = _read(context, found.first, where)
             leads = context.operation("equal", first, where, dtype=BOOL)
-            indices = begin(where)
+            indices = self.begin(where)
             old = Load(update.buffer, indices)
-            neutral = _neutral(combiner, dtype)
+            neutral = _neutral(update.operation, dtype)
             total = context.declare(
-                "s", Operation("select", (leads, old, neutral), dtype) if is_long else old
+                "s",
+                Operation("select", (leads, old, neutral), dtype) if partial is not None else old,
             )
             name = context.fresh("i")
             with context.inner_block() as inner:
@@ -376,7 +394,7 @@ def _write_sums(context: Context, plan: _Plan, found: _Segments) -> None:
                 for let in plan.needed(_names((update.value,))):
                     if let.name not in known:
                         context.add(let)
-                value = Operation(combiner, (total, update.value), dtype)
+                value = Operation(update.operation, (total, update.value), dtype)
                 context.add(Assign(total.name, value))
             context.add(Loop(name, where, end, tuple(inner.statements), "serial"))
             result = context.settled(total)
@@ -384,22 +402,20 @@ def _write_sums(context: Context, plan: _Plan, found: _Segments) -> None:
                 context.store(update.buffer, indices, result)
             else:
                 _store_either(
-                    context, leads, (update.buffer, indices), (partial, slot(where)), result
+                    context, leads, (update.buffer, indices), (partial, self.slot(where)), result
                 )
         context.branch(context.operation("less", where, end, dtype=BOOL), block)
 
-    _each_element(context, plan, sum_part)
-    if partial is None:
-        return
-
-    def add_parts(where: Expression) -> None:
+    def add_parts(self, where: Expression, partial: Buffer) -> None:
+        """Write the sum of the parts of a long segment that begins at a place."""
+        context, found, update = self.context, self.found, self.plan.term.update
         first = _read(context, found.first, where)
         stop = _read(context, found.stop, where)
         leads = context.operation("equal", first, where, dtype=BOOL)
         reach = context.operation("add", where, integer(LONGEST))
         more = context.operation("less", reach, stop, dtype=BOOL)
         with context.inner_block() as block:
-            indices = begin(where)
+            indices = self.begin(where)
             total = context.declare("s", Load(update.buffer, indices))
             missing = context.operation("subtract", stop, where)
             above = context.operation("add", missing, integer(LONGEST - 1))
@@ -408,13 +424,11 @@ def _write_sums(context: Context, plan: _Plan, found: _Segments) -> None:
             with context.loop(others, "serial") as part:
                 ahead = context.operation("add", part, integer(1))
                 moved = context.operation("multiply", ahead, integer(LONGEST))
-                at = slot(context.operation("add", where, moved))
-                value = Operation(combiner, (total, Load(partial, at)), dtype)
+                at = self.slot(context.operation("add", where, moved))
+                value = Operation(update.operation, (total, Load(partial, at)), total.dtype)
                 context.add(Assign(total.name, value))
             context.store(update.buffer, indices, context.settled(total))
         context.branch(context.operation("logical_and", leads, more, dtype=BOOL), block)
-
-    _each_element(context, plan, add_parts)
 
 
 def _neutral(combiner: str, dtype: np.dtype) -> Literal:
