@@ -14,6 +14,7 @@ from codegen.passes.device_kinds import device_kinds
 from codegen.passes.device_layout import device_layout
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
+from codegen.passes.halves import widen_halves
 from codegen.passes.jam import jam
 from codegen.passes.outward import outward
 from codegen.passes.split import split
@@ -53,6 +54,7 @@ DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("carried", carried),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
+    ("halves", widen_halves),
 )
 
 TARGETS = {"cpu": PASSES, "device": DEVICE_PASSES}

@@ -32,7 +32,7 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import DType
 from codegen.loops.walk import contains_load
 from codegen.render.cuda_products import Operand, group_product
-from codegen.render.cuda_scalars import find_cast, find_template
+from codegen.render.cuda_scalars import find_cast, find_select, find_template
 from codegen.render.numba_expressions import (
     CALL_TEMPLATE,
     ExpressionWriter,
@@ -106,8 +106,10 @@ class ThreadWriter(ExpressionWriter):
         """A conditional expression; an `if` where one side reads memory."""
         condition, if_true, if_false = operation.operands
         if not contains_load(if_true) and not contains_load(if_false):
-            parts = [self.short(part) for part in (condition, if_true, if_false)]
-            return f"({parts[1]} if {parts[0]} else {parts[2]})"
+            parts = [self.short(part) for part in operation.operands]
+            template = find_select(operation.dtype)
+            self.helpers.update(template.helpers)
+            return self.fill(template, parts, operation.dtype, operation.dtype)
         test = self.value(condition)
         self.temporaries += 1
         name = self.fresh(f"t{self.temporaries}")
@@ -115,6 +117,12 @@ class ThreadWriter(ExpressionWriter):
         self.branch(name, if_true)
         self.line("else:")
         self.branch(name, if_false)
+        return name
+
+    def array(self, buffer: Buffer) -> str:
+        """The flat array that holds a buffer."""
+        name, _ = self.place[buffer.root]
+        self.arrays_used.add(name)
         return name
 
     def offset(self, buffer: Buffer, indices: tuple[Expression, ...]) -> str:
@@ -290,7 +298,7 @@ class ThreadWriter(ExpressionWriter):
         if isinstance(check, Check):
             condition = self.value(check.condition)
             return condition, check.code + 1, [self.value(part) for part in check.details]
-        name = self.capacities.setdefault(check.buffer, f"{self.array(check.buffer)}_capacity")
+        name = self.capacities.setdefault(check.buffer, f"{check.buffer.name}_capacity")
         size = math.prod(check.buffer.shape[1:])
         needed = self.temporary(f"({self.value(check.extent)}) * {size}")
         return f"{needed} <= {name}", NO_ROOM, [needed]
