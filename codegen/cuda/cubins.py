@@ -7,6 +7,7 @@ what the arguments are, the architecture, the compilers' versions, and our own p
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
@@ -22,6 +23,7 @@ MOST_IN_MEMORY = 512
 """Kernels whose code is kept in memory; it takes some ten thousand bytes each."""
 
 _memory: OrderedDict[str, bytes] = OrderedDict()
+_lock = threading.Lock()
 
 
 def cubin_of_kernel(
@@ -32,19 +34,27 @@ def cubin_of_kernel(
     Raises BackendError, which names the user's `places`, where it does not compile.
     """
     key = key_of(kernel, capability)
-    found = _memory.get(key)
-    if found is not None:
+    with _lock:
+        code = _memory.get(key)
+    if code is None:
+        code = _stored(key, kernel, capability, places)
+    with _lock:
+        _memory[key] = code
         _memory.move_to_end(key)
-        return found
+        if len(_memory) > MOST_IN_MEMORY:
+            _memory.popitem(last=False)
+    return code
+
+
+def _stored(key: str, kernel: Kernel, capability: tuple[int, int], places: Sequence[str]) -> bytes:
+    """What the disk has under the key; made, and written there, where it has nothing."""
     store = object_store()
     code = None if store is None else store.get(key)
     if code is None:
-        code = _made(kernel, capability, places)
+        ptx = target.compile_ptx(kernel.source, kernel.name, kernel.arguments, capability, places)
+        code = assemble.cubin_of(ptx, capability)
         if store is not None:
             store.put(key, code)
-    _memory[key] = code
-    if len(_memory) > MOST_IN_MEMORY:
-        _memory.popitem(last=False)
     return code
 
 
@@ -58,11 +68,6 @@ def key_of(kernel: Kernel, capability: tuple[int, int]) -> str:
     major, minor = capability
     arguments = " ".join(_argument_key(argument) for argument in kernel.arguments)
     return f"cubin {major}.{minor} {toolchain()} {kernel.name} {arguments}\n{kernel.source}"
-
-
-def _made(kernel: Kernel, capability: tuple[int, int], places: Sequence[str]) -> bytes:
-    ptx = target.compile_ptx(kernel.source, kernel.name, kernel.arguments, capability, places)
-    return assemble.cubin_of(ptx, capability)
 
 
 def _argument_key(argument: Argument) -> str:

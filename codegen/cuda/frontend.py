@@ -84,7 +84,8 @@ def remembering() -> Iterator[None]:
     """
     from numba.core.types.functions import Function
 
-    find: Callable[..., Any] = Function.get_call_type
+    kind: Any = Function
+    find: Callable[..., Any] = kind.get_call_type
 
     def remembered(self: Any, context: Any, args: Any, kws: Any) -> Any:
         if kws:
@@ -97,11 +98,11 @@ def remembering() -> Iterator[None]:
                 _signatures[key] = found
         return found
 
-    Function.get_call_type = remembered
+    kind.get_call_type = remembered
     try:
         yield
     finally:
-        Function.get_call_type = find
+        kind.get_call_type = find
 
 
 _signatures: dict[Any, Any] = {}
