@@ -305,7 +305,7 @@ class _Steps:
                 self.copies[buffer] = max(self.copies.get(buffer, 1), plan.copies(buffer))
         self.touch(touched)
         kernel = self.render(plan, self.status, self.machine)
-        return Launch(kernel, plan.blocks, plan.threads, plan.work)
+        return Launch(kernel, plan.blocks, plan.threads, plan.work, plan=plan)
 
     def touch(self, buffers: Iterable[Buffer]) -> None:
         """Note that memory is in use now."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.device.plan_kernel import KernelPlan
 from codegen.loops.nodes import Buffer, Call, ErrorMessage, View
 
 
@@ -41,13 +42,14 @@ class Kernel:
 @dataclass(frozen=True, slots=True, eq=False)
 class Launch:
     """Run a kernel on `blocks` blocks of `threads` threads. `work` is how many statements it runs
-    in all, `places` the user's lines."""
+    in all, `places` the user's lines, `plan` what its text was made from."""
 
     kernel: Kernel
     blocks: int
     threads: int
     work: int = 0
     places: tuple[str, ...] = ()
+    plan: KernelPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

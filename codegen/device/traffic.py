@@ -1,0 +1,409 @@
+"""How much memory the kernels of a schedule move, and how well the threads of a warp share it.
+
+Counted from the plans of kernels, without running them: for each access of global memory, how many
+warps make it, and which addresses the neighbouring threads of a warp ask for. Where an address is
+data, it is taken to be anywhere; loops of unknown length, and loops that only end by a condition,
+are taken to run `UNKNOWN_TRIPS` times; both branches of an `If` are counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from codegen.device.forms import is_divided
+from codegen.device.machine import DeviceMachine
+from codegen.device.plan_kernel import KernelPlan
+from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile, Step
+from codegen.device.work import UNKNOWN_TRIPS, is_wide, trips_of
+from codegen.loops.linear import strides
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Call,
+    Declare,
+    Expression,
+    If,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Reduce,
+    Statement,
+    Store,
+    Update,
+    Variable,
+    View,
+    While,
+)
+from codegen.loops.operations import evaluate
+from codegen.loops.walk import blocks, own_expressions, subexpressions
+
+SECTOR = 32
+"""Bytes that memory moves at least."""
+SAMPLES = 4
+"""Iterations whose addresses are looked at, spread over all."""
+SPREAD = 0x9E3779B1
+"""Multiples of it are far from each other: addresses that are data."""
+
+Lanes = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+"""A number of each thread of a warp, in each sample; of one thread where all have the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What kernels do to global memory.
+
+    least    bytes that must move: each element that a kernel reads, once, and that it writes, once
+    asked    bytes that the warps' loads and stores ask for
+    needed   sectors of memory that would hold what each warp asks for, if it lay together
+    sectors  sectors that the warps' loads and stores touch
+    """
+
+    least: float = 0.0
+    asked: float = 0.0
+    needed: float = 0.0
+    sectors: float = 0.0
+
+    @property
+    def coalescing(self) -> float:
+        """How much of what is touched is asked for: 1 where neighbours read neighbours."""
+        return self.needed / self.sectors if self.sectors else 1.0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.least + other.least,
+            self.asked + other.asked,
+            self.needed + other.needed,
+            self.sectors + other.sectors,
+        )
+
+    def times(self, count: float) -> Traffic:
+        """That of so many runs."""
+        return Traffic(
+            self.least * count, self.asked * count, self.needed * count, self.sectors * count
+        )
+
+
+def schedule_traffic(steps: Sequence[Step], machine: DeviceMachine) -> Traffic:
+    """That of one call."""
+    total = Traffic()
+    for step, runs in repeated_steps(steps):
+        total += step_traffic(step, machine).times(runs)
+    return total
+
+
+def repeated_steps(
+    steps: Iterable[Step], runs: float = 1.0
+) -> Iterator[tuple[Launch | Library, float]]:
+    """The launches and calls of steps, and how often each runs in one call of the program; of two
+    branches both."""
+    for step in steps:
+        match step:
+            case Launch() | Library():
+                yield step, runs
+            case Repeat(_, start, stop, _, body):
+                known = isinstance(start, int) and isinstance(stop, int)
+                turns = max(0, stop - start) if known else UNKNOWN_TRIPS  # type: ignore[operator]
+                yield from repeated_steps(body, runs * turns)
+            case RepeatWhile(test, _, body):
+                yield from repeated_steps((*test, *body), runs * UNKNOWN_TRIPS)
+            case Choose(_, then, otherwise):
+                yield from repeated_steps((*then, *otherwise), runs)
+
+
+def step_traffic(step: Launch | Library, machine: DeviceMachine) -> Traffic:
+    """That of one launch; of a library's call the least."""
+    if isinstance(step, Launch):
+        return Traffic() if step.plan is None else kernel_traffic(step.plan, machine)
+    least = sum(
+        float(math.prod(view.shape) * view.buffer.dtype.itemsize)
+        for view in step.views
+        if not view.buffer.is_tape
+    )
+    return Traffic(least, least, least / SECTOR, least / SECTOR)
+
+
+def kernel_traffic(plan: KernelPlan, machine: DeviceMachine) -> Traffic:
+    """That of one launch of a kernel."""
+    counter = _Counter(plan, min(machine.warp, plan.threads))
+    counter.kernel()
+    return counter.traffic()
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Walks through a kernel as the threads of a warp do.
+
+    values   integer scalars of the warp's threads
+    depends  the loops that change a scalar
+    trips    iterations of each loop that is open, by its index
+    touched  elements of each buffer that are read, and written, by what is accessed
+    """
+
+    plan: KernelPlan
+    warp: int
+    values: dict[str, Lanes] = field(default_factory=dict)
+    depends: dict[str, frozenset[str]] = field(default_factory=dict)
+    trips: dict[str, int] = field(default_factory=dict)
+    touched: dict[tuple[Buffer, bool], dict[object, float]] = field(default_factory=dict)
+    asked: float = 0.0
+    needed: float = 0.0
+    sectors: float = 0.0
+    scattered: int = 0
+
+    def traffic(self) -> Traffic:
+        """What was counted."""
+        least = 0.0
+        for (buffer, _), accesses in self.touched.items():
+            elements = sum(accesses.values())
+            if not buffer.is_tape:
+                elements = min(elements, float(buffer.size))
+            least += elements * buffer.dtype.itemsize * self.plan.copies(buffer)
+        return Traffic(least, self.asked, self.needed, self.sectors)
+
+    def kernel(self) -> None:
+        """All that the kernel does."""
+        plan = self.plan
+        for name in plan.indices:
+            self.values[name] = np.zeros((SAMPLES, 1), np.int64)
+        rows = math.prod(trips_of(loop) for loop in plan.grid)
+        warps = plan.group / self.warp
+        if plan.group == 1:
+            self.block(plan.before, min(rows, plan.blocks * plan.threads) / self.warp)
+            active = min(self.warp, rows)
+            self.open(plan.grid, _spread(rows, active))
+            self.values["group"] = self.values["thread_slot"] = _spread(rows, active)
+            self.block(plan.body, rows / active)
+            return
+        self.together(plan.before, plan.groups * warps)
+        self.open(plan.grid, _spread(rows, 1))
+        self.values["group"] = _spread(plan.groups, 1)
+        self.together(plan.body, rows * warps)
+
+    def open(self, nest: Sequence[Loop], place: Lanes) -> None:
+        """Give the indices of a nest the values at a place in it."""
+        for loop in reversed(nest):
+            count = max(1, trips_of(loop))
+            self.trips[loop.index] = count
+            self.depends[loop.index] = frozenset((loop.index,)) | self.loops_of((loop.start,))
+            self.values[loop.index] = self.value(loop.start) + place % count
+            place = place // count
+
+    # What a group does together
+
+    def together(self, body: Iterable[Statement], warps: float) -> None:
+        """Statements that all threads of a group run alike, in so many warps."""
+        groups = warps * self.warp / self.plan.group
+        for statement in body:
+            if isinstance(statement, Loop) and is_divided(statement, self.plan.group):
+                self.share(statement, groups)
+                continue
+            self.loads(statement, warps)
+            self.define(statement)
+            match statement:
+                case Store(buffer, indices, _):
+                    self.access(buffer, indices, True, groups)
+                case Update(buffer, indices, _, _):
+                    self.access(buffer, indices, False, groups)
+                    self.access(buffer, indices, True, groups)
+                case Call():
+                    self.product(statement, self.warp, groups)
+                case Loop():
+                    self.open((statement,), _spread(trips_of(statement), 1))
+                    self.together(statement.body, warps * trips_of(statement))
+                case While():
+                    for block in blocks(statement):
+                        self.together(block, warps * UNKNOWN_TRIPS)
+                case If():
+                    for block in blocks(statement):
+                        self.together(block, warps)
+
+    def share(self, loop: Loop, groups: float) -> None:
+        """A loop, and those that fill it, whose iterations the threads of a group share."""
+        nest = [loop]
+        while len(nest[-1].body) == 1:
+            inner = nest[-1].body[0]
+            if not isinstance(inner, Loop) or not is_wide(inner):
+                break
+            names = {part.index for part in nest}
+            if any(
+                isinstance(part, Variable) and part.name in names
+                for bound in (inner.start, inner.stop)
+                for part in subexpressions(bound)
+            ):
+                break
+            nest.append(inner)
+        total = math.prod(trips_of(part) for part in nest)
+        if total == 0:
+            return
+        active = min(self.warp, total)
+        place = _spread(total, active)
+        self.open(nest, place)
+        saved = self.values.get("thread_slot")
+        self.values["thread_slot"] = self.values["group"] * self.plan.group + place % active
+        self.block(nest[-1].body, groups * total / active)
+        if saved is not None:
+            self.values["thread_slot"] = saved
+
+    # What a thread does alone
+
+    def block(self, body: Iterable[Statement], warps: float) -> None:
+        """Statements that each thread of so many warps runs for itself."""
+        for statement in body:
+            self.loads(statement, warps)
+            self.define(statement)
+            match statement:
+                case Store(buffer, indices, _):
+                    self.access(buffer, indices, True, warps)
+                case Update(buffer, indices, _, _):
+                    self.access(buffer, indices, False, warps)
+                    self.access(buffer, indices, True, warps)
+                case Call():
+                    self.product(statement, 1, warps)
+                case Loop():
+                    self.open((statement,), _spread(trips_of(statement), 1))
+                    self.block(statement.body, warps * trips_of(statement))
+                case While():
+                    for block in blocks(statement):
+                        self.block(block, warps * UNKNOWN_TRIPS)
+                case If():
+                    for block in blocks(statement):
+                        self.block(block, warps)
+
+    # Scalars
+
+    def define(self, statement: Statement) -> None:
+        """What a scalar is in each thread, if it is an integer."""
+        if not isinstance(statement, (Let, Declare, Assign, Reduce)):
+            return
+        name, value = statement.name, statement.value
+        changed = isinstance(statement, (Assign, Reduce))
+        before = self.depends.get(name, frozenset())
+        after = self.loops_of((value,))
+        self.depends[name] = before | after | frozenset(self.trips) if changed else after
+        if value.dtype.kind in "iub":
+            found = self.value(value)
+            self.values[name] = self.anywhere(found) if changed else found
+
+    def value(self, expression: Expression) -> Lanes:
+        """An integer of the warp's threads."""
+        match expression:
+            case Literal(value):
+                return np.full((SAMPLES, 1), int(value.real), np.int64)
+            case Variable(name) if name in self.values:
+                return self.values[name]
+            case Load(_, indices):
+                parts = [self.value(index) for index in indices]
+                return self.anywhere(sum(parts, np.zeros((SAMPLES, 1), np.int64)))
+            case Operation(name, operands, dtype) if all(
+                part.dtype.kind in "iub" for part in (expression, *operands)
+            ):
+                parts = [self.value(part).astype(part.dtype) for part in operands]
+                return np.asarray(evaluate(name, dtype, tuple(parts))).astype(np.int64)
+            case Operation(_, operands):
+                parts = [self.value(part) for part in operands]
+                return self.anywhere(sum(parts, np.zeros((SAMPLES, 1), np.int64)))
+        return self.anywhere(np.zeros((SAMPLES, 1), np.int64))
+
+    def anywhere(self, where: Lanes) -> Lanes:
+        """Numbers that are data: the same in threads that read the same place."""
+        self.scattered += 1
+        return (where * SPREAD + self.scattered) >> 4 & (2**31 - 1)
+
+    def loops_of(self, parts: Iterable[Expression]) -> frozenset[str]:
+        """The loops whose iterations change the value of some expressions."""
+        found: frozenset[str] = frozenset()
+        for expression in parts:
+            for part in subexpressions(expression):
+                if isinstance(part, Variable):
+                    found |= self.depends.get(part.name, frozenset())
+        return found
+
+    # Accesses
+
+    def loads(self, statement: Statement, warps: float) -> None:
+        """What the statement itself reads."""
+        for expression in own_expressions(statement):
+            for part in subexpressions(expression):
+                if isinstance(part, Load):
+                    self.access(part.buffer, part.indices, False, warps)
+
+    def access(
+        self, buffer: Buffer, indices: tuple[Expression, ...], written: bool, warps: float
+    ) -> None:
+        """So many warps access that element of theirs."""
+        if self.is_near(buffer):
+            return
+        loops = self.loops_of(indices)
+        elements = math.prod(float(self.trips.get(index, 1)) for index in loops)
+        self.touch(buffer, written, indices, elements)
+        place: Lanes = np.zeros((SAMPLES, 1), np.int64)
+        for index, step, extent in zip(indices, strides(buffer), buffer.shape, strict=True):
+            found = self.value(index)
+            place = place + (found % extent if extent > 0 else found) * step
+        self.warps_access(buffer, place, warps)
+
+    def is_near(self, buffer: Buffer) -> bool:
+        """Whether memory lies in registers or in shared memory."""
+        return self.plan.own.get(buffer.root, "") in ("registers", "shared")
+
+    def touch(self, buffer: Buffer, written: bool, key: object, elements: float) -> None:
+        known = self.touched.setdefault((buffer.root, written), {})
+        known[(buffer, key)] = max(known.get((buffer, key), 0.0), elements)
+
+    def warps_access(self, buffer: Buffer, place: Lanes, warps: float) -> None:
+        """So many warps access memory as these samples do."""
+        kind = self.plan.own.get(buffer.root)
+        if kind is not None:
+            slot = self.values["group" if kind == "slice" else "thread_slot"]
+            place = place + slot * buffer.root.size
+        size = buffer.dtype.itemsize
+        for sample in place:
+            elements = len(np.unique(sample))
+            self.asked += warps * elements * size / SAMPLES
+            self.needed += warps * -(-elements * size // SECTOR) / SAMPLES
+            self.sectors += warps * len(np.unique(sample * size // SECTOR)) / SAMPLES
+
+    def product(self, call: Call, lanes: int, groups: float) -> None:
+        """A matrix product that groups make, each thread an element at a time."""
+        result, (left, right) = call.results[0], call.operands
+        rows = (left.shape[:-1] or (1,))[0]
+        columns = (right.shape[1:] or (1,))[0]
+        depth = left.shape[-1]
+        active = min(lanes, rows * columns)
+        place = _spread(rows * columns, active) if lanes > 1 else _spread(rows * columns, 1)
+        row, column = place // columns, place % columns
+        zero = np.zeros((SAMPLES, 1), np.int64)
+        warps = groups * rows * columns / active
+        self.view(result, True, [row, column][-len(result.shape) :], warps)
+        self.view(left, False, [row, zero][-len(left.shape) :], warps * depth)
+        self.view(right, False, [zero, column][: len(right.shape)], warps * depth)
+
+    def view(self, view: View, written: bool, place: Sequence[Lanes], warps: float) -> None:
+        """An element of a view."""
+        if self.is_near(view.buffer):
+            return
+        around = math.prod(float(self.trips.get(name, 1)) for name in self.loops_of(view.indices))
+        self.touch(view.buffer, written, view, around * math.prod(view.shape))
+        steps = strides(view.buffer)
+        rest = steps[len(view.indices) :]
+        if view.axes is not None:
+            rest = [rest[axis] for axis in view.axes]
+        address: Lanes = np.zeros((SAMPLES, 1), np.int64)
+        for index, step in zip(view.indices, steps, strict=False):
+            address = address + self.value(index) * step
+        for own, step in zip(place, rest, strict=False):
+            address = address + own * step
+        self.warps_access(view.buffer, address, warps)
+
+
+def _spread(total: int, lanes: int) -> Lanes:
+    """Places of neighbouring threads in a range, in samples from all of it."""
+    last = max(0, total - lanes) // lanes
+    first = np.arange(SAMPLES, dtype=np.int64) * last // (SAMPLES - 1) * lanes
+    return first[:, None] + np.arange(lanes, dtype=np.int64)
