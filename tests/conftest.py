@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import hypothesis
+import pytest
 
 # Before anything imports tracer or matplotlib; subprocesses inherit them.
 os.environ["TRACER_CACHE_DIR"] = "off"
@@ -20,3 +21,20 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tracer")
+
+
+def pytest_configure() -> None:
+    """What the process of a simulator is asked for."""
+    from tests import simulation
+
+    simulation.shrink()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the tests in the simulator those that were asked for."""
+    from tests import simulation
+
+    chosen, others = simulation.part(items)
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = chosen

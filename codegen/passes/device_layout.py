@@ -118,10 +118,9 @@ def _ordered(body: Body) -> Body:
 
 def _turned_nest(outer: Loop) -> Loop:
     """A nest of two parallel loops, the other way round where more accesses want that."""
-    inner = outer.body[0]
+    inner = outer.body[0] if len(outer.body) == 1 else None
     if (
-        len(outer.body) != 1
-        or not isinstance(inner, Loop)
+        not isinstance(inner, Loop)
         or inner.kind != "parallel"
         or not all(is_straight(part) for part in inner.body)
         or _uses(outer.index, (inner.start, inner.stop))

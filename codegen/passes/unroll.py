@@ -107,13 +107,13 @@ class _Writer:
 
 def _last_of_nest(loop: Loop) -> Loop | None:
     """The parallel loop that follows nothing but definitions in a parallel loop's body."""
-    *before, last = loop.body
-    if loop.kind != "parallel" or not all(isinstance(part, Let) for part in before):
+    if loop.kind != "parallel" or not all(isinstance(part, Let) for part in loop.body[:-1]):
         return None
+    last = loop.body[-1] if loop.body else None
     return last if isinstance(last, Loop) and last.kind == "parallel" else None
 
 
-def with_own_names(body: Body, suffix: int, names: dict[str, Expression]) -> Body:
+def with_own_names(body: Body, suffix: int | str, names: dict[str, Expression]) -> Body:
     """The block with what it defines renamed; reads of it are renamed by `names`."""
     result: list[Statement] = []
     for statement in body:

@@ -11,6 +11,7 @@ import pytest
 
 import tracer
 import tracer.numpy as tnp
+from tests.helpers import COMPILED, FAST
 from tests.numpy.compare import all_same, results
 from tracer import errors, grad, jit, jvp, vmap
 
@@ -113,7 +114,7 @@ def total(function: Function) -> Function:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+@pytest.mark.parametrize("backend", [FAST, "numpy"])
 def test_value_under_jit_is_that_of_numpy(name: str, backend: str) -> None:
     all_same(results(jit(FUNCTIONS[name], backend=backend)(X)), results(FUNCTIONS[name](X)))
 
@@ -122,7 +123,7 @@ def test_one_program_of_all_on_numba() -> None:
     def everything(x: Any) -> Any:
         return [function(x) for function in FUNCTIONS.values()]
 
-    all_same(results(jit(everything, backend="numba")(X)), results(everything(X)))
+    all_same(results(jit(everything, backend=COMPILED[-1])(X)), results(everything(X)))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -159,7 +160,7 @@ def test_an_empty_selection_has_the_sum_0_and_the_mean_nan() -> None:
         changed(lambda x: setitem(x, x > 0, np.arange(3.0))),
     ],
 )
-@pytest.mark.parametrize("backend", ["llvm", "numba"])
+@pytest.mark.parametrize("backend", COMPILED)
 def test_what_does_not_fit_is_an_index_error_of_the_run(function: Function, backend: str) -> None:
     with pytest.raises(IndexError, match=r"test_selections\.py"):
         jit(function, backend=backend)(X)

@@ -11,7 +11,7 @@ import scipy.special
 
 import tracer
 import tracer.scipy.special as special
-from tests.helpers import BACKENDS, assert_near
+from tests.helpers import BACKENDS, FAST, assert_near
 from tests.scipy.special_cases import CASES, Case
 
 COUNT = 12  # points a region
@@ -41,7 +41,7 @@ def scale_of(case: Case, arguments: list[np.ndarray]) -> np.ndarray | None:
 def test_compiled_values_are_exact(case: Case) -> None:
     arguments = case.points(COUNT)
     exact = case.values(arguments)
-    found = tracer.jit(function_of(case), backend="llvm")(*arguments)
+    found = tracer.jit(function_of(case), backend=FAST)(*arguments)
     assert worst(found, exact, scale_of(case, arguments)) <= case.relative
 
 
@@ -52,7 +52,7 @@ def test_both_modes_give_exact_derivatives(case: Case) -> None:
     size = scale_of(case, arguments)
     reverse = tracer.jit(
         tracer.grad(lambda *xs: tracer.numpy.sum(function(*xs)), argnums=case.smooth),
-        backend="llvm",
+        backend=FAST,
     )(*arguments)
     for place, found in zip(case.smooth, reverse, strict=True):
         exact = case.slopes(arguments, place)
@@ -77,7 +77,7 @@ def test_scipy_itself_finds_ours(name: str, dtype: type) -> None:
         np.clip(x[:4], -limit, limit).astype(dtype).reshape(2, 2) for x in BY_NAME[name].points(4)
     ]
     expected = theirs(*arguments)
-    for backend in ("numpy", "llvm"):
+    for backend in ("numpy", FAST):
         found = tracer.jit(lambda *xs: theirs(*xs), backend=backend)(*arguments)
         assert found.dtype == expected.dtype == dtype
         tolerance = 1e-11 if dtype is np.float64 else 2e-5
@@ -94,7 +94,7 @@ def test_whole_numbers_and_plain_arrays_are_as_in_scipy(name: str) -> None:
     with np.errstate(all="ignore"):
         expected = theirs(*arguments)
         np.testing.assert_array_equal(ours(*arguments), expected)
-        found = tracer.jit(ours, backend="llvm")(*arguments)
+        found = tracer.jit(ours, backend=FAST)(*arguments)
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
@@ -138,7 +138,7 @@ def test_inverses(name: str, arguments: tuple[tuple[float, float], ...]) -> None
     rng = np.random.default_rng(5)
     points = tuple(rng.uniform(low, high, 20) for low, high in arguments)
     function = getattr(special, name)
-    found = tracer.jit(function, backend="llvm")(*points)
+    found = tracer.jit(function, backend=FAST)(*points)
     np.testing.assert_allclose(found, getattr(scipy.special, name)(*points), rtol=1e-12)
     tracer.check_grads(function, points, order=1)
 
@@ -188,7 +188,7 @@ def test_ends_of_the_range(name: str) -> None:
     function = getattr(special, name)
     with np.errstate(all="ignore"):
         expected = getattr(scipy.special, name)(ENDS)
-        found = tracer.jit(function, backend="llvm")(ENDS)
+        found = tracer.jit(function, backend=FAST)(ENDS)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
@@ -197,7 +197,7 @@ def test_ends_of_two_ranges(name: str) -> None:
     function = getattr(special, name)
     with np.errstate(all="ignore"):
         expected = getattr(scipy.special, name)(*PAIRS)
-        found = tracer.jit(function, backend="llvm")(*PAIRS)
+        found = tracer.jit(function, backend=FAST)(*PAIRS)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 

@@ -12,7 +12,7 @@ import scipy.stats
 
 import tracer
 import tracer.scipy.stats as stats
-from tests.helpers import BACKENDS
+from tests.helpers import BACKENDS, FAST
 from tracer.errors import UnsupportedFunctionError
 
 X = np.array(
@@ -124,7 +124,7 @@ def test_values(case: Case, name: str) -> None:
         chosen = points != 1e-10
     function = getattr(case.ours, name)
     eager = function(points, *case.shapes, *moved)
-    compiled = tracer.jit(lambda x: function(x, *case.shapes, *moved), backend="llvm")(points)
+    compiled = tracer.jit(lambda x: function(x, *case.shapes, *moved), backend=FAST)(points)
     for found in (eager, compiled):
         assert found.dtype == np.float64
         np.testing.assert_allclose(found[chosen], due[chosen], rtol=1e-10, atol=1e-14)
@@ -186,7 +186,7 @@ def test_derivatives_in_every_argument(case: Case, name: str) -> None:
     primals = tuple(np.asarray(args[place]) for place in places)
     tracer.check_grads(function, primals, order=1, rtol=1e-6, atol=1e-7)
     eager = tracer.grad(lambda *xs: function(*xs).sum(), tuple(range(len(places))))
-    compiled = tracer.jit(eager, backend="llvm")(*primals)
+    compiled = tracer.jit(eager, backend=FAST)(*primals)
     for one, other in zip(compiled, eager(*primals), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
@@ -252,7 +252,7 @@ def test_a_likelihood_on_every_backend(backend: str) -> None:
 def test_dirichlet() -> None:
     alpha, x = np.array([1.5, 2.5, 0.7]), np.array([0.2, 0.5, 0.3])
     for point in (x, x[:2], np.stack([x, x[::-1]], 1)):
-        found = tracer.jit(stats.dirichlet.logpdf, backend="llvm")(point, alpha)
+        found = tracer.jit(stats.dirichlet.logpdf, backend=FAST)(point, alpha)
         np.testing.assert_allclose(found, scipy.stats.dirichlet.logpdf(point, alpha), rtol=1e-13)
     assert stats.dirichlet.logpdf(np.array([0.5, 0.6, 0.2]), alpha) == -np.inf
     np.testing.assert_allclose(stats.dirichlet.mean(alpha), scipy.stats.dirichlet.mean(alpha))
@@ -267,7 +267,7 @@ def test_dirichlet() -> None:
 def test_multinomial() -> None:
     x, p = np.array([[2, 1, 3], [6, 0, 0], [1, 1, 1]]), np.array([0.2, 0.3, 0.5])
     due = scipy.stats.multinomial.logpmf(x, 6, p)
-    found = tracer.jit(lambda p: stats.multinomial.logpmf(x, 6, p), backend="llvm")(p)
+    found = tracer.jit(lambda p: stats.multinomial.logpmf(x, 6, p), backend=FAST)(p)
     np.testing.assert_allclose(found, due, rtol=1e-13)
     tracer.check_grads(lambda p: stats.multinomial.logpmf(x[:2], 6, p), (p,))
 

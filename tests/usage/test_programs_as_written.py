@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.helpers import FAST
 from tracer import grad, jacobian, jit
 
 # The functions below know nothing of tracing: they are annotated as NumPy programs are.
@@ -96,7 +97,7 @@ PLACES = np.linspace(0.0, 3.0, 21)
 POINTS = 2.0 - 0.7 * PLACES + RNG.normal(size=21) * 0.1
 
 
-@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+@pytest.mark.parametrize("backend", [FAST, "numpy"])
 def test_the_game_of_life(backend: str) -> None:
     compiled = jit(game_of_life, backend=backend, static_argnums=1)
     assert np.array_equal(compiled(BOARD, 4), game_of_life(BOARD, 4))

@@ -13,7 +13,7 @@ from codegen.loops.nodes import Call, Loop, Program, Statement
 from codegen.loops.walk import blocks
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import optimize
-from tests.helpers import run_lowered, run_numpy
+from tests.helpers import COMPILED, run_lowered, run_numpy
 from tracer import grad, jit
 from tracer.graph.nodes import Graph
 
@@ -220,7 +220,7 @@ def test_lowering_is_linear() -> None:
     assert more_statements <= 4.2 * statements
 
 
-@pytest.mark.parametrize("backend", ["llvm", "numba"])
+@pytest.mark.parametrize("backend", COMPILED)
 def test_products_with_both_zeros_are_not_the_same_expression(backend: str) -> None:
     f = jit(lambda x: (x * 0.0, x * -0.0), backend=backend)
     plus, minus = f(np.ones(5))

@@ -22,7 +22,7 @@ from codegen.passes.pipeline import PASSES
 from codegen.passes.strips import strips
 from tests.codegen.passes.random_loops import EXTENT, Draw, Writer
 from tests.codegen.passes.test_passes import check_equal
-from tests.helpers import assert_near
+from tests.helpers import COMPILED, assert_near
 
 COLUMNS = 20
 
@@ -76,7 +76,7 @@ def test_the_cost_stays(name: str, rows: int) -> None:
     assert changed.exact
 
 
-@pytest.mark.parametrize("backend", ["llvm", "numba"])
+@pytest.mark.parametrize("backend", COMPILED)
 @pytest.mark.parametrize("rows", [33, 70])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_compiled(name: str, rows: int, backend: str) -> None:

@@ -18,7 +18,7 @@ from codegen.passes.pipeline import optimize
 from codegen.passes.sums import sums
 from tests.codegen.passes.random_loops import EXTENT, Draw, Writer
 from tests.codegen.passes.test_passes import check_equal
-from tests.helpers import assert_near
+from tests.helpers import COMPILED, assert_near
 
 
 def energy(positions: Any, masses: Any) -> Any:
@@ -42,7 +42,7 @@ def test_pairs_are_not_stored() -> None:
     assert not any(loop.kind == "serial" for loop in inner)
 
 
-@pytest.mark.parametrize("backend", ["llvm", "numba"])
+@pytest.mark.parametrize("backend", COMPILED)
 def test_gradient_of_pairs(backend: str) -> None:
     found = tracer.jit(tracer.grad(energy), backend=backend)(POSITIONS, MASSES)
     assert_near(found, tracer.jit(tracer.grad(energy), backend="numpy")(POSITIONS, MASSES), 1e-12)
