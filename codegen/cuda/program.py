@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ from codegen.loops.operations import evaluate
 from codegen.render.cuda import render_kernel
 from codegen.render.cuda_statements import NO_ROOM
 
+KEPT = 64 * 1024 * 1024
+"""Bytes of workspace that a compiled function keeps for its next call; more goes to the pool."""
 FIRST_ROOM = 1024
 """Entries of a tape at first."""
 
@@ -78,6 +81,9 @@ class CudaProgram:
             buffer: driver.span(driver.upload(_flat(buffer))) for buffer in self.schedule.constants
         }
         self.room = dict.fromkeys(self.schedule.tapes, FIRST_ROOM)
+        self.outside = (*self.schedule.inputs, *self.schedule.outputs)
+        # Places that no call is in, by stream: what runs on one runs in order.
+        self.idle: dict[int, list[_Place]] = {}
         self.seconds = time.perf_counter() - start
 
     @property
@@ -88,9 +94,16 @@ class CudaProgram:
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs for these inputs."""
         while True:
-            outputs = _Call(self, inputs).run()
+            idle = self.idle.setdefault(self.driver.stream, [])
+            place = idle.pop() if idle else _Place(self)
+            outputs = _Call(self, place, inputs).run()
             if outputs is not None:
+                for buffer in self.outside:
+                    del place.memory[buffer]
+                if place.bytes <= KEPT:
+                    idle.append(place)
                 return outputs
+            self.idle.clear()
 
     def library(
         self, library: Library, memory: Mapping[Buffer, Span], scalars: Mapping[str, int]
@@ -115,7 +128,7 @@ def _flat(buffer: Buffer) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 class _Memory(dict[Buffer, Span]):
-    """Where each buffer is in one call; workspace when it is asked for."""
+    """Where each buffer is; workspace when it is asked for."""
 
     def __init__(self, schedule: Schedule, arena: Any) -> None:
         self.schedule, self.arena = schedule, arena
@@ -127,31 +140,41 @@ class _Memory(dict[Buffer, Span]):
         return span
 
 
-class _Call:
-    """One call: its memory, and the values of the host's loop indices."""
+class _Place:
+    """Memory for one call at a time: workspace, tapes, and the values of scalars of the host."""
 
-    def __init__(self, owner: CudaProgram, inputs: Sequence[Any]) -> None:
-        self.owner, self.driver, self.schedule = owner, owner.driver, owner.schedule
-        driver, schedule = self.driver, self.schedule
+    def __init__(self, owner: CudaProgram) -> None:
+        driver, schedule = owner.driver, owner.schedule
         arena = driver.allocate(schedule.workspace) if schedule.workspace else None
         self.memory = _Memory(schedule, arena)
         self.memory.update(owner.constants)
         self.scalars: dict[str, int] = {}
-        self.inputs = []
-        for buffer, value in zip(schedule.inputs, inputs, strict=True):
+        self.bytes = schedule.workspace
+        for buffer, room in owner.room.items():
+            size = room * math.prod(buffer.shape[1:])
+            self.bytes += size * buffer.dtype.itemsize
+            tape = driver.allocate(size * buffer.dtype.itemsize)
+            self.memory[buffer] = Span(tape, 0, buffer.dtype, size)
+            self.scalars[f"{buffer.name}_capacity"] = size
+
+
+class _Call:
+    """One call, in a place of its own."""
+
+    def __init__(self, owner: CudaProgram, place: _Place, inputs: Sequence[Any]) -> None:
+        self.owner, self.driver, self.schedule = owner, owner.driver, owner.schedule
+        self.memory, self.scalars = place.memory, place.scalars
+        driver, memory = self.driver, place.memory
+        for buffer, value in zip(self.schedule.inputs, inputs, strict=True):
             array = driver.adopt(value)
             if array is None:
                 array = driver.upload(np.asarray(value))
-            self.inputs.append(array)
-            self.memory[buffer] = driver.span(array)
-        for buffer, room in owner.room.items():
-            width = int(np.prod(buffer.shape[1:], dtype=np.int64))
-            tape = driver.allocate(room * width * buffer.dtype.itemsize)
-            self.memory[buffer] = Span(tape, 0, buffer.dtype, room * width)
-            self.scalars[f"{buffer.name}_capacity"] = room * width
-        self.outputs = [driver.empty(buffer.shape, buffer.dtype) for buffer in schedule.outputs]
-        for buffer, array in zip(schedule.outputs, self.outputs, strict=True):
-            self.memory[buffer] = driver.span(array)
+            memory[buffer] = driver.span(array)
+        self.outputs = []
+        for buffer in self.schedule.outputs:
+            array = driver.empty(buffer.shape, buffer.dtype)
+            memory[buffer] = driver.span(array)
+            self.outputs.append(array)
 
     def run(self) -> list[Any] | None:
         """The outputs; None where a tape was too short, and has more room now."""

@@ -59,8 +59,11 @@ def block_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPla
     )
 
 
-def grid_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPlan:
-    """Groups for the iterations of a loop and of those that fill it."""
+def grid_plan(
+    item: KernelItem, name: str, machine: DeviceMachine, group: int | None = None
+) -> KernelPlan:
+    """Groups for the iterations of a loop and of those that fill it; of a usual size if none is
+    given."""
     (loop,) = item.body
     assert isinstance(loop, Loop), "a grid walks through a loop"
     grid, body = nest_of(loop)
@@ -68,7 +71,8 @@ def grid_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPlan
     for part in grid:
         rows *= trips_of(part)
     failing = has_failures(body)
-    group = _group(grid, body, rows, failing, machine)
+    if group is None:
+        group = _group(grid, body, rows, failing, machine)
     threads = machine.threads
     blocks = max(1, min(-(-rows * group // threads), machine.blocks))
     atomic = frozenset(
@@ -92,7 +96,8 @@ def nest_of(loop: Loop) -> tuple[tuple[Loop, ...], Body]:
 
     Definitions between the loops become part of the body.
     """
-    grid, prologue = [loop], []
+    grid: list[Loop] = [loop]
+    prologue: list[Statement] = []
     while True:
         *before, last = grid[-1].body
         if (
@@ -158,7 +163,7 @@ def defined_places(body: Body) -> dict[str, Expression]:
 
 def _accesses(
     body: Body, loops: tuple[Loop, ...]
-) -> Iterator[tuple[tuple[Loop, ...], Buffer, tuple[object, ...]]]:
+) -> Iterator[tuple[tuple[Loop, ...], Buffer, tuple[Expression, ...]]]:
     """Each access of memory, with the loops of the body around it that are wide."""
     for statement in body:
         for expression in own_expressions(statement):

@@ -128,8 +128,10 @@ class Division:
             if isinstance(part, Variable):
                 self.define(part.name, waiting, items, user)
         last = items[-1] if items else None
-        alone = user is None or self.is_apart(user)
-        if isinstance(last, KernelItem) and not last.grid and (alone or self.fits(last, user)):
+        fits = isinstance(last, KernelItem) and not last.grid
+        if fits and user is not None and not self.is_apart(user):
+            fits = self.fits(last, user)
+        if isinstance(last, KernelItem) and fits:
             last.body.append(statement)
         else:
             items.append(KernelItem([statement]))
@@ -142,8 +144,10 @@ class Division:
             return True
         return isinstance(statement, (Loop, While, If)) and self.needs_host(statement)
 
-    def fits(self, item: KernelItem, statement: Statement) -> bool:
-        """Whether a kernel has room for a statement."""
+    def fits(self, item: Item | None, statement: Statement) -> bool:
+        """Whether an item is a kernel that has room for a statement."""
+        if not isinstance(item, KernelItem) or item.grid:
+            return False
         size = size_of(item.body) + size_of((statement,))
         return size <= MOST_STATEMENTS or _is_free(statement)
 
@@ -171,7 +175,7 @@ class Division:
     def small_kernel(self, statement: Statement, items: list[Item]) -> None:
         """Append a statement to the kernel before it, or start one."""
         last = items[-1] if items else None
-        if isinstance(last, KernelItem) and not last.grid and self.fits(last, statement):
+        if isinstance(last, KernelItem) and self.fits(last, statement):
             last.body.append(statement)
             return
         items.append(KernelItem([statement]))

@@ -17,9 +17,10 @@ from codegen.device.plan_kernel import KernelPlan
 from codegen.device.schedule import Argument, Kernel
 from codegen.device.work import memory_read, memory_written
 from codegen.loops.linear import merge_loops
-from codegen.loops.nodes import Buffer, Loop
+from codegen.loops.nodes import Buffer, Expression, Loop
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
 from codegen.render.cuda_groups import GroupWriter
+from codegen.render.cuda_vectors import SIMULATED_VECTORS, VectorWriter
 from tracer.types import INT64
 
 DEVICE = '@cuda.jit(device=True, inline="always")'
@@ -84,7 +85,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
     return Kernel(plan.name, "\n".join(lines) + "\n", tuple(arguments))
 
 
-def _writer(plan: KernelPlan, machine: DeviceMachine) -> tuple[GroupWriter, list[Buffer]]:
+def _writer(plan: KernelPlan, machine: DeviceMachine) -> tuple[VectorWriter, list[Buffer]]:
     everything = (*plan.before, *plan.grid, *plan.body)
     touched = memory_read(everything) | memory_written(everything)
     roots = sorted(touched, key=lambda buffer: _order(buffer.name))
@@ -97,7 +98,7 @@ def _writer(plan: KernelPlan, machine: DeviceMachine) -> tuple[GroupWriter, list
         for root, kind in plan.own.items()
         if kind in numbers and (kind != "shared" or plan.group < plan.threads)
     }
-    return GroupWriter(place, slots, plan.atomic, machine), roots
+    return VectorWriter(place, slots, plan.atomic, machine), roots
 
 
 def _order(name: str) -> tuple[str, int]:
@@ -106,14 +107,14 @@ def _order(name: str) -> tuple[str, int]:
     return letters, int(digits or 0)
 
 
-def _body(plan: KernelPlan, writer: GroupWriter) -> list[str]:
+def _body(plan: KernelPlan, writer: VectorWriter) -> list[str]:
     """The lines of what the groups do, after the lines that every kernel begins with."""
     writer.together(plan.before)
     if not plan.grid:
         writer.together(plan.body)
         return writer.lines
     nest = list(plan.grid)
-    zeros = {}
+    zeros: dict[str, Expression] = {}
     if plan.group == 1 and len(nest) > 1 and not plan.before:
         merged, zeros = merge_loops(_as_nest(plan))
         nest = [merged]
@@ -122,17 +123,16 @@ def _body(plan: KernelPlan, writer: GroupWriter) -> list[str]:
             assert isinstance(inner, Loop), "merging keeps a nest a nest"
             nest.append(inner)
         writer.substitution.update(zeros)
+    if plan.group == 1:
+        writer.grid(plan, nest, zeros)
+        return writer.lines
+    outer = writer.indent
     writer.line(f"for place in range(group, {writer.total(nest)}, {plan.groups}):")
     writer.indent += "    "
     writer.indices(nest, "place")
-    if plan.group == 1:
-        writer.run(plan.body)
-    else:
-        outer = writer.indent
-        writer.indent = outer[:-4]
-        writer.repeated(plan.body)
-        writer.indent = outer
-    writer.line("pass")
+    writer.indent = outer
+    writer.repeated(plan.body)
+    writer.line("    pass")
     return writer.lines
 
 
@@ -184,12 +184,15 @@ def _type(dtype: np.dtype[Any]) -> str:
     return "types.boolean" if dtype.kind == "b" else f"types.{dtype.name}"
 
 
-def _exchange(writer: GroupWriter, machine: DeviceMachine) -> list[str]:
-    """What the simulator lacks: barriers and exchange within a warp."""
+def _exchange(writer: VectorWriter, machine: DeviceMachine) -> list[str]:
+    """What the simulator lacks: barriers and exchange within a warp, and vectors."""
     text = "\n".join(writer.lines)
-    if not machine.simulated or ("shuffle(" not in text and "group_barrier(" not in text):
-        return []
-    return SIMULATED_EXCHANGE.format(warp=machine.warp).splitlines()
+    lines: list[str] = []
+    if machine.simulated and ("shuffle(" in text or "group_barrier(" in text):
+        lines += SIMULATED_EXCHANGE.format(warp=machine.warp).splitlines()
+    if machine.simulated and writer.vectors is not None:
+        lines += SIMULATED_VECTORS.splitlines()
+    return lines
 
 
 def _helpers(writer: GroupWriter) -> list[str]:
