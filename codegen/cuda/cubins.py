@@ -79,8 +79,8 @@ def toolchain() -> str:
     """The versions of the compilers, and a digest of what we do with them."""
     versions = ",".join(f"{name}={_version(name)}" for name in COMPILERS)
     digest = hashlib.sha256()
-    for module in (target, assemble):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
     return f"{versions} {digest.hexdigest()}"
 
 
