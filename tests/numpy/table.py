@@ -1,8 +1,13 @@
-"""`python -m tests.numpy.table` writes docs/numpy.md: what was checked of each function."""
+"""`python -m tests.numpy.table` writes docs/numpy.md: what was checked of each function.
+
+`python -m tests.numpy.table cuda` writes the last column alone, of what cuda_calls.py has
+found: the other columns take minutes, and a process of their own, without the simulator.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +16,7 @@ import numpy as np
 
 import tracer
 import tracer.numpy as tnp
-from tests.numpy import exclusions
+from tests.numpy import cuda_calls, exclusions
 from tests.numpy.compare import all_same, check_batched, check_derivatives, check_graph, results
 from tests.numpy.deviations import deviation
 from tests.numpy.differential import (
@@ -44,7 +49,9 @@ plain NumPy. `python -m tests.numpy.table` runs all calls and writes this page.
 - **grad**: gradients and forward mode agree with numerical derivatives, for real and complex
   arguments. – stands where there is nothing to differentiate.
 - **vmap**: each lane of a batch is what NumPy gives for it.
-- **cuda**: – where no check has been run.
+- **cuda**: kernels, run by Numba's simulator of a GPU, have NumPy's values
+  (`NUMBA_ENABLE_CUDASIM=1 python -m tests.numpy.cuda_calls`). – stands where a result's shape
+  depends on values, or nothing is computed from arrays.
 
 Through `np.` work those that NumPy dispatches. Functions that make arrays of numbers alone
 (`np.zeros`, `np.arange`, …), which NumPy cannot dispatch, are read from the source of the function
@@ -88,6 +95,23 @@ def _compiled(calls: Sequence[Call]) -> list[bool]:
     return [_passes(check)]
 
 
+def on_device(name: str) -> str:
+    """Whether kernels have NumPy's values, as the simulator has found."""
+    found = cuda_calls.known()
+    calls = cuda_calls.calls_on_the_device().get(name, [])
+    return _all([found.get(call.expression) == "" for call in calls])
+
+
+def with_device_column(text: str) -> str:
+    """The page with the last cell of every row written anew."""
+    lines = text.splitlines()
+    for place, line in enumerate(lines):
+        if line.startswith("| `") and line.count("|") == 9:
+            name = line.split("`")[1].removeprefix("np.")
+            lines[place] = f"{line[: line.rindex('|', 0, -1)]}| {on_device(name)} |"
+    return "\n".join([*lines, ""])
+
+
 def row(name: str) -> str:
     """The row of one function."""
     calls = calls_of({name: TABLE[name]})
@@ -121,7 +145,10 @@ def row(name: str) -> str:
         for dtype in ("f8", "c16")
         if has_derivatives(call, dtype)
     ]
-    cells = (_all(values), _all(dtypes), _all(compiled + graphs), _all(slopes), _all(lanes), NONE)
+    cells = (
+        *(_all(values), _all(dtypes), _all(compiled + graphs), _all(slopes), _all(lanes)),
+        on_device(name),
+    )
     shown = name if name.startswith("ndarray") else f"np.{name}"
     return f"| `{shown}` | {len(calls)} | {' | '.join(cells)} |"
 
@@ -140,4 +167,6 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    only_devices = sys.argv[1:] == ["cuda"]
+    text = with_device_column(PAGE.read_text(encoding="utf-8")) if only_devices else page()
+    PAGE.write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ import pytest
 
 import tracer
 import tracer.numpy as tnp
+from tests.helpers import COMPILED
 from tests.numpy.compare import all_same, results
 from tests.numpy.differential import Call, case_of, inputs_once, names_of
 from tests.numpy.test_differential import ABSTRACT
@@ -28,7 +29,12 @@ STRIDES = {
     ("llvm", "u1"): 24,
     ("llvm", "?"): 24,
     ("numba", "f8"): 48,
+    ("cuda", "f4"): 48,
+    ("cuda", "i4"): 96,
+    ("cuda", "c16"): 96,
+    ("cuda", "?"): 192,
 }
+"""The simulator sees single calls in double precision in a run of its own: cuda_calls.py."""
 
 UNSUPPORTED = re.compile(r"'f2'|\.(item|tolist)\(|density=True")
 """float16 is not compiled; whole numbers become Python's own, which needs values; and a quotient of
@@ -55,6 +61,8 @@ def _chunks() -> list[Any]:
     ]
     found = []
     for offset, ((backend, dtype), stride) in enumerate(STRIDES.items()):
+        if backend not in COMPILED:
+            continue
         calls = chosen[offset % stride :: stride]
         for begin in range(0, len(calls), CHUNK):
             part, label = tuple(calls[begin : begin + CHUNK]), f"{backend}-{dtype}-{begin // CHUNK}"

@@ -78,7 +78,8 @@ def test_deviations_are_of_calls_that_exist() -> None:
     assert [name for name in deviation_names() if name not in cases] == []
 
 
-def _works(call: Call, dtype: str) -> bool:
+def works(call: Call, dtype: str) -> bool:
+    """Whether NumPy takes the call on arrays of that dtype."""
     case = case_of(call, inputs_once("plain", dtype), dtype)
     with _quiet():
         return isinstance(_outcome(case, np, [np.array(array) for array in case.arrays]), list)
@@ -92,7 +93,7 @@ def _gives_arrays(call: Call) -> bool:
 
 
 ABSTRACT = [call for call in CALLS if not call.eager and _gives_arrays(call)]
-DEPENDENT = [call for call in CALLS if call.eager and _works(call, "f8")]
+DEPENDENT = [call for call in CALLS if call.eager and works(call, "f8")]
 
 
 @pytest.mark.parametrize("call", ABSTRACT, ids=str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.numpy import exclusions, table
+from tests.numpy import cuda_calls, exclusions, table
 from tests.numpy.signatures import TABLE
 
 
@@ -19,6 +19,17 @@ def test_the_page_has_a_row_for_each_function_and_no_failure() -> None:
     assert all(f"`{name}`" in text for name in exclusions.FUNCTIONS)
 
 
+def test_the_last_column_is_what_the_simulator_has_found() -> None:
+    """There is a finding of each call that becomes kernels, and none of calls that are gone."""
+    wanted = {
+        call.expression for calls in cuda_calls.calls_on_the_device().values() for call in calls
+    }
+    assert wanted == set(cuda_calls.known()), "run python -m tests.numpy.cuda_calls and the table"
+    text = table.PAGE.read_text(encoding="utf-8")
+    assert table.with_device_column(text) == text, "run python -m tests.numpy.table cuda"
+    assert text.count(f"{table.YES} |\n") > 450
+
+
 def test_a_row_is_made_by_running_its_calls() -> None:
-    assert table.row("sign").count(table.YES) == 5
+    assert table.row("sign").count(table.YES) == 6
     assert table.row("ndarray.shape").startswith("| `ndarray.shape`")
