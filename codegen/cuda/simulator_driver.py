@@ -54,6 +54,11 @@ class Parameter:
         return (self.size,)
 
     @property
+    def address(self) -> int:
+        """Where the host has it."""
+        return int(self.memory.ctypes.data)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """That of the elements."""
         return self.memory.dtype

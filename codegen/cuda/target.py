@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda.frontend import SELECT, remembering, selection, with_selections
+from codegen.cuda.vectors import vector_functions
 from codegen.device.schedule import Argument
 from tracer.errors import BackendError
 
@@ -73,7 +74,7 @@ def python_function(source: str, name: str) -> Callable[..., Any]:
     if simulated():
         exec(compile(source, filename, "exec"), namespace)
     else:
-        namespace[SELECT] = selection()
+        namespace.update({SELECT: selection(), **vector_functions()})
         exec(compile(with_selections(source), filename, "exec"), namespace)
     function: Callable[..., Any] = namespace[name]
     return function

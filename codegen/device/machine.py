@@ -15,6 +15,7 @@ class DeviceMachine:
     shared       bytes of shared memory a block may declare
     small        statements that one block runs in about the time of a launch
     capability   the architecture, as (9, 0)
+    vector       bytes of the widest access of one thread; 0 where kernels have none but elements
     simulated    whether Python runs the threads one after another
     """
 
@@ -24,6 +25,7 @@ class DeviceMachine:
     shared: int = 48 * 1024
     small: int = 2**15
     capability: tuple[int, int] = (9, 0)
+    vector: int = 16
     simulated: bool = False
 
     @property

@@ -273,7 +273,14 @@ class GroupWriter(ThreadWriter):
         return f"({self.short(stop)} - {self.atom(start)})"
 
     def indices(self, nest: list[Loop], counter: str) -> None:
-        """The lines that find the indices of a nest from one counter through all of it."""
+        """The lines that find the indices of a nest from one counter through all of it.
+
+        Where that fits into 32 bits it is divided as such a number: 64 take several times as long.
+        """
+        total = self.total(nest)
+        if len(nest) > 1 and total.isdigit() and int(total) <= 2**31:
+            self.short_indices(nest, counter)
+            return
         rest = counter
         for position in range(len(nest) - 1, -1, -1):
             loop = nest[position]
@@ -288,6 +295,19 @@ class GroupWriter(ThreadWriter):
             self.line(f"{self.name(loop.index)} = {value}")
             if position:
                 rest = self.temporary(f"{rest} // {extent}") if extent != "1" else rest
+
+    def short_indices(self, nest: list[Loop], counter: str) -> None:
+        """The same with numbers of 32 bits, for loops between literals."""
+        rest = self.temporary(f"np.uint32({counter})")
+        for position in range(len(nest) - 1, -1, -1):
+            loop = nest[position]
+            extent = f"np.uint32({self.extent(loop)})"
+            value = f"np.int64({rest} % {extent})" if position else f"np.int64({rest})"
+            if not (isinstance(loop.start, Literal) and loop.start.value == 0):
+                value = f"{self.atom(loop.start)} + {value}"
+            self.line(f"{self.name(loop.index)} = {value}")
+            if position:
+                rest = self.temporary(f"np.uint32({rest} // {extent})")
 
     # Reductions
 
