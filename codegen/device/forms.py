@@ -193,7 +193,7 @@ def own_memory(
     touched = memory_read(plan.body) | memory_written(plan.body)
     inside = {loop.index for loop in plan.grid}
     inside |= {part.index for part in statements_of(plan.body) if isinstance(part, Loop)}
-    room = machine.shared // 2
+    room = machine.shared * 3 // 4
     per_block = plan.threads // plan.group
     for buffer in sorted(touched, key=lambda buffer: buffer.size):
         loop = owners.get(buffer)

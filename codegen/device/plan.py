@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from codegen.device.forms import block_plan, grid_plan, own_memory, statements_of
+from codegen.device.choice import kernel_plan
+from codegen.device.forms import statements_of
 from codegen.device.items import (
     ChooseItem,
     Division,
@@ -23,6 +24,7 @@ from codegen.device.items import (
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.private import private_buffers
+from codegen.device.product_form import is_product, product_plan
 from codegen.device.schedule import (
     Choose,
     Kernel,
@@ -51,6 +53,7 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import expressions, subexpressions
+from codegen.passes.fuse_products import fuse_products
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
@@ -63,6 +66,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     sorted_scatter,
     split_scans,
     split_sums,
+    fuse_products,
 )
 """What a program still goes through for the size of the device."""
 
@@ -287,15 +291,17 @@ class _Steps:
 
     def launch(self, item: KernelItem, indices: tuple[str, ...]) -> Launch:
         """The kernel of an item, and how it is launched."""
-        make = grid_plan if item.grid else block_plan
-        plan = make(item, f"kernel_{self.kernels}", self.machine)
+        name = f"kernel_{self.kernels}"
+        if is_product(item):
+            plan = product_plan(item, name, self.machine)
+        else:
+            plan = kernel_plan(item, name, self.machine, self.owners)
         self.kernels += 1
         before = tuple(self.scalars.before.get(id(item), ()))
         used = names_used((*before, *item.body))
         plan = replace(
             plan,
             before=before,
-            own=own_memory(plan, self.owners, self.machine),
             guarded=self.status is not None,
             indices=tuple(name for name in indices if name in used),
         )

@@ -50,6 +50,11 @@ SAMPLES = 4
 SPREAD = 0x9E3779B1
 """Multiples of it are far from each other: addresses that are data."""
 
+EXCHANGE = 5
+"""Statements that it takes a warp to put together what its threads have reduced."""
+MEETING = 10
+"""Statements that it takes a block more."""
+
 Lanes = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 """A number of each thread of a warp, in each sample; of one thread where all have the same."""
 
@@ -130,9 +135,14 @@ def step_traffic(step: Launch | Library, machine: DeviceMachine) -> Traffic:
 
 def kernel_traffic(plan: KernelPlan, machine: DeviceMachine) -> Traffic:
     """That of one launch of a kernel."""
+    return kernel_usage(plan, machine)[1]
+
+
+def kernel_usage(plan: KernelPlan, machine: DeviceMachine) -> tuple[float, Traffic]:
+    """How many statements the warps of a launch run, and its traffic."""
     counter = _Counter(plan, min(machine.warp, plan.threads))
     counter.kernel()
-    return counter.traffic()
+    return counter.steps, counter.traffic()
 
 
 @dataclass(slots=True)
@@ -143,6 +153,7 @@ class _Counter:
     depends  the loops that change a scalar
     trips    iterations of each loop that is open, by its index
     touched  elements of each buffer that are read, and written, by what is accessed
+    steps    statements that warps run
     """
 
     plan: KernelPlan
@@ -155,6 +166,7 @@ class _Counter:
     needed: float = 0.0
     sectors: float = 0.0
     scattered: int = 0
+    steps: float = 0.0
 
     def traffic(self) -> Traffic:
         """What was counted."""
@@ -203,6 +215,7 @@ class _Counter:
             if isinstance(statement, Loop) and is_divided(statement, self.plan.group):
                 self.share(statement, groups)
                 continue
+            self.steps += warps
             self.loads(statement, warps)
             self.define(statement)
             match statement:
@@ -247,6 +260,9 @@ class _Counter:
         saved = self.values.get("thread_slot")
         self.values["thread_slot"] = self.values["group"] * self.plan.group + place % active
         self.block(nest[-1].body, groups * total / active)
+        reduced = sum(isinstance(part, Reduce) for part in nest[-1].body)
+        each = EXCHANGE if self.plan.group <= self.warp else EXCHANGE + MEETING
+        self.steps += groups * self.plan.group / self.warp * reduced * each
         if saved is not None:
             self.values["thread_slot"] = saved
 
@@ -255,6 +271,7 @@ class _Counter:
     def block(self, body: Iterable[Statement], warps: float) -> None:
         """Statements that each thread of so many warps runs for itself."""
         for statement in body:
+            self.steps += warps
             self.loads(statement, warps)
             self.define(statement)
             match statement:

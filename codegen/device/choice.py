@@ -1,0 +1,74 @@
+"""Which form a kernel gets: of those that can run it, the one that takes the least time by an
+estimate of its instructions, of the sectors that its accesses touch, and of what it moves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from codegen.device.forms import SHORT, block_plan, grid_plan, own_memory
+from codegen.device.items import KernelItem
+from codegen.device.machine import DeviceMachine
+from codegen.device.plan_kernel import KernelPlan
+from codegen.device.traffic import SECTOR, kernel_usage
+from codegen.device.work import trips_of, widest_trips
+from codegen.loops.nodes import Buffer, Loop
+
+FEWEST = 4
+"""Iterations from which on threads might share them."""
+MOST = 8192
+"""Iterations from which on nothing but a block should run them."""
+PER_STATEMENT = 3.0
+"""Instructions of a statement; a sector of the cache takes about as long as one of them."""
+PER_SECTOR = 6.0
+"""Instructions in whose time memory moves a sector."""
+ENOUGH = 512
+"""Threads of a processor that hide how long memory takes."""
+GAIN = 0.7
+"""What another form has to take of the time of the usual one: the estimate is rough."""
+
+
+def kernel_plan(
+    item: KernelItem, name: str, machine: DeviceMachine, owners: Mapping[Buffer, Loop]
+) -> KernelPlan:
+    """How a kernel runs, and where memory of its own lies."""
+    if not item.grid:
+        plan = block_plan(item, name, machine)
+        return replace(plan, own=own_memory(plan, owners, machine))
+    usual = _formed(item, name, machine, owners, None)
+    inner = widest_trips(usual.body)
+    if inner < FEWEST or (inner > MOST and usual.group == machine.threads):
+        return usual
+    best, least = usual, _time(usual, machine) * GAIN
+    for group in (1, machine.warp, machine.threads):
+        if group == usual.group or (group == machine.warp and usual.failing):
+            continue
+        if group > 1 and inner < min(SHORT, machine.threads):
+            continue
+        plan = _formed(item, name, machine, owners, group)
+        time = _time(plan, machine)
+        if time < least:
+            best, least = plan, time
+    return best
+
+
+def _formed(
+    item: KernelItem,
+    name: str,
+    machine: DeviceMachine,
+    owners: Mapping[Buffer, Loop],
+    group: int | None,
+) -> KernelPlan:
+    plan = grid_plan(item, name, machine, group)
+    return replace(plan, own=own_memory(plan, owners, machine))
+
+
+def _time(plan: KernelPlan, machine: DeviceMachine) -> float:
+    """About how many instructions of one processor the kernel takes the time of."""
+    steps, traffic = kernel_usage(plan, machine)
+    rows = math.prod(trips_of(loop) for loop in plan.grid)
+    full = min(1.0, rows * plan.group / (machine.processors * min(ENOUGH, 2 * machine.threads)))
+    issued = PER_STATEMENT * steps + traffic.sectors
+    return max(issued / full, traffic.least / SECTOR * PER_SECTOR) + issued
