@@ -14,9 +14,13 @@ BLAS_DTYPES = frozenset(np.dtype(name) for name in ("f4", "f8", "c8", "c16"))
 
 
 def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArraySpec, ...]:
-    """`(m, k) @ (k, n)`, where either operand may lack its outer dimension; equal dtypes."""
-    if len(operands) != 2 or params:
-        raise ValueError("matmul takes two operands and no parameters")
+    """`(m, k) @ (k, n)`, where either operand may lack its outer dimension; equal dtypes.
+
+    The parameter `kept` says whether the result is needed in memory, where something is made of
+    its elements at once.
+    """
+    if len(operands) != 2 or not set(params) <= {"kept"}:
+        raise ValueError("matmul takes two operands and no parameters but kept")
     left, right = operands
     if left.dtype != right.dtype:
         raise TypeError(f"matmul of {left.dtype} and {right.dtype}: cast one of them first")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from codegen.device.machine import DeviceMachine
+from codegen.device.products import PRODUCT
 from codegen.device.work import Body, is_wide, size_of, widest_work, work_of
 from codegen.loops.nodes import (
     Assign,
@@ -182,6 +183,8 @@ class Division:
 
     def is_grid(self, loop: Loop) -> bool:
         """Whether a loop has enough to do for the whole device."""
+        if loop.kind == PRODUCT:
+            return True
         if loop.kind == "scatter":
             ready = can_add_at_once(loop)
         else:
@@ -199,7 +202,8 @@ class Division:
     def has_call(self, body: Body) -> bool:
         """Whether a block calls what is no part of a kernel."""
         return any(
-            isinstance(part, Call) and not self.is_small_product(part)
+            (isinstance(part, Call) and not self.is_small_product(part))
+            or (isinstance(part, Loop) and part.kind == PRODUCT)
             for outer in body
             for part in statements((outer,))
         )

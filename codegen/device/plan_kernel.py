@@ -6,9 +6,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from codegen.device.products import Made, ProductNest, Tiling
 from codegen.loops.nodes import Buffer, Loop, Statement
 
 Body = tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPlan:
+    """A product of matrices in tiles, and what is made of its elements."""
+
+    nest: ProductNest
+    tiling: Tiling
+    kept: bool
+    made: Made | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,8 @@ class KernelPlan:
     own       memory that there is several times: in "registers" (of each thread), "shared" (of
               each group), a "slice" of a workspace for each group, a "thread slice" for each thread
     atomic    memory that iterations add to at the same places
+    product   of a kernel that multiplies matrices: the body is the call, without results that need
+              no memory, and what is made of each element
     failing   whether it may leave with an error; `guarded`: whether something before it may
     """
 
@@ -38,6 +51,7 @@ class KernelPlan:
     guarded: bool = False
     indices: tuple[str, ...] = ()
     work: int = 0
+    product: ProductPlan | None = None
 
     @property
     def groups(self) -> int:

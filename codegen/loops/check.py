@@ -38,7 +38,7 @@ from kernels.registry import ArraySpec, find_kernel
 from tracer.types import INT64
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-LOOP_KINDS = frozenset({"parallel", "reduce", "scatter", "serial"})
+LOOP_KINDS = frozenset({"parallel", "product", "reduce", "scatter", "serial"})
 DEEPEST_EXPRESSION = 100
 LITERAL_KINDS: dict[type, str] = {bool: "b", int: "iu", float: "f", complex: "c"}
 ROLES = ("input", "output", "constant", "workspace")

@@ -195,7 +195,8 @@ class Loop:
     """`for index in range(start, stop)`; `reverse` runs from the top down. `kind` is "parallel"
     where the iterations are independent of each other, "reduce" where they meet only in
     `Reduce`, else "serial". Programs for devices also have "scatter", where iterations meet only
-    in associative `Update`s, at places that are data, of memory not touched there otherwise.
+    in associative `Update`s, at places that are data, of memory not touched there otherwise, and
+    "product", of one iteration: a matrix product, and what is made of its elements.
     `most` is how often it runs at most where that is known and the bounds do not say it, else 0:
     of use for estimates only.
     """

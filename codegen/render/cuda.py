@@ -20,6 +20,7 @@ from codegen.loops.linear import merge_loops
 from codegen.loops.nodes import Buffer, Expression, Loop
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
 from codegen.render.cuda_groups import GroupWriter
+from codegen.render.cuda_product_plans import product_lines
 from codegen.render.cuda_vectors import SIMULATED_VECTORS, VectorWriter
 from tracer.types import INT64
 
@@ -110,6 +111,8 @@ def _order(name: str) -> tuple[str, int]:
 def _body(plan: KernelPlan, writer: VectorWriter) -> list[str]:
     """The lines of what the groups do, after the lines that every kernel begins with."""
     writer.together(plan.before)
+    if plan.product is not None:
+        return product_lines(plan, writer)
     if not plan.grid:
         writer.together(plan.body)
         return writer.lines

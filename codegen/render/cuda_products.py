@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-DType = np.dtype[Any]
+from codegen.device.products import TILED_DTYPES, Product, Tiling, choose_tiling
 
-TILED_DTYPES = frozenset(np.dtype(name) for name in ("f2", "f4", "f8"))
+DType = np.dtype[Any]
 
 
 class Operand(NamedTuple):
@@ -98,81 +98,6 @@ def narrow_text(value: str, dtype: DType) -> str:
     return value if accumulator(dtype) == dtype else f"np.{dtype.name}({value})"
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
-    """`count` products (m, k) @ (k, n) of dense matrices; a transposed operand lies as (k, m), or
-    (n, k). `strides`: elements from one matrix of a to the next, and of b; 0 where there is one for
-    all. Results lie side by side in C order."""
-
-    m: int
-    k: int
-    n: int
-    dtype: DType
-    transpose_a: bool = False
-    transpose_b: bool = False
-    count: int = 1
-    strides: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """How a block of threads makes a tile of `rows` by `columns`: `depth` terms at a time through
-    shared memory, `high` by `wide` elements a thread in registers. All are powers of two, and all
-    threads have equally much to load: ValueError otherwise."""
-
-    rows: int
-    columns: int
-    depth: int
-    high: int = 1
-    wide: int = 1
-
-    def __post_init__(self) -> None:
-        sizes = (self.rows, self.columns, self.depth, self.high, self.wide)
-        if any(size < 1 or size & (size - 1) for size in sizes):
-            raise ValueError(f"{self} is not made of powers of two")
-        widest = max(self.rows, self.columns, self.depth)
-        if self.threads < widest or min(self.rows, self.columns) * self.depth < self.threads:
-            raise ValueError(f"{self} does not give every thread equally much to load")
-
-    @property
-    def down(self) -> int:
-        """Threads in a column of the tile."""
-        return self.rows // self.high
-
-    @property
-    def across(self) -> int:
-        """Threads in a row of the tile."""
-        return self.columns // self.wide
-
-    @property
-    def threads(self) -> int:
-        """Threads of a block."""
-        return self.down * self.across
-
-    def tiles(self, product: Product) -> int:
-        """How many tiles all results have."""
-        return product.count * -(-product.m // self.rows) * -(-product.n // self.columns)
-
-
-TILINGS = (
-    Tiling(64, 64, 16, 4, 4),
-    Tiling(32, 32, 16, 4, 2),
-    Tiling(32, 32, 16, 2, 2),
-    Tiling(16, 16, 16),
-)
-"""From few large tiles, which read least, to many small ones."""
-
-
-def choose_tiling(product: Product, processors: int = 132) -> Tiling:
-    """The largest tile that leaves work for three quarters of the processors; the smallest where
-    none does. Tiles of which more than half would be empty are not taken."""
-    for tiling in TILINGS[:-1]:
-        filled = product.m * 2 >= tiling.rows and product.n * 2 >= tiling.columns
-        if filled and 4 * tiling.tiles(product) >= 3 * processors:
-            return tiling
-    return TILINGS[-1]
-
-
 Store = Callable[[str, str, str, str], Sequence[str]]
 """From the texts of an element's place in its stack, its row, its column, and its value: the lines
 that keep it."""
@@ -186,6 +111,8 @@ class ProductKernel:
     more   further parameters, for `head` and `store`
     head   lines with which the function begins
     store  what keeps a sum; by itself it is written to c
+    stack  lines that follow the place of a tile in its stack, `stack`; they define what `starts`
+    starts need: where a matrix of a begins, and one of b, instead of at multiples of the strides
     """
 
     product: Product
@@ -194,6 +121,8 @@ class ProductKernel:
     more: tuple[str, ...] = ()
     head: tuple[str, ...] = ()
     store: Store | None = None
+    stack: tuple[str, ...] = ()
+    starts: tuple[str, str] | None = None
 
     @property
     def threads(self) -> int:
@@ -207,7 +136,20 @@ class ProductKernel:
     @property
     def source(self) -> str:
         """The module."""
-        return _Writer(self).module()
+        head = [
+            "import math",
+            "",
+            "import numpy as np",
+            "from numba import cuda, types",
+            "",
+            f"def {self.names[0]}({', '.join((*self.names[1:], *self.more))}):",
+        ]
+        return "\n".join([*head, *("    " + line for line in self.lines)]) + "\n"
+
+    @property
+    def lines(self) -> list[str]:
+        """The body of the function."""
+        return _Writer(self).lines()
 
 
 def product_kernel(
@@ -280,22 +222,15 @@ class _Writer:
         )
         self.uneven = product.k % tiling.depth != 0
 
-    def module(self) -> str:
-        """The text of the module."""
-        kernel = self.kernel
+    def lines(self) -> list[str]:
+        """The function's body."""
         tiles = self.tiling.tiles(self.product)
-        lines = [
-            "import math",
-            "",
-            "import numpy as np",
-            "from numba import cuda, types",
-            "",
-            f"def {kernel.names[0]}({', '.join((*kernel.names[1:], *kernel.more))}):",
-            *(f"    {line}" for line in (*kernel.head, *self.start())),
-            f"    for tile in range(np.int64(cuda.blockIdx.x), {tiles}, np.int64(cuda.gridDim.x)):",
-            *("        " + line for line in self.tile()),
+        return [
+            *self.kernel.head,
+            *self.start(),
+            f"for tile in range(np.int64(cuda.blockIdx.x), {tiles}, np.int64(cuda.gridDim.x)):",
+            *("    " + line for line in self.tile()),
         ]
-        return "\n".join(lines) + "\n"
 
     def start(self) -> list[str]:
         """Memory, and which elements of each tile a thread loads: those that lie side by side in
@@ -326,6 +261,7 @@ class _Writer:
         lines = ["stack = np.int64(0)", "tile_at = tile"]
         if product.count > 1:
             lines = _split("tile", "stack", "tile_at", down * across)
+        lines += self.kernel.stack
         lines += _split("tile_at", "tile_row", "tile_column", across)
         lines += [f"first_x = tile_row * {t.rows}", f"first_y = tile_column * {t.columns}"]
         zero = zero_text(accumulator(product.dtype))
@@ -352,7 +288,10 @@ class _Writer:
         """Where the first element that a thread loads of a tile lies in memory."""
         s, (free_stride, term_stride) = side.name, self.strides(side)
         start = f"{s}_from = {_times(f'{s}_row', free_stride)} + {_times(f'{s}_term', term_stride)}"
-        if side.stride:
+        starts = self.kernel.starts
+        if starts is not None:
+            start += f" + {starts[side is self.sides[1]]}"
+        elif side.stride:
             start += f" + stack * {side.stride}"
         return [f"{s}_row = first_{s} + {s}_free", start]
 

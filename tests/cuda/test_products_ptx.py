@@ -9,9 +9,10 @@ import pytest
 
 from codegen.cuda.assemble import figures
 from codegen.cuda.target import compile_ptx
+from codegen.device.products import TILINGS, Product
 from codegen.device.schedule import Argument
 from codegen.loops.nodes import Buffer
-from codegen.render.cuda_products import TILINGS, Operand, Product, ProductKernel, group_product
+from codegen.render.cuda_products import Operand, ProductKernel, group_product
 
 # Registers of a thread, at most: 256 threads with 128 fill half of a multiprocessor's.
 BUDGETS = {("f4", 0): 96, ("f4", 1): 80, ("f4", 2): 72, ("f4", 3): 72, ("f8", 2): 96, ("f2", 0): 96}

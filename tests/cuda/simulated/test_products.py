@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from codegen.cuda.simulator_driver import SimulatorDriver
+from codegen.device.products import TILINGS, Product, Tiling, choose_tiling
 from codegen.device.schedule import Argument, Kernel
 from codegen.render.cuda_products import (
-    TILINGS,
     Operand,
-    Product,
     ProductKernel,
-    Tiling,
-    choose_tiling,
     group_product,
     product_kernel,
 )
