@@ -25,7 +25,6 @@ from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.private import private_buffers
 from codegen.device.product_form import is_product, product_plan
-from codegen.device.product_form import is_product, product_plan
 from codegen.device.schedule import (
     Choose,
     Kernel,
@@ -54,7 +53,6 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import expressions, subexpressions
-from codegen.passes.fuse_products import fuse_products
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
