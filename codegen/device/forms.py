@@ -195,7 +195,7 @@ def own_memory(
     inside |= {part.index for part in statements_of(plan.body) if isinstance(part, Loop)}
     room = machine.shared * 3 // 4
     per_block = plan.threads // plan.group
-    for buffer in sorted(touched, key=lambda buffer: buffer.size):
+    for buffer in sorted(touched, key=lambda buffer: (buffer.size, buffer.name)):
         loop = owners.get(buffer)
         if loop is None or loop.index not in inside:
             continue
