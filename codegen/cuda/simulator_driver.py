@@ -1,14 +1,13 @@
-"""The driver of Numba's simulator: NumPy arrays, and Python threads that run the kernels.
+"""The simulator's driver: NumPy arrays, and Python that runs the kernels thread after thread.
 
 It is what checks kernels, and the host's part, where there is no GPU. It is stricter than a GPU: an
-index outside a parameter's memory, a negative one, or a store to a parameter that is not declared
-as written raises an error that names the parameter; fresh memory is full of ones, as bits, and so
-of NaNs.
+index outside a parameter's memory, a negative one, a store to a parameter that is not declared as
+written, a race, threads that do not meet, or a read of what nobody has written raises an error.
+Fresh memory is full of ones, as bits, and so of NaNs.
 """
 
 from __future__ import annotations
 
-import linecache
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda import simulated_math
 from codegen.cuda.driver import Span
 from codegen.cuda.library import run_call
+from codegen.cuda.races import Accesses, Known, Memory, RaceError
+from codegen.cuda.simulated_blocks import SimulatedKernel
+from codegen.cuda.target import is_fixed
 from codegen.device.machine import SIMULATED
-from codegen.device.schedule import Argument, Kernel
+from codegen.device.schedule import Kernel
 from codegen.loops.nodes import Call
 from tracer.errors import DeviceMemoryError, DeviceNotFoundError
 
@@ -29,69 +30,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 ALIGNMENT = 256
 
-# Each thread starts with NumPy's own settings, in which an overflow warns.
-_QUIET = """
-def _quiet(*arguments):
-    with _errstate(all="ignore"):
-        {name}(*arguments)
-"""
-
-
-class Parameter:
-    """Memory as a kernel sees it: flat, of a known size, and not to be written unless declared."""
-
-    __slots__ = ("declared", "memory", "ndim", "size")
-
-    def __init__(self, memory: Array, declared: Argument) -> None:
-        self.memory = memory
-        self.size = memory.size
-        self.declared = declared
-        self.ndim = 1
-
-    @property
-    def shape(self) -> tuple[int]:
-        """One extent."""
-        return (self.size,)
-
-    @property
-    def address(self) -> int:
-        """Where the host has it."""
-        return int(self.memory.ctypes.data)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """That of the elements."""
-        return self.memory.dtype
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.memory[self._place(index)]
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if not self.declared.written:
-            raise TypeError(f"parameter {self.declared.name} is not declared as written")
-        self.memory[self._place(index)] = value
-
-    def _place(self, index: Any) -> Any:
-        place = index[0] if isinstance(index, tuple) else index
-        if not 0 <= place < self.size:
-            raise IndexError(f"{self.declared.name}[{place}] of {self.size} elements")
-        return place
-
-
-class Loaded:
-    """A kernel that the simulator can start."""
-
-    def __init__(self, kernel: Kernel, start: Any) -> None:
-        self.kernel = kernel
-        self.start = start
-
 
 @dataclass(slots=True, eq=False)
 class SimulatedGraph:
     """What a graph does, step by step, and at which of the steps its launches are."""
 
     steps: list[Callable[[], None]] = field(default_factory=list)
-    launches: list[tuple[int, Loaded, int, int]] = field(default_factory=list)
+    launches: list[tuple[int, SimulatedKernel, int, int]] = field(default_factory=list)
 
 
 class SimulatorDriver:
@@ -102,6 +47,7 @@ class SimulatorDriver:
         self.stream = 0
         self._recording: SimulatedGraph | None = None
         self._freed: dict[int, list[Array]] = {}
+        self._known = Known()
 
     def adopt(self, value: Any) -> Array | None:
         """Arrays of the simulated device are those that Numba's `to_device` made."""
@@ -116,10 +62,12 @@ class SimulatorDriver:
         """A copy."""
         array = self.empty(value.shape, value.dtype)
         array[...] = value
+        self._known.learn(array)
         return array
 
     def download(self, array: Array) -> Array:
         """A copy."""
+        self._known.check("an array", array)
         return np.array(array, order="C")
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -146,40 +94,37 @@ class SimulatorDriver:
         start = -lent.ctypes.data % ALIGNMENT
         memory: Array = lent[start : start + size]
         memory[...] = 255
+        self._known.add(memory)
         return memory
 
-    def load(self, kernel: Kernel) -> Loaded:
-        """The kernel's text, executed; `math` in it is the simulator's."""
-        from numba import cuda
+    def load(self, kernel: Kernel) -> SimulatedKernel:
+        """The kernel's text, executed."""
+        return SimulatedKernel(kernel)
 
-        filename = f"<cuda {kernel.name} {id(kernel):x}>"
-        lines = kernel.source.splitlines(keepends=True)
-        linecache.cache[filename] = (len(kernel.source), None, lines, filename)
-        namespace: dict[str, Any] = {"__name__": f"cuda_{kernel.name}", "_errstate": np.errstate}
-        exec(compile(kernel.source, filename, "exec"), namespace)
-        if "math" in namespace:
-            namespace["math"] = simulated_math
-        exec(_QUIET.format(name=kernel.name), namespace)
-        quiet: Callable[..., None] = namespace["_quiet"]
-        return Loaded(kernel, cuda.jit(quiet))
-
-    def launch(self, loaded: Loaded, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
+    def launch(
+        self, loaded: SimulatedKernel, blocks: int, threads: int, arguments: Sequence[Any]
+    ) -> None:
         """Run all threads of one block after another."""
         if blocks == 0:
             return
         if self._recording is not None:
             self._recording.launches.append((len(self._recording.steps), loaded, blocks, threads))
-            self._recording.steps.append(partial(_run, loaded, blocks, threads, list(arguments)))
+            run = partial(self._run, loaded, blocks, threads, list(arguments))
+            self._recording.steps.append(run)
             return
-        _run(loaded, blocks, threads, arguments)
+        self._run(loaded, blocks, threads, arguments)
 
     def call(self, call: Call, results: Sequence[Array], operands: Sequence[Array]) -> None:
         """By NumPy, as the interpreter of loop programs does."""
         if self._recording is not None:
             self._recording.steps.append(partial(self.call, call, results, operands))
             return
+        for place, operand in enumerate(operands):
+            self._known.check(f"operand {place} of {call.kernel}", operand)
         with np.errstate(all="ignore"):
             run_call(call, results, operands, np)
+        for result in results:
+            self._known.learn(result)
 
     def view(self, span: Span, shape: tuple[int, ...]) -> Array:
         """The span's memory."""
@@ -188,9 +133,11 @@ class SimulatorDriver:
     def zero(self, span: Span) -> None:
         """Zero bytes."""
         _array(span).view(np.uint8)[...] = 0
+        self._known.learn(_array(span))
 
     def read(self, span: Span) -> Array:
         """A copy."""
+        self._known.check("what the host reads", _array(span))
         return _array(span).copy()
 
     def synchronize(self) -> None:
@@ -203,7 +150,11 @@ class SimulatorDriver:
     def copy(self, target: Span, source: Span) -> None:
         """At once."""
         size = target.size * target.dtype.itemsize
-        _array(target).view(np.uint8)[...] = _array(source).view(np.uint8)[:size]
+        from_bytes, to_bytes = _array(source).view(np.uint8)[:size], _array(target).view(np.uint8)
+        to_bytes[...] = from_bytes
+        known, copied = self._known.part(from_bytes), self._known.part(to_bytes)
+        if copied is not None:
+            copied[...] = True if known is None else known
 
     def capture(self, record: Callable[[], None]) -> SimulatedGraph:
         """What `record` asks for, to be run later on the same memory."""
@@ -222,15 +173,43 @@ class SimulatorDriver:
     def update(self, graph: SimulatedGraph, place: int, arguments: Sequence[Any]) -> None:
         """The launch with other arguments."""
         step, loaded, blocks, threads = graph.launches[place]
-        graph.steps[step] = partial(_run, loaded, blocks, threads, list(arguments))
+        graph.steps[step] = partial(self._run, loaded, blocks, threads, list(arguments))
+
+    def _run(
+        self, loaded: SimulatedKernel, blocks: int, threads: int, arguments: Sequence[Any]
+    ) -> None:
+        kernel = loaded.kernel
+        accesses = Accesses(kernel.name, loaded.filename)
+        given: list[Any] = []
+        written: list[Memory] = []
+        for argument, value in zip(kernel.arguments, arguments, strict=True):
+            if not isinstance(value, Span):
+                given.append(value)
+                continue
+            known = self._known.part(_array(value))
+            memory = Memory(argument.name, _array(value), None, known, not argument.written)
+            given.append(memory)
+            written += [memory] if argument.written else []
+        for memory in given:
+            if isinstance(memory, Memory) and any(memory.touches(other) for other in written):
+                memory.accesses = accesses
+        _check_aliases(kernel, [part for part in given if isinstance(part, Memory)])
+        loaded.run(blocks, threads, self.machine, accesses, given)
 
 
-def _run(loaded: Loaded, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
-    given = [
-        Parameter(_array(value), argument) if isinstance(value, Span) else value
-        for argument, value in zip(loaded.kernel.arguments, arguments, strict=True)
-    ]
-    loaded.start[blocks, threads](*given)
+def _check_aliases(kernel: Kernel, memories: Sequence[Memory]) -> None:
+    """What a kernel writes is no other parameter's memory, or the same element by element; and none
+    of which the compiler is told that no store reaches it.
+    """
+    pointers = [argument for argument in kernel.arguments if argument.kind != "scalar"]
+    pairs = list(zip(pointers, memories, strict=True))
+    for argument, memory in pairs:
+        for written, other in pairs:
+            if not written.written or other is memory or not memory.touches(other):
+                continue
+            apart = abs(memory.address - other.address) % other.memory.itemsize
+            if is_fixed(argument) or apart or memory.memory.itemsize != other.memory.itemsize:
+                raise RaceError(f"{kernel.name}: {written.name} is written in {argument.name}")
 
 
 def _array(span: Span) -> Array:

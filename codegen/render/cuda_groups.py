@@ -77,8 +77,7 @@ class GroupWriter(ThreadWriter):
         if self.group == self.threads:
             self.line("cuda.syncthreads()")
         else:
-            sync = "group_barrier()" if self.machine.simulated else "cuda.syncwarp(0xFFFFFFFF)"
-            self.line(sync)
+            self.line("cuda.syncwarp(0xFFFFFFFF)")
         self.unseen_writes.clear()
         self.unseen_reads.clear()
 
@@ -330,7 +329,7 @@ class GroupWriter(ThreadWriter):
 
     def shuffled(self, name: str, mask: str, dtype: DType) -> str:
         """The value of `name` in the thread whose number differs in the bit `mask`."""
-        call = "shuffle(" if self.machine.simulated else "cuda.shfl_xor_sync(0xFFFFFFFF, "
+        call = "cuda.shfl_xor_sync(0xFFFFFFFF, "
         if dtype.kind == "c":
             parts = [self.temporary(f"{call}{name}.{part}, {mask})") for part in ("real", "imag")]
             return self.temporary(f"np.{dtype.name}(complex({parts[0]}, {parts[1]}))")

@@ -47,7 +47,7 @@ NO_ROOM = -1
 """What a kernel leaves in `status` where a tape is too short; the room it needs comes after."""
 TAKEN = (
     "cuda", "status", "failed", "thread", "lane", "place", "group", "own_slot", "thread_slot",
-    "types", "shuffle", "group_barrier", "exchanged", "meetings", "threading",
+    "types",
 )  # fmt: skip
 
 
