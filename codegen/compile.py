@@ -13,7 +13,7 @@ import numpy as np
 
 from codegen.loops.nodes import Program
 from codegen.loops.sizes import SMALL
-from codegen.lower.graph import lower_graph
+from codegen.lower.graph import lower_graph, lower_with_places
 from codegen.passes.cost import program_cost
 from codegen.passes.pipeline import optimize
 from tracer import config
@@ -58,11 +58,17 @@ class CompiledGraph:
     def _made(self, backend: str, parallel: str) -> Any:
         start = time.perf_counter()
         target = target_of(backend)
-        program = lower_graph(self.graph, target)
+        program, places = lower_with_places(self.graph, target)
         lowered = time.perf_counter()
         self.program = optimize(program, target)
         optimized = time.perf_counter()
-        made = _native(self.program, backend, parallel)
+        if backend == "cuda":
+            from codegen.cuda.program import compile_cuda
+            from codegen.device.user_lines import lines_of_names
+
+            made: Any = compile_cuda(self.program, lines_of_names(self.graph, places))
+        else:
+            made = _native(self.program, backend, parallel)
         compiled = getattr(made, "origin", "compiled") == "compiled"
         self.timings["lower"] = lowered - start
         self.timings["optimize"] = optimized - lowered
@@ -135,10 +141,6 @@ def _native(program: Program, backend: str, parallel: str) -> Any:
         from codegen.render.llvm_call import compile_llvm
 
         return compile_llvm(program, parallel)
-    if backend == "cuda":
-        from codegen.cuda.program import compile_cuda
-
-        return compile_cuda(program)
     raise BackendError(f"no compiler is called {backend!r}")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,18 +25,16 @@ _memory: OrderedDict[str, bytes] = OrderedDict()
 _lock = threading.Lock()
 
 
-def cubin_of_kernel(
-    kernel: Kernel, capability: tuple[int, int], places: Sequence[str] = ()
-) -> bytes:
+def cubin_of_kernel(kernel: Kernel, capability: tuple[int, int]) -> bytes:
     """A kernel's machine code, in which its entry has the kernel's name.
 
-    Raises BackendError, which names the user's `places`, where it does not compile.
+    Raises BackendError, which names the user's lines, where it does not compile.
     """
     key = key_of(kernel, capability)
     with _lock:
         code = _memory.get(key)
     if code is None:
-        code = _stored(key, kernel, capability, places)
+        code = _stored(key, kernel, capability)
     with _lock:
         _memory[key] = code
         _memory.move_to_end(key)
@@ -46,12 +43,14 @@ def cubin_of_kernel(
     return code
 
 
-def _stored(key: str, kernel: Kernel, capability: tuple[int, int], places: Sequence[str]) -> bytes:
+def _stored(key: str, kernel: Kernel, capability: tuple[int, int]) -> bytes:
     """What the disk has under the key; made, and written there, where it has nothing."""
     store = object_store()
     code = None if store is None else store.get(key)
     if code is None:
-        ptx = target.compile_ptx(kernel.source, kernel.name, kernel.arguments, capability, places)
+        ptx = target.compile_ptx(
+            kernel.source, kernel.name, kernel.arguments, capability, kernel.places
+        )
         code = assemble.cubin_of(ptx, capability)
         if store is not None:
             store.put(key, code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,14 @@ FIRST_ROOM = 1024
 """Entries of a tape at first."""
 
 
-def compile_cuda(program: Program) -> CudaProgram:
-    """The program on the device at hand.
+def compile_cuda(program: Program, lines: Mapping[str, str]) -> CudaProgram:
+    """The program on the device at hand; `lines` are the user's for its names.
 
     Raises BackendError, which says what to install, where there is none.
     """
     from codegen.cuda.driver import choose_driver
 
-    return CudaProgram(program, choose_driver())
+    return CudaProgram(program, choose_driver(), lines)
 
 
 def render_cuda(program: Program, kind: str) -> str:
@@ -70,11 +71,13 @@ class CudaProgram:
     raises the program's error, after all has run. `seconds` is the compile time.
     """
 
-    def __init__(self, program: Program, driver: Driver) -> None:
+    def __init__(
+        self, program: Program, driver: Driver, lines: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         start = time.perf_counter()
         self.program = program
         self.driver = driver
-        self.schedule: Schedule = plan_program(program, driver.machine, render_kernel)
+        self.schedule: Schedule = plan_program(program, driver.machine, render_kernel, lines)
         self.graphs = Graphs(driver, self.library)
         self.graphs.load(self.schedule.steps)
         self.constants = {

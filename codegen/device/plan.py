@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from codegen.device.choice import kernel_plan
 from codegen.device.forms import statements_of
@@ -36,6 +37,7 @@ from codegen.device.schedule import (
     Step,
 )
 from codegen.device.trips import note_trips
+from codegen.device.user_lines import lines_of
 from codegen.device.work import has_failures, memory_read, memory_written
 from codegen.loops.nodes import (
     Assign,
@@ -71,8 +73,15 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
 """What a program still goes through for the size of the device."""
 
 
-def plan_program(program: Program, machine: DeviceMachine, render: Render) -> Schedule:
-    """The schedule of a program for a device, with kernels' texts by `render`."""
+def plan_program(
+    program: Program,
+    machine: DeviceMachine,
+    render: Render,
+    lines: Mapping[str, str] = MappingProxyType({}),
+) -> Schedule:
+    """The schedule of a program for a device, with kernels' texts by `render`; `lines` are the
+    user's for the program's names.
+    """
     for change in PASSES:
         program = change(program, machine)
     program = note_trips(program)
@@ -86,7 +95,7 @@ def plan_program(program: Program, machine: DeviceMachine, render: Render) -> Sc
         default=1,
     )
     status = Buffer("status", INT64, (details + 1,), "workspace") if failing else None
-    writer = _Steps(program, machine, render, status, scalars)
+    writer = _Steps(program, machine, render, status, scalars, lines)
     steps = writer.steps(items, ())
     offsets, copies, size = writer.memory(status)
     return Schedule(
@@ -248,6 +257,7 @@ class _Steps:
     render: Render
     status: Buffer | None
     scalars: _Scalars
+    lines: Mapping[str, str]
     lives: dict[Buffer, tuple[int, int]] = field(default_factory=dict)
     copies: dict[Buffer, int] = field(default_factory=dict)
     owners: dict[Buffer, Loop] = field(default_factory=dict)
@@ -311,6 +321,7 @@ class _Steps:
                 self.copies[buffer] = max(self.copies.get(buffer, 1), plan.copies(buffer))
         self.touch(touched)
         kernel = self.render(plan, self.status, self.machine)
+        kernel = replace(kernel, places=lines_of(plan.body, self.lines))
         return Launch(kernel, plan.blocks, plan.threads, plan.work, plan=plan)
 
     def touch(self, buffers: Iterable[Buffer]) -> None:

@@ -32,23 +32,24 @@ class Argument:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """The text of one kernel: a module that needs numba, NumPy and math, and in it `name`."""
+    """The text of one kernel: a module that needs numba, NumPy and math, and in it `name`.
+    `places` are lines of the user's that it computes."""
 
     name: str
     source: str
     arguments: tuple[Argument, ...]
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Launch:
     """Run a kernel on `blocks` blocks of `threads` threads. `work` is how many statements it runs
-    in all, `places` the user's lines, `plan` what its text was made from."""
+    in all, `plan` what its text was made from."""
 
     kernel: Kernel
     blocks: int
     threads: int
     work: int = 0
-    places: tuple[str, ...] = ()
     plan: KernelPlan | None = None
 
 
