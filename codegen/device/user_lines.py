@@ -30,7 +30,9 @@ def lines_of_names(graph: Graph, places: Mapping[Value, Place]) -> dict[str, str
 
 
 def lines_of(body: Iterable[Statement], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines that a block computes, in the order of its statements, at most `MOST`."""
+    """The lines that a block computes, in the order of its statements, at most `MOST`; all of the
+    program's where no name of the block is known any more.
+    """
     found: dict[str, None] = {}
     for outer in body:
         for statement in statements((outer,)):
@@ -42,7 +44,7 @@ def lines_of(body: Iterable[Statement], names: Mapping[str, str]) -> tuple[str, 
                 continue
             if name in names:
                 found.setdefault(names[name])
-    return tuple(found)[:MOST]
+    return tuple(found or dict.fromkeys(names.values()))[:MOST]
 
 
 def _name(place: Place | None) -> str:
