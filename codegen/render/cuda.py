@@ -15,9 +15,9 @@ import numpy as np
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.schedule import Argument, Kernel
+from codegen.device.tiles import merged_grid
 from codegen.device.work import memory_read, memory_written
-from codegen.loops.linear import merge_loops
-from codegen.loops.nodes import Buffer, Expression, Loop
+from codegen.loops.nodes import Buffer
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
 from codegen.render.cuda_groups import GroupWriter
 from codegen.render.cuda_product_plans import product_lines
@@ -25,27 +25,6 @@ from codegen.render.cuda_vectors import SIMULATED_VECTORS, VectorWriter
 from tracer.types import INT64
 
 DEVICE = '@cuda.jit(device=True, inline="always")'
-
-SIMULATED_EXCHANGE = """
-import threading
-
-exchanged = {{}}
-meetings = {{}}
-
-
-def group_barrier():
-    place = cuda.blockIdx.x, cuda.threadIdx.x // {warp}
-    meetings.setdefault(place, threading.Barrier({warp})).wait(60)
-
-
-def shuffle(value, mask):
-    exchanged[cuda.blockIdx.x, cuda.threadIdx.x] = value
-    group_barrier()
-    found = exchanged[cuda.blockIdx.x, cuda.threadIdx.x ^ mask]
-    group_barrier()
-    return found
-
-"""
 
 
 def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachine) -> Kernel:
@@ -76,7 +55,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         "import numpy as np",
         "from numba import cuda, types",
         "",
-        *_exchange(writer, machine),
+        *_vectors(writer, machine),
         *_helpers(writer),
         *_literals(writer),
         f"def {plan.name}({names}):",
@@ -116,16 +95,8 @@ def _body(plan: KernelPlan, writer: VectorWriter) -> list[str]:
     if not plan.grid:
         writer.together(plan.body)
         return writer.lines
-    nest = list(plan.grid)
-    zeros: dict[str, Expression] = {}
-    if plan.group == 1 and len(nest) > 1 and not plan.before:
-        merged, zeros = merge_loops(_as_nest(plan))
-        nest = [merged]
-        while len(nest) + len(zeros) < len(plan.grid):
-            inner = nest[-1].body[0]
-            assert isinstance(inner, Loop), "merging keeps a nest a nest"
-            nest.append(inner)
-        writer.substitution.update(zeros)
+    nest, zeros = merged_grid(plan)
+    writer.substitution.update(zeros)
     if plan.group == 1:
         writer.grid(plan, nest, zeros)
         return writer.lines
@@ -137,16 +108,6 @@ def _body(plan: KernelPlan, writer: VectorWriter) -> list[str]:
     writer.repeated(plan.body)
     writer.line("    pass")
     return writer.lines
-
-
-def _as_nest(plan: KernelPlan) -> Loop:
-    """The grid's loops around the body, as one statement."""
-    body = plan.body
-    for loop in reversed(plan.grid):
-        body = (Loop(loop.index, loop.start, loop.stop, body, "parallel"),)
-    first = body[0]
-    assert isinstance(first, Loop), "a grid has a loop"
-    return first
 
 
 def _start(plan: KernelPlan, writer: GroupWriter) -> list[str]:
@@ -187,15 +148,10 @@ def _type(dtype: np.dtype[Any]) -> str:
     return "types.boolean" if dtype.kind == "b" else f"types.{dtype.name}"
 
 
-def _exchange(writer: VectorWriter, machine: DeviceMachine) -> list[str]:
-    """What the simulator lacks: barriers and exchange within a warp, and vectors."""
-    text = "\n".join(writer.lines)
-    lines: list[str] = []
-    if machine.simulated and ("shuffle(" in text or "group_barrier(" in text):
-        lines += SIMULATED_EXCHANGE.format(warp=machine.warp).splitlines()
-    if machine.simulated and writer.vectors is not None:
-        lines += SIMULATED_VECTORS.splitlines()
-    return lines
+def _vectors(writer: VectorWriter, machine: DeviceMachine) -> list[str]:
+    """The vectors that the simulator lacks."""
+    wanted = machine.simulated and writer.vectors is not None
+    return SIMULATED_VECTORS.splitlines() if wanted else []
 
 
 def _helpers(writer: GroupWriter) -> list[str]:

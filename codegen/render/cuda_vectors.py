@@ -10,11 +10,13 @@ where they do not fit, and for what is left over at the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
+from codegen.device.straight import all_statements, always_run, is_straight, movable_accesses
+from codegen.device.tiles import find_tiles
 from codegen.device.work import size_of
 from codegen.loops.linear import constant_trip, flat_index, linear_form
 from codegen.loops.nodes import (
@@ -22,27 +24,22 @@ from codegen.loops.nodes import (
     Buffer,
     Declare,
     Expression,
-    If,
     Let,
     Literal,
     Load,
     Loop,
     Operation,
-    Statement,
     Store,
-    Update,
     Variable,
 )
-from codegen.loops.walk import buffers_read, buffers_written, statements, subexpressions
+from codegen.loops.walk import buffers_written, subexpressions
 from codegen.passes.rewrite import Body, rename, substitute
 from codegen.passes.unroll import with_own_names
-from codegen.render.cuda_groups import GroupWriter
+from codegen.render.cuda_tiles import TileWriter
 from tracer.types import INT64
 
 MOST_COPIED = 160
 """Statements of a kernel, at most, with all copies."""
-PLAIN = (Let, Declare, Assign, Store, Update, If)
-"""Statements of which copies may stand side by side."""
 COUNTS = (8, 4, 2)
 WIDEST = 16
 """Bytes of one access."""
@@ -98,14 +95,6 @@ class Vectors:
     checked: tuple[Buffer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Accesses:
-    """Loads that always run, and stores, with the stride-1 index `index`."""
-
-    loads: tuple[Load, ...]
-    stores: tuple[Store, ...]
-
-
 def find_vectors(
     plan: KernelPlan,
     nest: list[Loop],
@@ -115,11 +104,10 @@ def find_vectors(
     """How many iterations of a nest's last loop run at a time; None where one does."""
     body, inner = plan.body, nest[-1]
     trips = [constant_trip(loop) or 0 for loop in nest]
-    plain = all(isinstance(part, PLAIN) for part in _all(body))
-    if machine.vector == 0 or plan.own or plan.failing or not plain:
+    if machine.vector == 0 or plan.own or not is_straight(body):
         return None
     varying = _varying(body, inner.index)
-    found = _accesses(body, plan.atomic)
+    found = movable_accesses(body, plan.atomic)
     start = linear_form(inner.start, {}).constant
     for count in COUNTS:
         enough = math.prod(trips) >= count * machine.processors * machine.threads
@@ -145,67 +133,20 @@ def find_vectors(
     return None
 
 
-def _all(body: Body) -> Iterator[Statement]:
-    for statement in body:
-        yield from statements((statement,))
-
-
 def _widest(roots: list[Buffer]) -> int:
     """How many elements an access of 16 bytes has, of the larger ones; four, or two, at least."""
     sizes = [root.dtype.itemsize for root in roots]
     return min(8, max(WIDEST // max(sizes), 4 if min(sizes) <= 4 else WIDEST // min(sizes)))
 
 
-def _accesses(body: Body, atomic: frozenset[Buffer]) -> _Accesses:
-    """Loads from memory that nothing in the block writes, and stores to memory that nothing else
-    in it touches; none of them under a condition.
-    """
-    written: list[Buffer] = []
-    read: set[Buffer] = set()
-    for statement in _all(body):
-        written += [buffer.root for buffer in buffers_written(statement)]
-        read.update(buffer.root for buffer in buffers_read(statement))
-    loads: dict[Load, None] = {}
-    stores = []
-    for statement in body:
-        for expression in always_run(statement):
-            if isinstance(expression, Load) and expression.buffer.root not in written:
-                loads[expression] = None
-        if isinstance(statement, Store):
-            root = statement.buffer.root
-            if written.count(root) == 1 and root not in read and root not in atomic:
-                stores.append(statement)
-    return _Accesses(tuple(loads), tuple(stores))
-
-
-def always_run(statement: Statement) -> Iterator[Expression]:
-    """The expressions of a statement that are evaluated whatever is true."""
-    pending: list[Expression] = []
-    match statement:
-        case Let(_, value) | Declare(_, value) | Assign(_, value):
-            pending = [value]
-        case Store(_, indices, value) | Update(_, indices, _, value):
-            pending = [*indices, value]
-        case If(condition):
-            pending = [condition]
-    while pending:
-        expression = pending.pop()
-        yield expression
-        if isinstance(expression, Operation):
-            choice = expression.name == "select"
-            pending += expression.operands[:1] if choice else expression.operands
-        elif isinstance(expression, Load):
-            pending += expression.indices
-
-
 def _varying(body: Body, index: str) -> frozenset[str]:
     """Names whose values differ between iterations of the loop `index`, and the index."""
     found = {index}
-    for statement in _all(body):
+    for statement in all_statements(body):
         if isinstance(statement, (Declare, Assign)):
             found.add(statement.name)
-    written = {buffer.root for part in _all(body) for buffer in buffers_written(part)}
-    for statement in _all(body):
+    written = {buffer.root for part in all_statements(body) for buffer in buffers_written(part)}
+    for statement in all_statements(body):
         if isinstance(statement, Let) and (
             _uses(statement.value, found)
             or any(
@@ -246,22 +187,17 @@ class _Fit:
         )
 
 
-class VectorWriter(GroupWriter):
+class VectorWriter(TileWriter):
     """Writes kernels in which threads may run several iterations at a time."""
 
-    def __init__(
-        self,
-        place: Mapping[Buffer, tuple[str, int]],
-        slices: Mapping[Buffer, str],
-        atomic: frozenset[Buffer],
-        machine: DeviceMachine,
-    ) -> None:
-        super().__init__(place, slices, atomic, machine)
-        self.vectors: Vectors | None = None
-        self.held: dict[Load, str] = {}
+    vectors: Vectors | None = None
 
     def grid(self, plan: KernelPlan, nest: list[Loop], zeros: Mapping[str, Expression]) -> None:
         """The loops in which each thread runs iterations of a nest."""
+        tiles = find_tiles(plan, self.machine)
+        if tiles is not None:
+            self.tiled(plan, tiles, nest)
+            return
         found = self.vectors = find_vectors(plan, nest, zeros, self.machine)
         if found is None:
             self.one_by_one(plan, nest, "group")
@@ -338,9 +274,3 @@ class VectorWriter(GroupWriter):
         place = self.offset(store.buffer, store.indices)
         array = self.array(store.buffer)
         self.line(f"store{len(names)}({array}, {place}, {', '.join(values)})")
-
-    def value(self, expression: Expression) -> str:
-        """As always, but for what was loaded before."""
-        if isinstance(expression, Load) and expression in self.held:
-            return self.held[expression]
-        return super().value(expression)

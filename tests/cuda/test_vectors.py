@@ -101,12 +101,12 @@ def test_few_elements_and_long_bodies_are_not_put_together() -> None:
 
 
 def copying(trips: tuple[int, ...]) -> Kernel:
-    """y[j, i] = x[i, j] for a grid of that many iterations."""
+    """A copy into longer rows, by a grid of that many iterations."""
     x = Buffer("x1", np.dtype(np.float32), trips, "input")
-    y = Buffer("y2", np.dtype(np.float32), trips[::-1], "output")
+    y = Buffer("y2", np.dtype(np.float32), (*trips[:-1], trips[-1] + 1), "output")
     names = [f"i{position}" for position in range(len(trips))]
     indices = tuple(Variable(name, INT64) for name in names)
-    body: Any = Store(y, indices[::-1], Load(x, indices))
+    body: Any = Store(y, indices, Load(x, indices))
     for name, trip in zip(names[::-1], trips[::-1], strict=True):
         body = Loop(name, literal(0, INT64), literal(trip, INT64), (body,), "parallel")
     program = Program("copy", (x,), (y,), (), (), (body,))
