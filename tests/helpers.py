@@ -23,6 +23,8 @@ COMPILED = ("cuda",) if simulated() else ("llvm", "numba")
 BACKENDS = ("numpy", *COMPILED)
 FAST = COMPILED[0]
 """The compiled backend that a test takes which needs but one."""
+QUICKEST = "cuda" if simulated() else "numpy"
+"""What tests take of many programs whose meaning is no matter of the backend."""
 
 
 def run_numpy(graph: Graph, inputs: Sequence[Any]) -> list[Array]:

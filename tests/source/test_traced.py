@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import tracer
+from tests.helpers import QUICKEST
 from tests.source.programs import PROGRAMS
 from tests.source.random_programs import defined, programs
 from tracer.errors import CarryTypeError, ConcretizationError, ControlFlowError
@@ -33,7 +34,7 @@ def static_arguments(function: Callable[..., Any], args: tuple[Any, ...]) -> tup
 def test_jit_gives_what_python_gives(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     wanted = optree.tree_leaves(function(*copy.deepcopy(args)))
     compiled = tracer.jit(
-        function, backend="numpy", static_argnums=static_arguments(function, args)
+        function, backend=QUICKEST, static_argnums=static_arguments(function, args)
     )
     before = copy.deepcopy(args)
     got = optree.tree_leaves(compiled(*args))
@@ -83,7 +84,7 @@ def test_gradient(function: Callable[..., Any], args: tuple[Any, ...], compiled:
 
     derivative = tracer.grad(objective)
     if compiled:
-        derivative = tracer.jit(derivative, backend="numpy")
+        derivative = tracer.jit(derivative, backend=QUICKEST)
     x = np.asarray(args[place])
     got = np.asarray(derivative(copy.deepcopy(args[place])))
     step = 1e-6 * (min(1.0, float(np.max(np.abs(x)))) or 1.0)
@@ -260,10 +261,10 @@ def test_random_programs(source: str) -> None:
     def args() -> tuple[Any, ...]:
         return 0.4, -1.2, np.array([0.3, -0.7, 1.1])
 
-    got = tracer.jit(function, backend="numpy")(*args())
+    got = tracer.jit(function, backend=QUICKEST)(*args())
     for one, two in zip(got, function(*args()), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
     derivative = tracer.grad(objective, (0, 1, 2))
-    compiled = tracer.jit(derivative, backend="numpy")
+    compiled = tracer.jit(derivative, backend=QUICKEST)
     for one, two in zip(compiled(*args()), derivative(*args()), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-11)

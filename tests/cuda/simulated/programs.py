@@ -1,4 +1,4 @@
-"""Programs as users of NumPy write them, with inputs; forward, backward, and by other transforms."""
+"""Programs as users of NumPy write them, with inputs, some of them by transforms of functions."""
 
 from __future__ import annotations
 
