@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from codegen.loops.nodes import Buffer, Call, Expression, View
 from codegen.lower.context import Context, Indices, Inline, Stored
 from codegen.lower.reduction import identity
 from tracer.graph.nodes import Node, Variable
+from tracer.types import ArrayType
 
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 SMALL_PRODUCT = 4096
 SMALL_TILES = 512
 SHORTEST, SHORT = 4, 16
@@ -41,8 +45,13 @@ def _rest(ndim: int, used: tuple[int, ...]) -> tuple[int, ...]:
 
 def uses_kernel(node: Node) -> bool:
     """Whether a matrix product is called; else loops are written."""
+    return node.results[0].type.dtype != HALF and _pays(node)
+
+
+def _pays(node: Node) -> bool:
+    """Whether a product is large enough for a call, if there is one for its dtype."""
     sides = Sides(node)
-    if node.results[0].type.dtype.kind not in "fc" or node.results[0].type.dtype.itemsize == 2:
+    if node.results[0].type.dtype.kind not in "fc":
         return False
     rows, columns, depth = (math.prod(part) for part in (sides.rows, sides.columns, sides.depth))
     work = rows * columns * depth
@@ -102,22 +111,34 @@ def _count(shape: Any, axes: Any) -> int:
 
 
 def emit_contraction(context: Context, node: Node, target: Buffer, place: Indices) -> None:
-    """Write a contraction."""
-    if uses_kernel(node):
+    """Write a contraction; of float16 on the CPU one in float32, rounded at its end."""
+    if node.results[0].type.dtype == HALF and context.target == "cpu":
+        single = context.new_buffer(ArrayType(SINGLE, target.shape[len(place) :]))
+        emit = _emit_kernel if _pays(node) else _emit_loops
+        emit(context, node, single, ())
+        with context.loops(single.shape) as indices:
+            value = context.operation("cast", context.load(single, indices), dtype=HALF)
+            context.store(target, (*place, *indices), value)
+    elif uses_kernel(node):
         _emit_kernel(context, node, target, place)
     else:
         _emit_loops(context, node, target, place)
 
 
-def _stored_matrix(context: Context, operand: Any, sides: Sides, first: bool) -> Any:
+def _factor(context: Context, operand: Any, indices: Indices, dtype: Any) -> Expression:
+    """An element of an operand in the dtype of the sum."""
+    element = context.element(operand, indices)
+    return element if element.dtype == dtype else context.operation("cast", element, dtype=dtype)
+
+
+def _stored_matrix(context: Context, operand: Any, sides: Sides, first: bool, dtype: Any) -> Any:
     order, outer, inner = operand_order(sides, first)
     lead = len(sides.batch)
-    view = matrix_view(context, operand, order, lead, len(outer))
-    if view is not None:
-        return view
-    from tracer.types import ArrayType
-
-    copy = context.new_buffer(ArrayType(operand.type.dtype, (*sides.batch, *outer, *inner)))
+    if operand.type.dtype == dtype:
+        view = matrix_view(context, operand, order, lead, len(outer))
+        if view is not None:
+            return view
+    copy = context.new_buffer(ArrayType(dtype, (*sides.batch, *outer, *inner)))
     with context.loops(copy.shape) as indices:
         source: list[Expression] = list(indices)
         for position, axis in enumerate(order):
@@ -128,9 +149,9 @@ def _stored_matrix(context: Context, operand: Any, sides: Sides, first: bool) ->
 
 
 def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -> None:
-    sides = Sides(node)
-    left, left_prefix, left_flipped = _stored_matrix(context, sides.x, sides, True)
-    right, right_prefix, right_flipped = _stored_matrix(context, sides.y, sides, False)
+    sides, dtype = Sides(node), target.dtype
+    left, left_prefix, left_flipped = _stored_matrix(context, sides.x, sides, True, dtype)
+    right, right_prefix, right_flipped = _stored_matrix(context, sides.y, sides, False, dtype)
     shape = (
         *target.shape[: len(place)],
         *sides.batch,
@@ -152,8 +173,7 @@ def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -
 
 
 def _emit_loops(context: Context, node: Node, target: Buffer, place: Indices) -> None:
-    sides = Sides(node)
-    dtype = node.results[0].type.dtype
+    sides, dtype = Sides(node), target.dtype
     combine = "logical_or" if dtype.kind == "b" else "add"
     times = "logical_and" if dtype.kind == "b" else "multiply"
     start = identity(combine, dtype)
@@ -161,9 +181,8 @@ def _emit_loops(context: Context, node: Node, target: Buffer, place: Indices) ->
     def product(batch: Indices, row: Indices, column: Indices, depth: Indices) -> Expression:
         x = _gathered(sides.batch_x + sides.free_x + sides.contract_x, (*batch, *row, *depth))
         y = _gathered(sides.batch_y + sides.free_y + sides.contract_y, (*batch, *column, *depth))
-        return context.operation(
-            times, context.element(sides.x, x), context.element(sides.y, y), dtype=dtype
-        )
+        left, right = _factor(context, sides.x, x, dtype), _factor(context, sides.y, y, dtype)
+        return context.operation(times, left, right, dtype=dtype)
 
     last_free = bool(sides.free_y) and sides.free_y[-1] == len(sides.y.type.shape) - 1
     in_memory = last_free and context.target == "cpu"  # a device adds each element up in a register

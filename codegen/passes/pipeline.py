@@ -17,6 +17,7 @@ from codegen.passes.fuse import fuse
 from codegen.passes.halves import widen_halves
 from codegen.passes.jam import jam
 from codegen.passes.outward import outward
+from codegen.passes.round_halves import round_halves
 from codegen.passes.split import split
 from codegen.passes.strips import strips
 from codegen.passes.sums import sums
@@ -27,6 +28,7 @@ from tracer import config
 Pass = Callable[[Program], Program]
 
 PASSES: tuple[tuple[str, Pass], ...] = (
+    ("halves", round_halves),
     ("fuse", fuse),
     ("unroll", unroll),
     ("forward", forward),
@@ -41,6 +43,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
+    ("halves", round_halves),
     ("kinds", device_kinds),
     ("layout", device_layout),
     ("fuse", device_fuse),

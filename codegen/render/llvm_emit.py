@@ -21,6 +21,7 @@ from codegen.render.vector_math.builder import float_literal, splat
 
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 FLOAT_NAMES = {4: "float", 8: "double"}
 
 
@@ -60,14 +61,9 @@ def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that this renderer cannot compute with."""
     if dtype.char in "dl?":
         return
-    if (
-        dtype.kind not in "biufc"
-        or dtype == np.float16
-        or dtype.itemsize > 16
-        or dtype.char in "gG"
-    ):
+    if dtype.kind not in "biufc" or dtype.itemsize > 16 or dtype.char in "gG":
         raise UnsupportedProgramError(
-            f"the llvm backend has no {dtype.name}; compute in float32 (x.astype(np.float32)), or "
+            f"the llvm backend has no {dtype.name}; compute in float64 (x.astype(np.float64)), or "
             'use backend="numpy"'
         )
 
@@ -82,11 +78,13 @@ def part_dtype(dtype: DType) -> DType:
 
 @cache
 def element_type(dtype: DType) -> str:
-    """LLVM's type of a scalar in a register: i1 for bool, the type of a part for complex."""
+    """LLVM's type of a scalar in a register: i1 for bool, the type of a part for complex, for
+    float16 its bits.
+    """
     require_dtype(dtype)
     if dtype.kind == "b":
         return "i1"
-    if dtype.kind in "iu":
+    if dtype.kind in "iu" or dtype == HALF:
         return f"i{dtype.itemsize * 8}"
     return FLOAT_NAMES[part_dtype(dtype).itemsize]
 
@@ -114,6 +112,8 @@ def real_literal(value: float | int | bool, dtype: DType) -> str:
         return "true" if value else "false"
     if dtype.kind in "iu":
         return str(value) if is_size(value) else str(int(value))
+    if dtype == HALF:
+        return str(int(HALF.type(value).view(np.uint16)))
     return float_literal(float(dtype.type(value)))
 
 

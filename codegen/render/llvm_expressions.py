@@ -13,6 +13,8 @@ from codegen.render.llvm_complex import COMPLEX, TESTS
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_emit import (
     BOOL,
+    HALF,
+    SINGLE,
     Value,
     literal_value,
     of_width,
@@ -20,6 +22,7 @@ from codegen.render.llvm_emit import (
     require_dtype,
     vector_type,
 )
+from codegen.render.llvm_halves import double_to_single_odd, half_to_single, single_to_half
 from codegen.render.llvm_integer import INTEGER, bitwise_count
 from codegen.render.llvm_memory import MemoryWriter
 from codegen.render.llvm_operands import Lanes
@@ -72,6 +75,11 @@ class ExpressionWriter(MemoryWriter):
         source = values[0].dtype
         if name == "cast":
             return self.cast(values[0], dtype)
+        if HALF in (source, dtype):
+            raise UnsupportedProgramError(
+                f"the llvm backend has no {name} of float16; compute in float32 "
+                "(x.astype(np.float32))"
+            )
         if name in COMPOSITES and (name != "power" or source.kind in "iu"):
             return self.composite(name, values, dtype)
         if source.kind == "c":
@@ -196,6 +204,9 @@ class ExpressionWriter(MemoryWriter):
         require_dtype(source)
         if source == target:
             return value
+        if source == HALF:
+            text = half_to_single(self, value.text, width)
+            return self.cast(self.made(SINGLE, width, text), target)
         if target.kind == "b":
             lanes = Lanes(self, source, width)
             if source.kind == "c":
@@ -213,6 +224,12 @@ class ExpressionWriter(MemoryWriter):
         """A real number in another dtype than bool."""
         if source == target:
             return text
+        if target == HALF:
+            if source.itemsize == 8 and source.kind == "f":
+                single = double_to_single_odd(self, text, width)
+            else:
+                single = self.convert(text, source, SINGLE, width)
+            return single_to_half(self, single, width)
         if source.kind == "f" and target.kind in "iu":
             return self.to_integer(text, source, target, width)
         if source.kind == "f":

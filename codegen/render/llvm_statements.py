@@ -27,7 +27,15 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.sizes import Size, whole
 from codegen.loops.walk import blocks, statements
-from codegen.render.llvm_emit import INT64, Value, literal_value, require_dtype, vector_type
+from codegen.render.llvm_emit import (
+    HALF,
+    INT64,
+    SINGLE,
+    Value,
+    literal_value,
+    require_dtype,
+    vector_type,
+)
 from codegen.render.llvm_expressions import ExpressionWriter
 
 OUT_OF_MEMORY = 1 << 20
@@ -60,8 +68,7 @@ class StatementWriter(ExpressionWriter):
                 require_dtype(buffer.dtype)
                 change = self.value(value)
                 present = self.load(buffer, indices)
-                combined = self.operate(operation, [present, change], buffer.dtype)
-                self.store(buffer, indices, combined)
+                self.store(buffer, indices, self.updated(operation, present, change))
             case Loop():
                 self.loop(statement)
             case If(condition, then, otherwise):
@@ -79,6 +86,13 @@ class StatementWriter(ExpressionWriter):
         """Statements in order."""
         for statement in body:
             self.statement(statement)
+
+    def updated(self, operation: str, present: Value, change: Value) -> Value:
+        """What an element of memory becomes; float16 is computed in float32."""
+        dtype = present.dtype
+        computed = SINGLE if dtype == HALF else dtype
+        values = [self.cast(present, computed), self.cast(change, computed)]
+        return self.cast(self.operate(operation, values, computed), dtype)
 
     # Scalars
 

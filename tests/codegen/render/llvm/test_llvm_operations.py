@@ -6,12 +6,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from codegen.loops.build import loop
-from codegen.loops.errors import UnsupportedProgramError
-from codegen.loops.nodes import Buffer, Load, Loop, Program, Store
+from codegen.loops.nodes import Loop, Program
 from codegen.loops.operations import evaluate
 from codegen.render.llvm_call import compile_llvm
 from tests.codegen.render.test_numba_operations import (
@@ -19,7 +16,6 @@ from tests.codegen.render.test_numba_operations import (
     DType,
     assert_same,
     cases,
-    i,
     make_program,
 )
 
@@ -40,11 +36,3 @@ def test_llvm_agrees_with_numpy(dtype: DType, lanes: bool) -> None:
     results = compile_llvm(program if lanes else serial(program))(inputs)
     for case, got in zip(found, results, strict=True):
         assert_same(case, got, evaluate(case.name, case.dtype, case.arrays))
-
-
-def test_float16_is_an_error() -> None:
-    half = np.dtype(np.float16)
-    x, y = Buffer("x", half, (2,), "input"), Buffer("y", half, (2,), "output")
-    body = loop("i", 2, Store(y, (i,), Load(x, (i,))))
-    with pytest.raises(UnsupportedProgramError, match="the llvm backend has no float16"):
-        compile_llvm(Program("half", (x,), (y,), (), (), (body,)))
