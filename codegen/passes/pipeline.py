@@ -43,7 +43,6 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
-    ("halves", round_halves),
     ("kinds", device_kinds),
     ("layout", device_layout),
     ("fuse", device_fuse),
