@@ -237,12 +237,12 @@ class _Writer:
         memory go to threads that follow each other."""
         t, kept = self.tiling, f"types.{self.product.dtype.name}"
         summed = f"types.{accumulator(self.product.dtype).name}"
-        lines = [f"sums = cuda.local.array({t.high * t.wide}, {summed})"]
+        lines = _array("sums", t.high * t.wide, summed)
         for side, count in zip(self.sides, (t.high, t.wide), strict=True):
             s = side.name
             lines.append(f"{s}_tile = cuda.shared.array({side.pitch * t.depth}, {kept})")
-            lines.append(f"{s}_next = cuda.local.array({side.turns}, {kept})")
-            lines.append(f"{s}_now = cuda.local.array({count}, {summed})")
+            lines += _array(f"{s}_next", side.turns, kept)
+            lines += _array(f"{s}_now", count, summed)
         lines.append("thread = np.int64(cuda.threadIdx.x)")
         lines += _split("thread", "thread_row", "thread_column", t.across)
         for side in self.sides:
@@ -265,7 +265,9 @@ class _Writer:
         lines += _split("tile_at", "tile_row", "tile_column", across)
         lines += [f"first_x = tile_row * {t.rows}", f"first_y = tile_column * {t.columns}"]
         zero = zero_text(accumulator(product.dtype))
-        lines += [f"for at in range({t.high * t.wide}):", f"    sums[at] = {zero}"]
+        lines += _times_over(
+            "at", t.high * t.wide, [f"{_cell('sums', t.high * t.wide, 'at')} = {zero}"]
+        )
         lines += [line for side in self.sides for line in self.place(side)]
         single = product.k <= t.depth
         for side in self.sides:
@@ -305,28 +307,31 @@ class _Writer:
         s, (free_stride, term_stride) = side.name, self.strides(side)
         step = side.free_step * free_stride + side.term_step * term_stride
         place = f"{s}_from" + (f" + {_times(first, term_stride)}" if first else "")
+        turns = side.turns
         tests = []
         if side.total % side.extent:
-            tests.append(f"{_turned(f'{s}_row', side.free_step)} < {side.total}")
+            tests.append(f"{_turned(f'{s}_row', side.free_step, turns)} < {side.total}")
         if past:
             last = f"{self.product.k} - {first}" if first else f"{self.product.k}"
-            tests.append(f"{_turned(f'{s}_term', side.term_step)} < {last}")
-        lines = [f"{s}_next[turn] = {side.array}[{_turned(place, step)}]"]
+            tests.append(f"{_turned(f'{s}_term', side.term_step, turns)} < {last}")
+        own = _cell(f"{s}_next", turns, "turn")
+        lines = [f"{own} = {side.array}[{_turned(place, step, turns)}]"]
         if tests:
             lines = [
-                f"{s}_next[turn] = {zero_text(self.product.dtype)}",
+                f"{own} = {zero_text(self.product.dtype)}",
                 f"if {' and '.join(tests)}:",
                 f"    {lines[0]}",
             ]
-        return [f"for turn in range({side.turns}):", *("    " + line for line in lines)]
+        return _times_over("turn", turns, lines)
 
     def keep(self) -> list[str]:
         """Registers into shared memory, each term a row."""
         lines = []
         for side in self.sides:
-            s, step = side.name, side.term_step * side.pitch + side.free_step
-            lines.append(f"for turn in range({side.turns}):")
-            lines.append(f"    {s}_tile[{_turned(f'{s}_kept', step)}] = {s}_next[turn]")
+            s, step, turns = side.name, side.term_step * side.pitch + side.free_step, side.turns
+            place = _turned(f"{s}_kept", step, turns)
+            kept = f"{s}_tile[{place}] = {_cell(f'{s}_next', turns, 'turn')}"
+            lines += _times_over("turn", turns, [kept])
         return [*lines, "cuda.syncthreads()"]
 
     def multiply(self) -> list[str]:
@@ -334,36 +339,38 @@ class _Writer:
         read side by side."""
         t, dtype = self.tiling, self.product.dtype
         left, right = self.sides
-        x = f"x_tile[term * {left.pitch} + thread_row + i * {t.down}]"
-        y = f"y_tile[term * {right.pitch} + thread_column + j * {t.across}]"
-        return [
-            f"for term in range({min(t.depth, self.product.k)}):",
-            f"    for i in range({t.high}):",
-            f"        x_now[i] = {wide_text(x, dtype)}",
-            f"    for j in range({t.wide}):",
-            f"        y_now[j] = {wide_text(y, dtype)}",
-            f"    for i in range({t.high}):",
-            f"        for j in range({t.wide}):",
-            f"            sums[i * {t.wide} + j] += x_now[i] * y_now[j]",
+        x = f"x_tile[{_turned(f'term * {left.pitch} + thread_row', t.down, t.high, 'i')}]"
+        y = f"y_tile[{_turned(f'term * {right.pitch} + thread_column', t.across, t.wide, 'j')}]"
+        x_now, y_now = _cell("x_now", t.high, "i"), _cell("y_now", t.wide, "j")
+        add = _times_over("j", t.wide, [f"{self.sum()} += {x_now} * {y_now}"])
+        lines = [
+            *_times_over("i", t.high, [f"{x_now} = {wide_text(x, dtype)}"]),
+            *_times_over("j", t.wide, [f"{y_now} = {wide_text(y, dtype)}"]),
+            *_times_over("i", t.high, add),
         ]
+        terms = f"for term in range({min(t.depth, self.product.k)}):"
+        return [terms, *("    " + line for line in lines)]
+
+    def sum(self) -> str:
+        """The sum of a thread's row `i` and column `j`."""
+        t = self.tiling
+        place = "j" if t.high == 1 else "i" if t.wide == 1 else f"i * {t.wide} + j"
+        return _cell("sums", t.high * t.wide, place)
 
     def stores(self) -> list[str]:
         """The sums, where they are within the result."""
         t, product = self.tiling, self.product
-        value = narrow_text(f"sums[i * {t.wide} + j]", product.dtype)
+        value = narrow_text(self.sum(), product.dtype)
         store = self.kernel.store or self.plain_store
         lines = list(store("stack", "row", "column", value))
         tests = [f"row < {product.m}"] if product.m % t.rows else []
         tests += [f"column < {product.n}"] if product.n % t.columns else []
         if tests:
             lines = [f"if {' and '.join(tests)}:", *("    " + line for line in lines)]
-        return [
-            f"for i in range({t.high}):",
-            f"    row = first_x + thread_row + i * {t.down}",
-            f"    for j in range({t.wide}):",
-            f"        column = first_y + thread_column + j * {t.across}",
-            *("        " + line for line in lines),
-        ]
+        column = _turned("first_y + thread_column", t.across, t.wide, "j")
+        row = _turned("first_x + thread_row", t.down, t.high, "i")
+        across = _times_over("j", t.wide, [f"column = {column}", *lines])
+        return _times_over("i", t.high, [f"row = {row}", *across])
 
     def plain_store(self, stack: str, row: str, column: str, value: str) -> list[str]:
         """Into the result."""
@@ -374,9 +381,26 @@ class _Writer:
         return [f"{self.kernel.names[1]}[{place}] = {value}"]
 
 
-def _turned(place: str, step: int) -> str:
-    """A place as it moves from turn to turn."""
-    return f"{place} + {_times('turn', step)}" if step else place
+def _turned(place: str, step: int, count: int, turn: str = "turn") -> str:
+    """A place as it moves from turn to turn, of which there are `count`."""
+    return f"{place} + {_times(turn, step)}" if step and count > 1 else place
+
+
+def _array(name: str, size: int, dtype: str) -> list[str]:
+    """An array of a thread's own; one element is a variable, which compiles faster."""
+    return [f"{name} = cuda.local.array({size}, {dtype})"] if size > 1 else []
+
+
+def _cell(name: str, size: int, place: str) -> str:
+    """An element of it."""
+    return f"{name}[{place}]" if size > 1 else name
+
+
+def _times_over(index: str, count: int, lines: Sequence[str]) -> list[str]:
+    """Lines that run once for each value of an index, which they do not use if there is one."""
+    if count == 1:
+        return list(lines)
+    return [f"for {index} in range({count}):", *("    " + line for line in lines)]
 
 
 def _split(name: str, quotient: str, remainder: str, divisor: int) -> list[str]:
