@@ -56,6 +56,7 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.walk import expressions, subexpressions
 from codegen.passes.fuse_products import fuse_products
+from codegen.passes.recompute import recompute
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
@@ -65,6 +66,7 @@ from tracer.types import INT64
 Render = Callable[[KernelPlan, Buffer | None, DeviceMachine], Kernel]
 ALIGNMENT = 256
 PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
+    recompute,
     sorted_scatter,
     split_scans,
     split_sums,

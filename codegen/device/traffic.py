@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen.device.forms import is_divided
 from codegen.device.machine import DeviceMachine
-from codegen.device.plan_kernel import KernelPlan
+from codegen.device.plan_kernel import KernelPlan, ProductPlan
 from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile, Step
 from codegen.device.work import UNKNOWN_TRIPS, is_wide, trips_of
 from codegen.loops.linear import strides
@@ -183,6 +183,9 @@ class _Counter:
         plan = self.plan
         for name in plan.indices:
             self.values[name] = np.zeros((SAMPLES, 1), np.int64)
+        if plan.product is not None:
+            self.tiled(plan.product)
+            return
         rows = math.prod(trips_of(loop) for loop in plan.grid)
         warps = plan.group / self.warp
         if plan.group == 1:
@@ -367,6 +370,9 @@ class _Counter:
 
     def is_near(self, buffer: Buffer) -> bool:
         """Whether memory lies in registers or in shared memory."""
+        made = self.plan.product
+        if made is not None and buffer.root is made.nest.result:
+            return True
         return self.plan.own.get(buffer.root, "") in ("registers", "shared")
 
     def touch(self, buffer: Buffer, written: bool, key: object, elements: float) -> None:
@@ -385,6 +391,35 @@ class _Counter:
             self.asked += warps * elements * size / SAMPLES
             self.needed += warps * -(-elements * size // SECTOR) / SAMPLES
             self.sectors += warps * len(np.unique(sample * size // SECTOR)) / SAMPLES
+
+    def tiled(self, plan: ProductPlan) -> None:
+        """A product in tiles: each reads its rows and columns, side by side."""
+        product, tiling = plan.nest.product, plan.tiling
+        count, (m, k, n) = product.count, (product.m, product.k, product.n)
+        left, right = plan.nest.call.operands
+        for view, size, step, again in (
+            (left, m * k, product.strides[0], -(-n // tiling.columns)),
+            (right, k * n, product.strides[1], -(-m // tiling.rows)),
+        ):
+            self.touch(view.buffer, False, view, float(size * (count if step else 1)))
+            self.together_bytes(float(size * count * again * view.buffer.dtype.itemsize))
+        if plan.kept:
+            result = plan.nest.call.results[0]
+            self.touch(result.buffer, True, result, float(m * n * count))
+            self.together_bytes(float(m * n * count * result.buffer.dtype.itemsize))
+        self.steps += float(m * k * n * count) / self.warp
+        if plan.made is not None:
+            made = plan.made
+            total = m * n * count
+            active = min(self.warp, total)
+            self.open((*made.stack, *made.rows, *made.columns), _spread(total, active))
+            self.block(made.body, total / active)
+
+    def together_bytes(self, size: float) -> None:
+        """Memory that warps access side by side."""
+        self.asked += size
+        self.needed += size / SECTOR
+        self.sectors += size / SECTOR
 
     def product(self, call: Call, lanes: int, groups: float) -> None:
         """A matrix product that groups make, each thread an element at a time."""
