@@ -1,5 +1,8 @@
 """Less work for Numba, whose typing and lowering are nearly all of a kernel's compile time.
 
+A kernel that calls no function of ours in Python needs few of Numba's passes: nothing is to be
+inlined, rewritten or pruned, and NVVM brings variables into SSA form itself.
+
 A conditional expression costs Numba three blocks and a variable for SSA to take care of, and its
 analyses take the square of the number of blocks. Where both branches are arithmetic that may as
 well be computed in vain, a selection does the same without blocks. And what an operator's
@@ -106,3 +109,50 @@ def remembering() -> Iterator[None]:
 
 
 _signatures: dict[Any, Any] = {}
+
+
+@contextlib.contextmanager
+def few_passes(function: Callable[..., Any]) -> Iterator[None]:
+    """Let Numba compile this function, and none that it needs besides, by the passes that it cannot
+    do without.
+    """
+    from numba.cuda import compiler
+
+    usual = compiler.CUDACompiler
+
+    class Chosen(usual):  # type: ignore[misc, valid-type]
+        def define_pipelines(self) -> Any:
+            own = self.state.func_id.func is function
+            return [_short_pipeline()] if own else super().define_pipelines()
+
+    compiler.CUDACompiler = Chosen
+    try:
+        yield
+    finally:
+        compiler.CUDACompiler = usual
+
+
+def _short_pipeline() -> Any:
+    from numba.cuda import compiler
+    from numba.cuda.core import compiler_machinery, typed_passes, untyped_passes
+
+    class Manager(compiler_machinery.PassManager):  # type: ignore[misc]
+        def _runPass(self, index: int, step: Any, state: Any) -> None:
+            # Without Numba's analyses of variables' lifetimes after each.
+            step.analysis = self._analysis
+            step.run_initialization(state)
+            step.run_pass(state)
+            step.run_finalizer(state)
+
+    manager = Manager("kernel")
+    for step in (
+        compiler.CUDATranslateBytecode,
+        untyped_passes.FixupArgs,
+        typed_passes.NopythonTypeInference,
+        compiler.CreateLibrary,
+        compiler.CUDANativeLowering,
+        compiler.CUDABackend,
+    ):
+        manager.add_pass(step, step._name)
+    manager.finalize()
+    return manager

@@ -7,6 +7,7 @@ one-dimensional array (`ARRAY_FIELDS`); for "scalar" the value.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import linecache
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda.frontend import SELECT, remembering, selection, with_selections
+from codegen.cuda.frontend import SELECT, few_passes, remembering, selection, with_selections
 from codegen.cuda.vectors import vector_functions
 from codegen.device.schedule import Argument
 from tracer.errors import BackendError
@@ -100,7 +101,8 @@ def compile_ptx(
     compiler()
     try:
         function = python_function(source, name)
-        ptx = _compile(function, arguments, capability, fused=not has_complex(source, arguments))
+        fused = not has_complex(source, arguments)
+        ptx = _compile(function, arguments, capability, fused, flat="@cuda.jit" not in source)
     except Exception as error:
         raise _refused(source, name, places, error) from error
     finally:
@@ -130,13 +132,16 @@ def _compile(
     arguments: Sequence[Argument],
     capability: tuple[int, int],
     fused: bool,
+    flat: bool,
 ) -> str:
     from numba.cuda import compiler as numba_compiler
     from numba.cuda.core.compiler_lock import global_compiler_lock
 
     signature = _signature(arguments)
     # What cuda.compile_ptx does, and one option of NVVM's, which it does not pass on.
-    with global_compiler_lock, remembering():
+    # Functions in Python are put in place by passes which need all those before them.
+    passes = few_passes(function) if flat else contextlib.nullcontext()
+    with global_compiler_lock, remembering(), passes:
         library, _ = numba_compiler._compile_pyfunc_with_fixup(
             function, signature, device=False, cc=capability, abi="numba"
         )

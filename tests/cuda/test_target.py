@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,27 @@ def test_branches_with_values_become_selections() -> None:
     assert SELECT not in written
     assert SELECT in ast.unparse(with_selections(HEAD + MASK))
     assert compile_ptx(text, "relu", arguments, (8, 0)).count(".visible .entry") == 1
+
+
+def test_kernels_without_functions_need_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    ptx_of(KERNELS["total"])
+    from numba.cuda.core import compiler_machinery
+
+    run: list[str] = []
+    usual = compiler_machinery.PassManager._runPass
+
+    def noted(self: Any, index: int, step: Any, state: Any) -> None:
+        run.append(state.func_id.func_name)
+        usual(self, index, step, state)
+
+    monkeypatch.setattr(compiler_machinery.PassManager, "_runPass", noted)
+    ptx_of(KERNELS["total"])
+    assert "total" not in run
+    text = HEAD + '@cuda.jit(device=True, inline="always")\ndef twice(x):\n    return x + x\n\n\n'
+    text += "def called(x):\n    x[0] = twice(x[1])\n"
+    arguments = (Argument("x", np.dtype(np.float64)),)
+    assert "add.f64" in compile_ptx(text, "called", arguments, (8, 0))
+    assert "called" in run
 
 
 def test_a_spilling_kernel_is_seen() -> None:
