@@ -25,13 +25,14 @@ from codegen.loops.nodes import (
     Literal,
     Load,
     Loop,
+    Operation,
     Statement,
     Store,
     Update,
     Variable,
 )
 from codegen.loops.walk import buffers_written, expressions, statements
-from codegen.passes.rewrite import rename
+from codegen.passes.rewrite import map_blocks, map_own, rename
 from tracer.types import INT64
 
 DType = np.dtype[Any]
@@ -196,9 +197,10 @@ def is_ours(product: Product, machine: DeviceMachine) -> bool:
 
 
 class Made(NamedTuple):
-    """What is made of each element: the loops that walk through the stack, the rows and the columns
-    of the products, and the statements, which read the element by a `Load`."""
+    """What is made of each element: the scalar that it is, the loops that walk through the stack,
+    the rows and the columns of the products, and the statements."""
 
+    value: str
     stack: tuple[Loop, ...]
     rows: tuple[Loop, ...]
     columns: tuple[Loop, ...]
@@ -222,7 +224,7 @@ def match_made(nest: ProductNest, grid: Sequence[Loop], body: Body) -> Made | No
     orders = [_order(nest, grid, load) for load in own]
     if not orders or orders[0] is None or any(order != orders[0] for order in orders):
         return None
-    return _divided(nest.product, orders[0], rename(body, _zeros(grid)))
+    return _divided(nest, orders[0], rename(body, _zeros(grid)))
 
 
 def _zeros(loops: Sequence[Loop]) -> dict[str, Expression]:
@@ -267,11 +269,11 @@ def _order(nest: ProductNest, grid: Sequence[Loop], load: Load) -> list[Loop] | 
     return [loop for _, loop in reversed(found)] if expected == extent else None
 
 
-def _divided(product: Product, order: Sequence[Loop], body: Body) -> Made | None:
+def _divided(nest: ProductNest, order: Sequence[Loop], body: Body) -> Made | None:
     """The loops shared out among stack, rows and columns."""
     rest = list(order)
     groups: list[tuple[Loop, ...]] = []
-    for extent in (product.n, product.m, product.count):
+    for extent in (nest.product.n, nest.product.m, nest.product.count):
         group: list[Loop] = []
         while math.prod(constant_trip(loop) or 0 for loop in group) < extent:
             if not rest:
@@ -280,4 +282,28 @@ def _divided(product: Product, order: Sequence[Loop], body: Body) -> Made | None
         if math.prod(constant_trip(loop) or 0 for loop in group) != extent:
             return None
         groups.append(tuple(group))
-    return Made(groups[2], groups[1], groups[0], body)
+    value = Variable(f"{nest.result.name}_value", nest.product.dtype)
+    columns, rows, stack = groups
+    return Made(value.name, stack, rows, columns, _with_value(body, nest.result, value))
+
+
+def _with_value(body: Body, result: Buffer, value: Variable) -> Body:
+    """The statements with a scalar in the place of the product's element."""
+
+    def change(expression: Expression) -> Expression:
+        match expression:
+            case Load(buffer, indices):
+                if buffer.root is result:
+                    return value
+                return Load(buffer, tuple([change(index) for index in indices]))
+            case Operation(name, operands, dtype):
+                return Operation(name, tuple([change(part) for part in operands]), dtype)
+            case _:
+                return expression
+
+    return tuple(
+        [
+            map_blocks(map_own(part, change), lambda inner: _with_value(inner, result, value))
+            for part in body
+        ]
+    )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from codegen.device.plan_kernel import KernelPlan, ProductPlan
-from codegen.device.products import Made
-from codegen.loops.nodes import Buffer, Expression, Load, Loop, Operation, Variable
-from codegen.passes.rewrite import Body, map_blocks, map_own
+from codegen.loops.nodes import Loop
 from codegen.render.cuda_groups import GroupWriter
 from codegen.render.cuda_products import ProductKernel
 
@@ -68,9 +66,8 @@ def _store(
     nest, made = product.nest, product.made
     (view,) = nest.call.results
     if made is not None:
-        name = f"{nest.result.name}_value"
-        writer.line(f"{writer.name(name)} = {value}")
-        value = writer.name(name)
+        writer.line(f"{writer.name(made.value)} = {value}")
+        value = writer.name(made.value)
     if product.kept:
         place = writer.offset(view.buffer, view.indices)
         place = f"{place} + {row} * {nest.product.n} + {column}"
@@ -78,24 +75,4 @@ def _store(
     if made is not None:
         for loops, counter in ((made.stack, stack), (made.rows, row), (made.columns, column)):
             _indices(writer, loops, counter)
-        writer.run(_with_value(made, nest.result, Variable(name, nest.product.dtype)).body)
-
-
-def _with_value(made: Made, result: Buffer, value: Variable) -> Made:
-    """The statements with a scalar in the place of the product's element."""
-
-    def change(expression: Expression) -> Expression:
-        match expression:
-            case Load(buffer, indices):
-                if buffer.root is result:
-                    return value
-                return Load(buffer, tuple([change(index) for index in indices]))
-            case Operation(name, operands, dtype):
-                return Operation(name, tuple([change(part) for part in operands]), dtype)
-            case _:
-                return expression
-
-    def block(body: Body) -> Body:
-        return tuple([map_blocks(map_own(part, change), block) for part in body])
-
-    return made._replace(body=block(made.body))
+        writer.run(made.body)
