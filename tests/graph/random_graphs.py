@@ -16,6 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tests.helpers import Array
+from tests.simulation import is_tiny
 from tracer.graph.build import build_closed
 from tracer.graph.nodes import Graph
 from tracer.primitives import arithmetic, comparison, contract, index, reduce, shape, transcendental
@@ -27,6 +28,8 @@ LARGEST = 1000.0
 EXACT_DIGITS = 12
 Shape = tuple[int, ...]
 SHAPES: tuple[Shape, ...] = ((), (1,), (3,), (2, 3), (3, 2), (1, 3), (2, 1), (2, 3, 2), (4,))
+if is_tiny():
+    SHAPES += ((11, 5), (3, 17), (40,))  # more than is written out, so that loops remain
 FLOAT64 = np.dtype(np.float64)
 DTYPES = tuple(map(np.dtype, ("f8", "f8", "f8", "f4", "i8", "?")))
 
