@@ -67,13 +67,15 @@ def round_halves(program: Program) -> Program:
 
 
 class _Writer:
-    """`sums` has the names of registers that add up, `wide` the memory that is float32 instead."""
+    """`wide` has the float32 memory that takes the place of memory that is updated; `sums` the
+    names of registers and the memory of which an element is rounded when it is read.
+    """
 
     def __init__(self, program: Program) -> None:
         self.names = {buffer.name for buffer in _buffers(program)}
-        self.sums: set[str] = set()
+        self.sums: set[str | Buffer] = set()
         self.wide: dict[Buffer, Buffer] = {}
-        added: dict[Buffer, None] = {}
+        updated: dict[Buffer, None] = {}
         called: set[Buffer] = set()
         for statement in statements(program.body):
             match statement:
@@ -81,11 +83,13 @@ class _Writer:
                     if value.dtype == HALF and operation not in EXACT:
                         self.sums.add(name)
                 case Update(buffer, _, operation, _):
-                    if buffer.dtype == HALF and operation not in EXACT:
-                        added[buffer.root] = None
+                    if buffer.dtype == HALF:
+                        updated[buffer.root] = None
+                        if operation not in EXACT:
+                            self.sums.add(buffer.root)
                 case Call(_, results, operands):
                     called.update([view.buffer.root for view in (*results, *operands)])
-        for buffer in added:
+        for buffer in updated:
             if buffer not in called:
                 self.wide[buffer] = Buffer(
                     self.fresh(buffer.name), SINGLE, buffer.shape, "workspace"
@@ -132,7 +136,10 @@ class _Writer:
                 return Store(memory, places, self.kept(memory, value))
             case Update(buffer, indices, operation, value) if buffer.dtype == HALF:
                 memory, places = self.buffer(buffer), tuple(map(self.single, indices))
-                return Update(memory, places, operation, self.kept(memory, value))
+                if memory.dtype == SINGLE:
+                    return Update(memory, places, operation, self.single(value))
+                changed = Operation(operation, (Load(buffer, indices), value), HALF)
+                return Store(memory, places, self.kept(memory, changed))
             case Reserve(buffer, extent):
                 return Reserve(self.buffer(buffer), self.single(extent))
             case Call(kernel, results, operands, params):
@@ -170,7 +177,7 @@ class _Writer:
                 load = Load(memory, tuple(map(self.single, indices)))
                 if memory.dtype == HALF:
                     return Operation("cast", (load,), SINGLE)
-                return _rounded(load) if buffer.dtype == HALF else load
+                return _rounded(load) if buffer.root in self.sums else load
             case Operation(name, operands, dtype):
                 return self.operation(name, operands, dtype)
 
