@@ -39,6 +39,8 @@ into memory of the graph's in each run: one call instead of several.
 
 from __future__ import annotations
 
+import itertools
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,11 +77,14 @@ Scalars = Mapping[str, int]
 
 
 @dataclass(slots=True, eq=False)
-class _Recorded:
-    """A captured graph, the key it now has, when it ran last, and its copies of inputs."""
+class Recorded:
+    """A captured graph for one key, when it ran last, and its copies of inputs. `graph` is None
+    from when the graph serves another key, or none.
+    """
 
     graph: Any
     key: Key
+    clock: Iterator[int]
     used: int
     copies: dict[Buffer, Span]
     copied: frozenset[int] = frozenset()
@@ -89,6 +94,11 @@ class _Recorded:
         if not self.copied:
             return self.key == key
         return not any(True for _ in self.changes(key))
+
+    def drop(self) -> Any:
+        """The graph, which is not this key's any more."""
+        graph, self.graph, self.copies = self.graph, None, {}
+        return graph
 
     def changes(self, key: Key) -> Iterator[int]:
         """The places in the key where it is not."""
@@ -103,8 +113,9 @@ class _State:
 
     last: Key | None = None
     runs: int = 0
+    clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     seen: OrderedDict[Key, None] = field(default_factory=OrderedDict)
-    recorded: list[_Recorded] = field(default_factory=list)
+    recorded: list[Recorded] = field(default_factory=list)
     refused: bool = False
 
     def returns(self, key: Key) -> bool:
@@ -126,6 +137,8 @@ class Graphs:
         self._loaded: dict[Kernel, Any] = {}
         self._parts: dict[int, tuple[Sequence[Step], tuple[Part, ...]]] = {}
         self._states: dict[tuple[int, Segment], _State] = {}
+        self.lock = threading.RLock()
+        self._busy = False
 
     def load(self, steps: Sequence[Step]) -> None:
         """Compile and load every kernel of the steps and of their bodies."""
@@ -147,36 +160,59 @@ class Graphs:
             found = self._parts[id(steps)] = (steps, split(steps))
         return found[1]
 
-    def run(self, segment: Segment, memory: Memory, scalars: Scalars) -> None:
-        """Run the segment on that memory, in whichever way costs the host least."""
+    def run(self, segment: Segment, memory: Memory, scalars: Scalars) -> Recorded | None:
+        """Run the segment on that memory, in whichever way costs the host least; the graph that
+        was replayed, if any.
+
+        Threads take turns: a graph that one of them replays must not follow another's memory.
+        """
         where = (self.driver.stream, segment)
         state = self._states.get(where)
         if state is None:
-            state = self._states[where] = _State()
+            state = self._states.setdefault(where, _State())
         if state.refused or len(segment.tasks) < 2:
             self._launch(segment, memory, scalars)
-            return
+            return None
         address = self.driver.address
         key = tuple(
             [address(memory[buffer]) for buffer in segment.movable]
             + [scalars[name] for name in segment.outer]
         )
-        state.runs += 1
+        with self.lock:
+            if self._busy:
+                raise BackendError(
+                    "a signal handler or finalizer has called the compiled function that it "
+                    "interrupted"
+                )
+            self._busy = True
+            try:
+                recorded = self._replayed(segment, state, key, memory, scalars)
+            finally:
+                self._busy = False
+        if recorded is None:
+            self._launch(segment, memory, scalars)
+        return recorded
+
+    def _replayed(
+        self, segment: Segment, state: _State, key: Key, memory: Memory, scalars: Scalars
+    ) -> Recorded | None:
+        """The graph for this key, after its replay; None where launches cost less."""
+        state.runs = next(state.clock)
         recorded = next((graph for graph in state.recorded if graph.fits(key)), None)
         if recorded is None:
             recorded = self._prepared(segment, state, key, memory, scalars)
         state.last = key
         if recorded is None:
-            self._launch(segment, memory, scalars)
-            return
+            return None
         recorded.used = state.runs
         for buffer, span in recorded.copies.items():
             self.driver.copy(span, memory[buffer])
         self.driver.replay(recorded.graph)
+        return recorded
 
     def _prepared(
         self, segment: Segment, state: _State, key: Key, memory: Memory, scalars: Scalars
-    ) -> _Recorded | None:
+    ) -> Recorded | None:
         """A new graph, or one that follows; None where neither is worth it."""
         returned = state.returns(key)
         if state.last is None:
@@ -188,11 +224,12 @@ class Graphs:
         room = len(state.recorded) < KEPT
         if returned and oldest is not None and not room and state.runs - oldest.used > SEEN:
             state.recorded.remove(oldest)
+            oldest.drop()
             room = True
         if returned and room:
             return self._record(segment, state, key, memory, scalars, {})
         if oldest is not None:
-            return self._follow(segment, oldest, key, memory, scalars)
+            return self._follow(segment, state, oldest, key, memory, scalars)
         moved = [place for place, old in enumerate(state.last) if old != key[place]]
         copies = self._copies(segment, moved)
         if any(segment.keyed[place] in segment.pinned - set(copies) for place in moved):
@@ -221,7 +258,7 @@ class Graphs:
         memory: Memory,
         scalars: Scalars,
         copies: dict[Buffer, Span],
-    ) -> _Recorded | None:
+    ) -> Recorded | None:
         """A graph for this key; None, with a warning, where the driver refuses to capture it."""
         own = _overlay(memory, copies)
         try:
@@ -231,13 +268,19 @@ class Graphs:
             warnings.warn(f"launches are made one by one: {error}", RuntimeWarning, stacklevel=2)
             return None
         copied = frozenset(segment.keyed.index(buffer) for buffer in copies)
-        recorded = _Recorded(graph, key, state.runs, copies, copied)
+        recorded = Recorded(graph, key, state.clock, state.runs, copies, copied)
         state.recorded.append(recorded)
         return recorded
 
     def _follow(
-        self, segment: Segment, recorded: _Recorded, key: Key, memory: Memory, scalars: Scalars
-    ) -> _Recorded | None:
+        self,
+        segment: Segment,
+        state: _State,
+        recorded: Recorded,
+        key: Key,
+        memory: Memory,
+        scalars: Scalars,
+    ) -> Recorded | None:
         """The graph, with new arguments where the key changed; None where launches cost less."""
         changed = [segment.keyed[place] for place in recorded.changes(key)]
         if any(item in segment.pinned for item in changed):
@@ -245,12 +288,16 @@ class Graphs:
         places = {place for item in changed for place in segment.readers[item]}
         if len(places) + REPLAY >= UPDATES * len(segment.tasks):
             return None
-        own = _overlay(memory, recorded.copies)
+        copies, copied = recorded.copies, recorded.copied
+        own = _overlay(memory, copies)
+        state.recorded.remove(recorded)  # an interrupt leaves it with arguments of both keys
+        graph = recorded.drop()
         launches = [task for task in segment.tasks if isinstance(task.step, Launch)]
         for place in sorted(places):
-            self.driver.update(recorded.graph, place, _arguments(launches[place], own, scalars))
-        recorded.key = key
-        return recorded
+            self.driver.update(graph, place, _arguments(launches[place], own, scalars))
+        followed = Recorded(graph, key, state.clock, state.runs, copies, copied)
+        state.recorded.append(followed)
+        return followed
 
     def _launch(self, segment: Segment, memory: Memory, scalars: Scalars) -> None:
         for task in segment.tasks:
