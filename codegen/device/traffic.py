@@ -18,6 +18,7 @@ from codegen.device.forms import is_divided
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan, ProductPlan
 from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile, Step
+from codegen.device.tiles import Tiles, find_tiles
 from codegen.device.work import UNKNOWN_TRIPS, is_wide, trips_of
 from codegen.loops.linear import strides
 from codegen.loops.nodes import (
@@ -140,7 +141,7 @@ def kernel_traffic(plan: KernelPlan, machine: DeviceMachine) -> Traffic:
 
 def kernel_usage(plan: KernelPlan, machine: DeviceMachine) -> tuple[float, Traffic]:
     """How many statements the warps of a launch run, and its traffic."""
-    counter = _Counter(plan, min(machine.warp, plan.threads))
+    counter = _Counter(plan, machine, min(machine.warp, plan.threads))
     counter.kernel()
     return counter.steps, counter.traffic()
 
@@ -153,10 +154,12 @@ class _Counter:
     depends  the loops that change a scalar
     trips    iterations of each loop that is open, by its index
     touched  elements of each buffer that are read, and written, by what is accessed
+    staged   accesses through shared memory, in tiles; `turned` are the indices of these
     steps    statements that warps run
     """
 
     plan: KernelPlan
+    machine: DeviceMachine
     warp: int
     values: dict[str, Lanes] = field(default_factory=dict)
     depends: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -165,6 +168,8 @@ class _Counter:
     asked: float = 0.0
     needed: float = 0.0
     sectors: float = 0.0
+    staged: set[tuple[Buffer, tuple[Expression, ...], bool]] = field(default_factory=set)
+    turned: dict[str, Lanes] = field(default_factory=dict)
     scattered: int = 0
     steps: float = 0.0
 
@@ -193,6 +198,9 @@ class _Counter:
             active = min(self.warp, rows)
             self.open(plan.grid, _spread(rows, active))
             self.values["group"] = self.values["thread_slot"] = _spread(rows, active)
+            tiles = find_tiles(plan, self.machine)
+            if tiles is not None:
+                self.stage(tiles, active)
             self.block(plan.body, rows / active)
             return
         self.together(plan.before, plan.groups * warps)
@@ -362,11 +370,25 @@ class _Counter:
         loops = self.loops_of(indices)
         elements = math.prod(float(self.trips.get(index, 1)) for index in loops)
         self.touch(buffer, written, indices, elements)
+        usual = self.values
+        if (buffer, indices, written) in self.staged:
+            self.values = {**usual, **self.turned}
         place: Lanes = np.zeros((SAMPLES, 1), np.int64)
         for index, step, extent in zip(indices, strides(buffer), buffer.shape, strict=True):
             found = self.value(index)
             place = place + (found % extent if extent > 0 else found) * step
+        self.values = usual
         self.warps_access(buffer, place, warps)
+
+    def stage(self, tiles: Tiles, lanes: int) -> None:
+        """What is staged is accessed by neighbours along the other index of a tile."""
+        self.staged = {(load.buffer, load.indices, False) for load in tiles.loads}
+        self.staged |= {(store.buffer, store.indices, True) for store in tiles.stores}
+        trip = self.trips[tiles.across]
+        self.turned = {
+            tiles.along: self.values[tiles.along][:, :1],
+            tiles.across: _spread(trip, min(lanes, trip)),
+        }
 
     def is_near(self, buffer: Buffer) -> bool:
         """Whether memory lies in registers or in shared memory."""

@@ -1,0 +1,226 @@
+"""Memory that kernels move, counted from their plans, against the least that a program must move.
+
+Bounds are what was counted when they were committed, rounded up; `moved` is how many times the size
+of inputs and outputs all kernels together bring and write, `coalescing` how much of the sectors
+that warps touch they ask for. What is far from 1 says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import tracer
+from codegen.device.machine import DeviceMachine
+from codegen.device.plan import plan_program
+from codegen.device.schedule import Kernel, Schedule
+from codegen.device.traffic import Traffic, repeated_steps, schedule_traffic, step_traffic
+from codegen.loops.nodes import Program
+from codegen.lower.graph import lower_graph
+from codegen.passes.pipeline import optimize
+
+MACHINE = DeviceMachine()
+Function = Callable[..., Any]
+
+
+def planned(function: Function, *args: Any) -> tuple[Program, Schedule]:
+    """The loop program and the schedule, without the kernels' texts."""
+    graph = tracer.jit(function).trace(*args).graph
+    program = optimize(lower_graph(graph, "device"), "device")
+    return program, plan_program(program, MACHINE, lambda plan, *_: Kernel(plan.name, "", ()))
+
+
+def least_of(program: Program) -> float:
+    """Bytes of the inputs and the outputs."""
+    buffers = (*program.inputs, *program.outputs)
+    return float(sum(buffer.size * buffer.dtype.itemsize for buffer in buffers))
+
+
+def zeros(*shape: int, dtype: str = "f4") -> Any:
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def logsumexp(x: Any) -> Any:
+    largest = x.max(axis=1, keepdims=True)
+    return (np.log(np.exp(x - largest).sum(axis=1)) + largest[:, 0]).sum()
+
+
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    chosen = shifted[np.arange(len(labels)), labels]
+    return (np.log(np.exp(shifted).sum(axis=1)) - chosen).mean()
+
+
+def layer_norm(x: Any, gain: Any, offset: Any, weights: Any) -> Any:
+    centred = x - x.mean(axis=1, keepdims=True)
+    variance = (centred**2).mean(axis=1, keepdims=True)
+    return ((centred / np.sqrt(variance + 1e-5) * gain + offset) * weights).sum()
+
+
+def mixture(means: Any, scales: Any, weights: Any, x: Any) -> Any:
+    distances = (x[:, None, :] - means) / np.exp(scales)
+    terms = weights - 0.5 * (distances * distances).sum(axis=2) - scales.sum(axis=1)
+    return logsumexp(terms)
+
+
+def clusters(centres: Any, x: Any) -> Any:
+    return ((x[:, None, :] - centres) ** 2).sum(axis=2).min(axis=1).sum()
+
+
+def black_scholes(price: Any, strike: Any, time: Any, rate: Any, volatility: Any) -> Any:
+    deviation = volatility * np.sqrt(time)
+    first = (np.log(price / strike) + (rate + 0.5 * volatility**2) * time) / deviation
+    normal = [1.0 / (1.0 + np.exp(-1.6 * d)) for d in (first, first - deviation)]
+    return (price * normal[0] - strike * np.exp(-rate * time) * normal[1]).sum()
+
+
+def network(parameters: Any, x: Any, labels: Any) -> Any:
+    for weights, bias in parameters[:-1]:
+        x = np.tanh(x @ weights + bias)
+    weights, bias = parameters[-1]
+    return cross_entropy(x @ weights + bias, labels)
+
+
+def layer(rows: int, columns: int) -> Any:
+    return zeros(rows, columns), zeros(columns)
+
+
+class Case(NamedTuple):
+    """A program, and what it may move and must coalesce."""
+
+    function: Function
+    args: tuple[Any, ...]
+    moved: float
+    coalescing: float
+
+
+CASES: dict[str, Case] = {
+    "chain": Case(lambda x: np.tanh(np.exp(x) * 2 + x) * np.sin(x), (zeros(4000, 4000),), 1.0, 1.0),
+    # Rows of 200 bytes begin within sectors.
+    "logsumexp-50": Case(tracer.grad(logsumexp), (zeros(100_000, 50),), 1.0, 0.8),
+    "logsumexp-5000": Case(tracer.grad(logsumexp), (zeros(1000, 5000),), 1.0, 1.0),
+    # A row is more than shared memory holds, and is read again instead.
+    "logsumexp-20000": Case(tracer.grad(logsumexp), (zeros(1000, 20_000),), 1.0, 1.0),
+    "transpose": Case(lambda x: x.T.copy(), (zeros(4000, 4000),), 1.0, 0.99),
+    "sum-with-transpose": Case(lambda x: x + x.T, (zeros(4000, 4000),), 1.0, 0.99),
+    "row-sums": Case(lambda x: x.sum(axis=1), (zeros(20_000, 1000),), 1.0, 0.99),
+    # Partial sums of chunks of rows; rows of 4000 bytes, of which the last warp has a part.
+    "column-sums": Case(lambda x: x.sum(axis=0), (zeros(20_000, 1000),), 1.05, 0.9),
+    # Mean and deviation, the sum of all, sums of columns, and the gradient: four times through x,
+    # three times through the weights, and out; seen together that would be three.
+    "layer-norm": Case(
+        tracer.value_and_grad(layer_norm, argnums=(0, 1, 2)),
+        (zeros(20_000, 1024), zeros(1024), zeros(1024), zeros(20_000, 1024)),
+        2.8,
+        0.98,
+    ),
+    "cross-entropy": Case(
+        tracer.grad(cross_entropy), (zeros(10_000, 1000), zeros(10_000, dtype="i8")), 1.01, 0.99
+    ),
+    # The weights of points and centres, 25 of each point's 8 numbers, are kept for three sums; a
+    # thread has a point, so that neighbours read 32 bytes apart.
+    "mixture": Case(
+        tracer.grad(mixture, argnums=(0, 1, 2)),
+        (zeros(25, 8), zeros(25, 8), zeros(25), zeros(100_000, 8)),
+        21.0,
+        0.25,
+    ),
+    # The same, with one bit of each weight as a number.
+    "clusters": Case(tracer.grad(clusters), (zeros(25, 8), zeros(100_000, 8)), 10.0, 0.25),
+    "black-scholes": Case(
+        tracer.grad(black_scholes, argnums=(0, 1, 2, 3, 4)), (zeros(1_000_000),) * 5, 1.0, 1.0
+    ),
+    # Rows of 200 bytes, and each index is read by all that belong to its row.
+    "gather": Case(lambda x, i: x[i], (zeros(10_000, 50), zeros(100_000, dtype="i8")), 1.1, 0.9),
+    # Indices are sorted in passes, each of which moves all of them.
+    "scatter": Case(
+        tracer.grad(lambda x, i: (x[i] ** 2).sum()),
+        (zeros(10_000, 50), zeros(100_000, dtype="i8")),
+        12.0,
+        0.85,
+    ),
+    # Chunks are summed before they are scanned: x is read twice.
+    "running-sums-of-columns": Case(
+        lambda x: np.cumsum(x, axis=0), (zeros(10_000, 1000),), 1.6, 0.99
+    ),
+    # A thread scans a chunk, so that neighbours read a chunk apart.
+    "running-sum": Case(lambda x: np.cumsum(x), (zeros(10_000_000),), 1.6, 0.15),
+    # Activations of three layers are written once and read by each product of the gradient.
+    "network": Case(
+        tracer.value_and_grad(network),
+        (
+            [layer(784, 512), layer(512, 512), layer(512, 10)],
+            zeros(1024, 784),
+            zeros(1024, dtype="i8"),
+        ),
+        7.0,
+        0.6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_little_more_is_moved_than_must_be(name: str) -> None:
+    case = CASES[name]
+    program, schedule = planned(case.function, *case.args)
+    found = schedule_traffic(schedule.steps, MACHINE)
+    assert found.least <= case.moved * least_of(program) * 1.005
+    assert found.coalescing >= case.coalescing - 0.005
+    assert found.needed <= found.sectors
+
+
+def counted(function: Function, *args: Any) -> Traffic:
+    """The traffic of a function with one kernel."""
+    _, schedule = planned(function, *args)
+    ((step, runs),) = repeated_steps(schedule.steps)
+    assert runs == 1
+    return step_traffic(step, MACHINE)
+
+
+ELEMENTS = 2**20
+WARPS = ELEMENTS / 32
+
+
+def test_neighbours_share_sectors() -> None:
+    found = counted(lambda x: x * 2, zeros(ELEMENTS))
+    assert found == Traffic(8 * ELEMENTS, 8 * ELEMENTS, 8 * WARPS, 8 * WARPS)
+
+
+def test_neighbours_apart_touch_a_sector_each() -> None:
+    found = counted(lambda x: x[::8] * 2, zeros(8 * ELEMENTS))
+    assert found.least == found.asked == 8 * ELEMENTS
+    assert found.sectors == (32 + 4) * WARPS
+    assert found.coalescing == 8 / 36
+
+
+def test_every_other_element_touches_twice_as_much() -> None:
+    found = counted(lambda x: x[::2] * 2, zeros(2 * ELEMENTS))
+    assert found.coalescing == 8 / 12
+
+
+def test_what_all_neighbours_read_is_one_sector() -> None:
+    found = counted(lambda x, y: x[:, None] * y, zeros(ELEMENTS // 64), zeros(64))
+    assert found.least == 4 * (ELEMENTS + ELEMENTS // 64 + 64)
+    assert found.sectors == (1 + 4 + 4) * WARPS
+    assert found.coalescing == 1
+
+
+def test_places_that_are_data_touch_a_sector_each() -> None:
+    places = zeros(ELEMENTS, dtype="i8")
+    _, schedule = planned(lambda x, i: x[i], zeros(2**24), places)
+    found = schedule_traffic(schedule.steps, MACHINE)
+    assert found.sectors >= (8 + 31 + 4) * WARPS
+
+
+def test_a_loop_of_the_host_multiplies() -> None:
+    def repeated(x: Any, w: Any) -> Any:
+        return tracer.scan(lambda x, _: (np.sin(x @ w), None), x, None, length=7)[0]
+
+    _, schedule = planned(repeated, zeros(512, 512), zeros(512, 512))
+    inner = [step for step, runs in repeated_steps(schedule.steps) if runs == 7]
+    once = sum((step_traffic(step, MACHINE).least for step in inner), 0.0)
+    assert once >= 5 * 4 * 512**2
+    assert schedule_traffic(schedule.steps, MACHINE).least >= 7 * once
