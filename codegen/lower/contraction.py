@@ -43,9 +43,9 @@ def _rest(ndim: int, used: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axis for axis in range(ndim) if axis not in used)
 
 
-def uses_kernel(node: Node) -> bool:
-    """Whether a matrix product is called; else loops are written."""
-    return node.results[0].type.dtype != HALF and _pays(node)
+def uses_kernel(node: Node, target: str) -> bool:
+    """Whether a matrix product is called; else loops are written. A device multiplies float16."""
+    return (target == "device" or node.results[0].type.dtype != HALF) and _pays(node)
 
 
 def _pays(node: Node) -> bool:
@@ -119,7 +119,7 @@ def emit_contraction(context: Context, node: Node, target: Buffer, place: Indice
         with context.loops(single.shape) as indices:
             value = context.operation("cast", context.load(single, indices), dtype=HALF)
             context.store(target, (*place, *indices), value)
-    elif uses_kernel(node):
+    elif uses_kernel(node, context.target):
         _emit_kernel(context, node, target, place)
     else:
         _emit_loops(context, node, target, place)

@@ -88,7 +88,7 @@ def lower_body(
         graph = without_arrays(context, graph)
     for variable, array in graph.constants:
         context.put(variable, Stored(context.constant(array)))
-    plan = Plan(graph, carried)
+    plan = Plan(graph, carried, context.target)
     wanted: dict[Variable, Stored] = {}
     for output, target in zip(graph.outputs, targets, strict=True):
         if type(output) is Variable and output not in wanted and target is not None:

@@ -19,7 +19,8 @@ class Plan:
     memory.
     """
 
-    def __init__(self, graph: Graph, carried: Sequence[Variable] = ()) -> None:
+    def __init__(self, graph: Graph, carried: Sequence[Variable] = (), target: str = "cpu") -> None:
+        self.target = target
         self.local = {result for node in graph.nodes for result in node.results} | set(carried)
         self.users: dict[Variable, list[Node]] = {}
         for node in graph.nodes:
@@ -86,9 +87,8 @@ class Plan:
         if kind == "scatter":
             return user.operands[0] is operand and self.cost[operand] > 0
         if kind == "contraction":
-            return not (uses_kernel(user) and self._is_transpose(operand)) and (
-                uses_kernel(user) or self.cost[operand] > 0
-            )
+            calls = uses_kernel(user, self.target)
+            return not (calls and self._is_transpose(operand)) and (calls or self.cost[operand] > 0)
         if kind == "lapack":
             return not self._is_transpose(operand)
         return True
