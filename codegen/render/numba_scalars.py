@@ -280,9 +280,10 @@ def find_template(name: str, dtype: DType) -> Template:
 def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that Numba cannot compute with on the CPU."""
     if dtype.kind not in TABLES or dtype == np.float16 or dtype.itemsize > 16:
+        cure = "llvm" if dtype == np.float16 else "numpy"
         raise UnsupportedProgramError(
             f"the numba backend has no {dtype.name} on the CPU; compute in float32 "
-            '(x.astype(np.float32)), or use backend="numpy"'
+            f'(x.astype(np.float32)), or use backend="{cure}"'
         )
 
 
