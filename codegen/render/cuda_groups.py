@@ -16,7 +16,7 @@ from codegen.device.forms import is_divided
 from codegen.device.work import has_failures, is_wide, memory_read, memory_written, trips_of
 from codegen.loops.build import literal
 from codegen.loops.identities import identity
-from codegen.loops.linear import merge_loops
+from codegen.loops.linear import constant_trip, merge_loops
 from codegen.loops.nodes import (
     Assign,
     Buffer,
@@ -97,6 +97,15 @@ class GroupWriter(ThreadWriter):
         self.unseen_reads |= reads
         self.unseen_writes |= writes
 
+    def unseen(self) -> tuple[set[Buffer], set[Buffer]]:
+        """What has been read and written since the last barrier."""
+        return set(self.unseen_reads), set(self.unseen_writes)
+
+    def leave_unseen(self, unseen: tuple[set[Buffer], set[Buffer]]) -> None:
+        """Behind a block that may not have run, its barriers neither: all of that is unseen too."""
+        self.unseen_reads |= unseen[0]
+        self.unseen_writes |= unseen[1]
+
     # Statements
 
     def together(self, body: Body) -> None:
@@ -145,15 +154,14 @@ class GroupWriter(ThreadWriter):
 
     def branch_together(self, then: Body, otherwise: Body) -> None:
         """Both branches of an `if`; after them, what either has left unseen."""
-        reads, writes = set(self.unseen_reads), set(self.unseen_writes)
+        before = self.unseen()
         self.common_block(then)
-        after = self.unseen_reads, self.unseen_writes
-        self.unseen_reads, self.unseen_writes = reads, writes
+        after = self.unseen()
+        self.unseen_reads, self.unseen_writes = before
         if otherwise:
             self.line("else:")
             self.common_block(otherwise)
-        self.unseen_reads |= after[0]
-        self.unseen_writes |= after[1]
+        self.leave_unseen(after)
 
     def leave(self, check: Check | Reserve) -> None:
         """The whole group returns where a check fails."""
@@ -186,8 +194,11 @@ class GroupWriter(ThreadWriter):
         self.meet((replace(loop, body=()),))
         if loop.kind == "reduce":
             loop = replace(loop, kind="serial")
+        unseen = self.unseen()
         self.line(f"for {self.name(loop.index)} in {self.range(loop)}:")
         self.repeated(loop.body)
+        if not constant_trip(loop):
+            self.leave_unseen(unseen)
 
     def repeated(self, body: Body) -> None:
         """A block that runs again and again: what its end leaves unseen meets its beginning."""
@@ -206,6 +217,7 @@ class GroupWriter(ThreadWriter):
         outer, self.indent = self.indent, self.indent + "    "
         self.together(loop.test)
         self.meet((If(loop.condition, ()),))
+        unseen = self.unseen()
         self.line(f"if not ({self.value(loop.condition)}):")
         self.line("    break")
         self.together(loop.body)
@@ -216,6 +228,7 @@ class GroupWriter(ThreadWriter):
         ):
             self.barrier()
         self.indent = outer
+        self.leave_unseen(unseen)
 
     def share(self, loop: Loop) -> None:
         """Each thread runs every `group`-th iteration of a loop and of those that fill it."""
