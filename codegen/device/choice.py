@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from codegen.device.forms import SHORT, block_plan, grid_plan, own_memory
+from codegen.device.forms import LONG, SHORT, block_plan, grid_plan, own_memory
 from codegen.device.items import KernelItem
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
@@ -43,7 +43,8 @@ def kernel_plan(
         return usual
     best, least = usual, _time(usual, machine) * GAIN
     for group in (1, machine.warp, machine.threads):
-        if group == usual.group or (group == machine.warp and usual.failing):
+        long = usual.failing or inner > LONG
+        if group == usual.group or (group == machine.warp and long):
             continue
         if group > 1 and inner < min(SHORT, machine.threads):
             continue

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping
 from codegen.device.items import KernelItem
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
+from codegen.device.rows import row_turns
 from codegen.device.work import (
     Body,
     has_failures,
     is_wide,
     memory_read,
     memory_written,
-    nest_trips,
     trips_of,
     widest_trips,
     work_of,
 )
+from codegen.device.work import is_divided as is_divided
 from codegen.loops.linear import flat_index
 from codegen.loops.nodes import (
     Buffer,
@@ -37,10 +38,12 @@ from tracer.types import INT64
 
 SHORT = 16
 """Iterations that one thread runs as well as a group does."""
-LONG = 1024
-"""Iterations from which on a block runs them, not a warp."""
+LONG = 512
+"""Iterations from which on a block runs them, not a warp, whose registers they would fill."""
 MOST_REGISTERS = 64
 """Elements of memory of a thread's own."""
+MOST_WORDS = 65
+"""Words of four bytes, fewer than which a thread has of memory of the group's."""
 MOST_PROLOGUE = 8
 
 
@@ -186,14 +189,16 @@ def own_memory(
 ) -> dict[Buffer, str]:
     """Where memory lies that each iteration of a loop, its owner, has for itself.
 
-    What a thread has alone lies in its registers if it is small, what a group shares in shared
-    memory while there is room, and the rest in slices of a workspace.
+    What a thread has alone lies in its registers if it is small, and so do its elements of a
+    group's; what a group shares in shared memory while there is room, and the rest in slices of a
+    workspace.
     """
     found: dict[Buffer, str] = {}
     touched = memory_read(plan.body) | memory_written(plan.body)
     inside = {loop.index for loop in plan.grid}
     inside |= {part.index for part in statements_of(plan.body) if isinstance(part, Loop)}
     room = machine.shared * 3 // 4
+    turns, free = row_turns(plan), MOST_WORDS
     per_block = plan.threads // plan.group
     for buffer in sorted(touched, key=lambda buffer: (buffer.size, buffer.name)):
         loop = owners.get(buffer)
@@ -201,7 +206,11 @@ def own_memory(
             continue
         by_thread = plan.group == 1 or _is_shared_out(loop, plan)
         size = buffer.size * buffer.dtype.itemsize * per_block
-        if by_thread:
+        words = turns.get(buffer, MOST_WORDS) * -(-buffer.dtype.itemsize // 4)
+        if not by_thread and words < free:
+            free -= words
+            found[buffer] = "registers"
+        elif by_thread:
             found[buffer] = "registers" if buffer.size <= MOST_REGISTERS else "thread slice"
         elif size > room:
             found[buffer] = "slice"
@@ -234,13 +243,3 @@ def _runs_alone(body: Body, index: str, group: int) -> bool:
             if _runs_alone(block, index, group):
                 return True
     return False
-
-
-def is_divided(loop: Loop, group: int) -> bool:
-    """Whether the threads of a group divide a loop's iterations among them: it is wide, and the
-    loops inside it are not the wider ones.
-    """
-    if not is_wide(loop):
-        return False
-    inner = max((widest_trips((part,)) for part in loop.body), default=1)
-    return nest_trips(loop) >= min(inner, group)

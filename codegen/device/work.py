@@ -109,3 +109,13 @@ def has_failures(body: Iterable[Statement]) -> bool:
         for outer in body
         for statement in statements((outer,))
     )
+
+
+def is_divided(loop: Loop, group: int) -> bool:
+    """Whether the threads of a group divide a loop's iterations among them: it is wide, and the
+    loops inside it are not the wider ones.
+    """
+    if not is_wide(loop):
+        return False
+    inner = max((widest_trips((part,)) for part in loop.body), default=1)
+    return nest_trips(loop) >= min(inner, group)

@@ -14,6 +14,7 @@ import numpy as np
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
+from codegen.device.rows import row_turns
 from codegen.device.schedule import Argument, Kernel
 from codegen.device.tiles import merged_grid
 from codegen.device.work import memory_read, memory_written
@@ -30,7 +31,10 @@ DEVICE = '@cuda.jit(device=True, inline="always")'
 def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachine) -> Kernel:
     """The kernel of a plan; its arguments are the memory it touches, then scalars of the host."""
     writer, roots = _writer(plan, machine)
-    writer.begin(plan.group, plan.threads, plan.failing)
+    turns = {
+        root: count for root, count in row_turns(plan).items() if plan.own.get(root) == "registers"
+    }
+    writer.begin(plan.group, plan.threads, plan.failing, turns, written_out=bool(plan.grid))
     body = _body(plan, writer)
     written = memory_written((*plan.before, *plan.body))
     arguments = [
@@ -128,7 +132,8 @@ def _start(plan: KernelPlan, writer: GroupWriter) -> list[str]:
     for root, kind in plan.own.items():
         name, dtype = writer.place[root][0], _type(root.dtype)
         if kind == "registers":
-            lines.append(f"    {name} = cuda.local.array({root.size}, {dtype})")
+            size = writer.rows.get(root, root.size)
+            lines.append(f"    {name} = cuda.local.array({size}, {dtype})")
         elif kind == "shared":
             size = root.size * (plan.threads // plan.group)
             lines.append(f"    {name} = cuda.shared.array({size}, {dtype})")

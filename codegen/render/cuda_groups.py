@@ -12,11 +12,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.device.forms import is_divided
-from codegen.device.work import has_failures, is_wide, memory_read, memory_written, trips_of
+from codegen.device.rows import is_short, shared_nest
+from codegen.device.work import (
+    has_failures,
+    is_divided,
+    memory_read,
+    memory_written,
+    trips_of,
+)
 from codegen.loops.build import literal
 from codegen.loops.identities import identity
-from codegen.loops.linear import constant_trip, merge_loops
+from codegen.loops.linear import constant_trip
 from codegen.loops.nodes import (
     Assign,
     Buffer,
@@ -33,11 +39,10 @@ from codegen.loops.nodes import (
     Statement,
     Store,
     Update,
-    Variable,
     While,
 )
 from codegen.loops.operations import DType
-from codegen.loops.walk import statements, subexpressions
+from codegen.loops.walk import statements
 from codegen.render.cuda_statements import Body, ThreadWriter
 
 AS_INTEGERS = {
@@ -60,13 +65,26 @@ class GroupWriter(ThreadWriter):
 
     group = 1
     threads = 1
+    turn = ""
 
-    def begin(self, group: int, threads: int, guarded: bool) -> None:
-        """Start a kernel of such groups; `guarded` where a group may have to stop."""
+    def begin(
+        self,
+        group: int,
+        threads: int,
+        guarded: bool,
+        rows: dict[Buffer, int] | None = None,
+        *,
+        written_out: bool = False,
+    ) -> None:
+        """Start a kernel of such groups; `guarded` where a group may have to stop; of `rows` each
+        thread has some elements in registers; loops of few turns are `written_out`.
+        """
+        self.written_out = written_out
         self.group, self.threads, self.flagged = group, threads, guarded and group > 1
         self.unseen_writes: set[Buffer] = set()
         self.unseen_reads: set[Buffer] = set()
         self.shared: list[str] = []
+        self.rows: dict[Buffer, int] = rows or {}
 
     # Barriers
 
@@ -87,7 +105,7 @@ class GroupWriter(ThreadWriter):
         """
         if self.group == 1:
             return
-        reads, writes = memory_read(body), memory_written(body)
+        reads, writes = self.seen_by_others(body)
         if (
             not reads.isdisjoint(self.unseen_writes)
             or not writes.isdisjoint(self.unseen_writes)
@@ -96,6 +114,10 @@ class GroupWriter(ThreadWriter):
             self.barrier()
         self.unseen_reads |= reads
         self.unseen_writes |= writes
+
+    def seen_by_others(self, body: Body) -> tuple[set[Buffer], set[Buffer]]:
+        """The memory that a block reads and writes, but for registers."""
+        return memory_read(body) - self.rows.keys(), memory_written(body) - self.rows.keys()
 
     def unseen(self) -> tuple[set[Buffer], set[Buffer]]:
         """What has been read and written since the last barrier."""
@@ -204,7 +226,7 @@ class GroupWriter(ThreadWriter):
         """A block that runs again and again: what its end leaves unseen meets its beginning."""
         self.common_block(body)
         outer, self.indent = self.indent, self.indent + "    "
-        reads, writes = memory_read(body), memory_written(body)
+        reads, writes = self.seen_by_others(body)
         if not writes.isdisjoint(self.unseen_reads | self.unseen_writes) or not reads.isdisjoint(
             self.unseen_writes
         ):
@@ -222,7 +244,7 @@ class GroupWriter(ThreadWriter):
         self.line("    break")
         self.together(loop.body)
         body = (*loop.test, *loop.body)
-        reads, writes = memory_read(body), memory_written(body)
+        reads, writes = self.seen_by_others(body)
         if not writes.isdisjoint(self.unseen_reads | self.unseen_writes) or not reads.isdisjoint(
             self.unseen_writes
         ):
@@ -232,14 +254,8 @@ class GroupWriter(ThreadWriter):
 
     def share(self, loop: Loop) -> None:
         """Each thread runs every `group`-th iteration of a loop and of those that fill it."""
-        loop, zeros = merge_loops(loop)
+        nest, zeros = shared_nest(loop)
         self.substitution.update(zeros)
-        nest = [loop]
-        while len(nest[-1].body) == 1:
-            inner = nest[-1].body[0]
-            if not isinstance(inner, Loop) or not is_wide(inner) or _depends(inner, nest):
-                break
-            nest.append(inner)
         reduced = reduced_names(nest[-1].body)
         kept = []
         for name, (operation, dtype) in reduced.items():
@@ -247,13 +263,7 @@ class GroupWriter(ThreadWriter):
             kept.append(self.temporary(own))
             first = literal(identity(operation, dtype), dtype)
             self.line(f"{own} = {self.literal(first.value, dtype)}")
-        counter = self.fresh("step")
-        self.line(f"for {counter} in range(lane, {self.total(nest)}, {self.group}):")
-        outer, self.indent = self.indent, self.indent + "    "
-        self.indices(nest, counter)
-        self.run(nest[-1].body)
-        self.line("pass")
-        self.indent = outer
+        self.divided(nest)
         for (name, (operation, dtype)), before in zip(reduced.items(), kept, strict=True):
             own = self.name(name)
             self.reduce_group(own, operation, dtype)
@@ -264,6 +274,55 @@ class GroupWriter(ThreadWriter):
             self.barrier()
             self.line("if failed[0] != 0:")
             self.line("    return")
+
+    def divided(self, nest: list[Loop]) -> None:
+        """The loop of a thread over its iterations of a nest.
+
+        Where these are few the loop counts turns that all threads have as many of, so that the
+        compiler writes them out, loads first; elements in registers are numbered by turns.
+        """
+        group = self.group
+        full, rest = self.whole_turns(nest)
+        if full + rest == 0:
+            counter = self.fresh("step")
+            self.line(f"for {counter} in range(lane, {self.total(nest)}, {group}):")
+            self.iteration(nest, counter)
+            return
+        if full == 1:
+            self.turn = "0"
+            self.line("if True:")
+            self.iteration(nest, "lane")
+        elif full:
+            self.turn = self.fresh("turn")
+            self.line(f"for {self.turn} in range({full}):")
+            self.iteration(nest, f"lane + {self.turn} * {group}")
+        if rest:
+            self.turn = str(full)
+            self.line(f"if lane < {rest}:")
+            self.iteration(nest, f"lane + {full * group}" if full else "lane")
+
+    def iteration(self, nest: list[Loop], counter: str) -> None:
+        """What a thread does in an iteration, indented."""
+        outer, self.indent = self.indent, self.indent + "    "
+        name = counter if counter.isidentifier() else self.temporary(counter)
+        self.indices(nest, name)
+        self.run(nest[-1].body)
+        self.line("pass")
+        self.indent = outer
+
+    def whole_turns(self, nest: list[Loop]) -> tuple[int, int]:
+        """How many iterations all threads of a group have, and how many have one more; nothing
+        where the loop is not written out.
+        """
+        body, total = nest[-1].body, self.total(nest)
+        needed = not (memory_read(body) | memory_written(body)).isdisjoint(self.rows.keys())
+        if not needed and not (self.written_out and is_short(nest, self.group)):
+            return 0, 0
+        return divmod(int(total), self.group)
+
+    def offset(self, buffer: Buffer, indices: tuple[Expression, ...]) -> str:
+        """As always, but for registers."""
+        return self.turn if buffer.root in self.rows else super().offset(buffer, indices)
 
     def total(self, nest: list[Loop]) -> str:
         """How many iterations a nest has."""
@@ -384,15 +443,3 @@ def reduced_names(body: Body) -> dict[str, tuple[str, DType]]:
         for part in statements((outer,))
         if isinstance(part, Reduce) and part.name not in own
     }
-
-
-def _depends(inner: Loop, outer: list[Loop]) -> bool:
-    """Whether a loop's bounds depend on the loops around it."""
-    names = {loop.index for loop in outer}
-
-    def uses(expression: Expression) -> bool:
-        return any(
-            isinstance(part, Variable) and part.name in names for part in subexpressions(expression)
-        )
-
-    return uses(inner.start) or uses(inner.stop)
