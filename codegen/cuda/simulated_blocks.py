@@ -21,8 +21,13 @@ from codegen.cuda.races import Accesses, Memory, Moment
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 
-BARRIER, WARP_BARRIER, EXCHANGE = "barrier", "barrier of a warp", "exchange"
-MEETINGS = {"syncthreads": BARRIER, "syncwarp": WARP_BARRIER, "shfl_xor_sync": EXCHANGE}
+BARRIER, VOTE, WARP_BARRIER, EXCHANGE = "barrier", "vote", "barrier of a warp", "exchange"
+MEETINGS = {
+    "syncthreads": BARRIER,
+    "syncthreads_or": VOTE,
+    "syncwarp": WARP_BARRIER,
+    "shfl_xor_sync": EXCHANGE,
+}
 WHOLE_WARP = 0xFFFFFFFF
 
 
@@ -259,6 +264,7 @@ class _Block:
             if all(thread.ended for thread in self.threads):
                 return
             self.check(self.threads, "the block")
+            vote(self.threads)
             self.barriers += 1
             self.warp_barriers = [0] * len(self.warp_barriers)
 
@@ -269,7 +275,7 @@ class _Block:
                 if not thread.ended:
                     self.go_on(thread)
             kinds = {thread.meeting.kind for thread in warp if thread.meeting is not None}
-            if kinds <= {BARRIER}:
+            if kinds <= {BARRIER, VOTE}:
                 return
             self.check(warp, "the warp")
             if len(warp) < self.size:
@@ -314,6 +320,14 @@ class _Block:
         line = thread.meeting.line
         text = linecache.getline(self.kernel.filename, line).strip()
         return f"{name} of {self.kernel.kernel.name} waits in line {line}: {text}"
+
+
+def vote(threads: list[_Thread]) -> None:
+    """Tell each thread whether any has come with something else than 0."""
+    given = [thread.meeting.operands for thread in threads if thread.meeting is not None]
+    found = any(value for operands in given for value in operands)
+    for thread in threads:
+        thread.answer = int(found)
 
 
 def exchange(warp: list[_Thread]) -> None:
