@@ -311,4 +311,4 @@ class ThreadWriter(ExpressionWriter):
         if not details:
             self.line("    pass")
         if self.flagged:
-            self.line("failed[0] = 1")
+            self.line("failed = np.int32(1)")
