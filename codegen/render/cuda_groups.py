@@ -271,9 +271,10 @@ class GroupWriter(ThreadWriter):
         for name in zeros:
             del self.substitution[name]
         if self.flagged and has_failures(nest[-1].body):
-            self.barrier()
-            self.line("if failed[0] != 0:")
+            self.line("if cuda.syncthreads_or(failed) != 0:")
             self.line("    return")
+            self.unseen_writes.clear()
+            self.unseen_reads.clear()
 
     def divided(self, nest: list[Loop]) -> None:
         """The loop of a thread over its iterations of a nest.
