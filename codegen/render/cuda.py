@@ -139,11 +139,8 @@ def _start(plan: KernelPlan, writer: GroupWriter) -> list[str]:
             lines.append(f"    {name} = cuda.shared.array({size}, {dtype})")
     lines += ["    " + line for line in writer.shared]
     if writer.flagged:
-        lines.append("    failed = cuda.shared.array(1, types.int32)")
-        lines.append("    if thread == 0:")
-        lines.append("        failed[0] = np.int32(status[0] != 0)")
-        lines.append("    cuda.syncthreads()")
-        lines += ["    if failed[0] != 0:", "        return"]
+        lines.append("    failed = np.int32(status[0] != 0)")
+        lines += ["    if cuda.syncthreads_or(failed) != 0:", "        return"]
     elif plan.guarded:
         lines += ["    if status[0] != 0:", "        return"]
     return lines
