@@ -36,7 +36,7 @@ class CompiledGraph:
         self.graph = graph
         self.backend = backend
         self.timings: dict[str, float] = {}
-        found = self._on_disk(parallel) if backend == "llvm" else None
+        found = self._on_disk(parallel) if backend in ("llvm", "cuda") else None
         self.native = self._made(backend, parallel) if found is None else found
         self.origin: str = getattr(self.native, "origin", "compiled")
         self.reason: str = getattr(self.native, "reason", "")
@@ -46,11 +46,17 @@ class CompiledGraph:
 
     def _on_disk(self, parallel: str) -> Any:
         """The native code of this very graph, where an earlier process has left it."""
-        from codegen.warm import find, key_of
-
         start = time.perf_counter()
-        self._key = key_of(self.graph, parallel)
-        found = None if self._key is None else find(self.graph, self._key)
+        found: Any = None
+        if self.backend == "cuda":
+            from codegen.cuda.program import find_cuda
+
+            self._key, found = find_cuda(self.graph)
+        else:
+            from codegen.warm import find, key_of
+
+            self._key = key_of(self.graph, parallel)
+            found = None if self._key is None else find(self.graph, self._key)
         if found is not None:
             self.timings["load"] = time.perf_counter() - start
         return found
@@ -66,14 +72,14 @@ class CompiledGraph:
             from codegen.cuda.program import compile_cuda
             from codegen.device.user_lines import lines_of_names
 
-            made: Any = compile_cuda(self.program, lines_of_names(self.graph, places))
+            made: Any = compile_cuda(self.program, lines_of_names(self.graph, places), self._key)
         else:
             made = _native(self.program, backend, parallel)
         compiled = getattr(made, "origin", "compiled") == "compiled"
         self.timings["lower"] = lowered - start
         self.timings["optimize"] = optimized - lowered
         self.timings["compile" if compiled else "load"] = time.perf_counter() - optimized
-        if self._key is not None:
+        if self._key is not None and backend != "cuda":
             from codegen.warm import keep
 
             keep(self._key, made)

@@ -7,6 +7,7 @@ what the arguments are, the architecture, the compilers' versions, and our own p
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from functools import cache
@@ -18,6 +19,7 @@ from codegen.cuda import assemble, target
 from codegen.device.schedule import Argument, Kernel
 
 COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm", "nvidia-nvjitlink")
+VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 MOST_IN_MEMORY = 512
 """Kernels whose code is kept in memory; it takes some ten thousand bytes each."""
 
@@ -84,7 +86,10 @@ def toolchain() -> str:
 
 
 def _version(name: str) -> str:
+    # `metadata.version` reads all that is said of a distribution, by a parser of letters.
     try:
-        return metadata.version(name)
+        said = metadata.distribution(name).read_text("METADATA") or ""
     except metadata.PackageNotFoundError:
         return "unknown"
+    found = VERSION.search(said)
+    return found[1] if found else "unknown"

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from codegen.cuda import warm
 from codegen.cuda.driver import Driver, Span
 from codegen.cuda.graphs import Graphs
 from codegen.cuda.segments import Segment
-from codegen.cuda.target import compile_ptx
 from codegen.device.machine import DeviceMachine
-from codegen.device.plan import plan_program
 from codegen.device.schedule import (
+    NO_ROOM,
     Choose,
     Kernel,
     Launch,
@@ -29,8 +29,7 @@ from codegen.device.schedule import (
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Buffer, Expression, Literal, Operation, Program, Variable, View
 from codegen.loops.operations import evaluate
-from codegen.render.cuda import render_kernel
-from codegen.render.cuda_statements import NO_ROOM
+from tracer.graph.nodes import Graph
 
 KEPT = 64 * 1024 * 1024
 """Bytes of workspace that a compiled function keeps for its next call; more goes to the pool."""
@@ -38,22 +37,40 @@ FIRST_ROOM = 1024
 """Entries of a tape at first."""
 
 
-def compile_cuda(program: Program, lines: Mapping[str, str]) -> CudaProgram:
-    """The program on the device at hand; `lines` are the user's for its names.
+def compile_cuda(program: Program, lines: Mapping[str, str], key: str | None) -> CudaProgram:
+    """The program on the device at hand; `lines` are the user's for its names. Its schedule is kept
+    on disk under the key, if there is one.
 
-    Raises BackendError, which says what to install, where there is none.
+    Raises BackendError, which says what to install, where there is no device.
     """
     from codegen.cuda.driver import choose_driver
 
-    return CudaProgram(program, choose_driver(), lines)
+    made = CudaProgram(program, choose_driver(), lines)
+    if key is not None:
+        warm.keep(key, made.schedule)
+    return made
+
+
+def find_cuda(graph: Graph) -> tuple[str | None, CudaProgram | None]:
+    """The key of a graph, and the program, where the disk has its schedule for the device at hand;
+    BackendError where there is no device.
+    """
+    from codegen.cuda.driver import choose_driver
+
+    driver = choose_driver()
+    key = warm.key_of(graph, driver.machine)
+    schedule = None if key is None else warm.find(key)
+    return key, None if schedule is None else CudaProgram(schedule, driver)
 
 
 def render_cuda(program: Program, kind: str) -> str:
     """The text of all kernels: "source" as Numba-CUDA's Python, or "ptx"; without a GPU for the
     architecture of `DeviceMachine`.
     """
+    from codegen.cuda.target import compile_ptx
+
     machine = DeviceMachine()
-    schedule = plan_program(program, machine, render_kernel)
+    schedule = _schedule(program, machine)
     kernels = list(kernels_of(schedule.steps))
     if kind == "source":
         return "\n\n".join(kernel.source for kernel in kernels)
@@ -64,20 +81,38 @@ def render_cuda(program: Program, kind: str) -> str:
     return "\n".join(texts)
 
 
+def _schedule(
+    program: Program, machine: DeviceMachine, lines: Mapping[str, str] = MappingProxyType({})
+) -> Schedule:
+    # A schedule from the disk needs none of these.
+    from codegen.device.plan import plan_program
+    from codegen.render.cuda import render_kernel
+
+    return plan_program(program, machine, render_kernel, lines)
+
+
 class CudaProgram:
     """A program on a device: call it with the list of its inputs, get the list of its outputs.
 
     Inputs are arrays of the driver's, C-ordered, or host arrays, which are copied. A failed check
-    raises the program's error, after all has run. `seconds` is the compile time.
+    raises the program's error, after all has run. `seconds` is the compile time, `origin` is "disk"
+    where it was made of a schedule that lay there.
     """
 
     def __init__(
-        self, program: Program, driver: Driver, lines: Mapping[str, str] = MappingProxyType({})
+        self,
+        program: Program | Schedule,
+        driver: Driver,
+        lines: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         start = time.perf_counter()
-        self.program = program
         self.driver = driver
-        self.schedule: Schedule = plan_program(program, driver.machine, render_kernel, lines)
+        self.origin = "compiled"
+        if isinstance(program, Schedule):
+            self.origin = "disk"
+            self.schedule = program
+        else:
+            self.schedule = _schedule(program, driver.machine, lines)
         self.graphs = Graphs(driver, self.library)
         self.graphs.load(self.schedule.steps)
         self.constants = {

@@ -14,6 +14,9 @@ import numpy as np
 from codegen.device.plan_kernel import KernelPlan
 from codegen.loops.nodes import Buffer, Call, ErrorMessage, View
 
+NO_ROOM = -1
+"""What a kernel leaves in `status` where a tape is too short; the room it needs comes after."""
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from codegen.device.machine import DeviceMachine
+from codegen.device.schedule import NO_ROOM
 from codegen.device.work import has_failures
 from codegen.loops.linear import LinearForm, flat_index, strides
 from codegen.loops.nodes import (
@@ -43,8 +44,6 @@ from codegen.render.numba_scalars import Template
 from tracer.types import INT64
 
 Body = tuple[Statement, ...]
-NO_ROOM = -1
-"""What a kernel leaves in `status` where a tape is too short; the room it needs comes after."""
 TAKEN = (
     "cuda", "status", "failed", "thread", "lane", "place", "group", "own_slot", "thread_slot",
     "types",
