@@ -172,5 +172,5 @@ def test_float16_is_an_error_on_the_cpu() -> None:
     half = np.dtype(np.float16)
     x, y = Buffer("x", half, (2,), "input"), Buffer("y", half, (2,), "output")
     body = loop("i", 2, Store(y, (i,), Load(x, (i,))))
-    with pytest.raises(UnsupportedProgramError, match='no float16 on the CPU.*backend="llvm"'):
+    with pytest.raises(UnsupportedProgramError, match=r'no float16 on the CPU.*backend="llvm"'):
         compile_numba(Program("half", (x,), (y,), (), (), (body,)))

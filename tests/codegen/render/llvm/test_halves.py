@@ -234,6 +234,28 @@ def test_loops_keep_float16() -> None:
     same(got[1], expected[1])
 
 
+def test_functions_of_python_get_float16() -> None:
+    """Also sums and maxima, whose memory is float32 elsewhere."""
+    cube = tracer.primitive(
+        lambda x: x**3, vjp=lambda args, out, ct: (ct * 3 * args[0] ** 2,), out=lambda x: x
+    )
+    x = RANDOM.uniform(-1, 1, (3, 40)).astype(np.float16)
+
+    def program(x: Any) -> Any:
+        return cube(x.sum(axis=0)) + cube(x.max(axis=0)) * cube(x[0])
+
+    same(tracer.jit(program, backend="llvm")(x), program(x))
+    slope = tracer.grad(lambda x: program(x).sum())
+    same(tracer.jit(slope, backend="llvm")(x), slope(x))
+
+
+def test_code_serves_other_sizes() -> None:
+    program = tracer.jit(lambda x: (x * 2).sum() + x.mean(), backend="llvm")
+    for length in (100, 1000, 7001):
+        assert program(np.ones(length, np.float16)) == np.float16(2 * length + 1)
+    assert program.cache_info().compiles <= 1
+
+
 def test_arguments_and_results() -> None:
     """Arrays that are not contiguous, scalars, and 0-d results."""
     double = tracer.jit(lambda x: x * 2, backend="llvm")
