@@ -291,8 +291,7 @@ class GroupWriter(ThreadWriter):
             return
         if full == 1:
             self.turn = "0"
-            self.line("if True:")
-            self.iteration(nest, "lane")
+            self.iteration(nest, "lane", "")
         elif full:
             self.turn = self.fresh("turn")
             self.line(f"for {self.turn} in range({full}):")
@@ -302,9 +301,9 @@ class GroupWriter(ThreadWriter):
             self.line(f"if lane < {rest}:")
             self.iteration(nest, f"lane + {full * group}" if full else "lane")
 
-    def iteration(self, nest: list[Loop], counter: str) -> None:
+    def iteration(self, nest: list[Loop], counter: str, deeper: str = "    ") -> None:
         """What a thread does in an iteration, indented."""
-        outer, self.indent = self.indent, self.indent + "    "
+        outer, self.indent = self.indent, self.indent + deeper
         name = counter if counter.isidentifier() else self.temporary(counter)
         self.indices(nest, name)
         self.run(nest[-1].body)
