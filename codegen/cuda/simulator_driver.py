@@ -18,7 +18,7 @@ import numpy as np
 
 from codegen.cuda.driver import Span
 from codegen.cuda.library import run_call
-from codegen.cuda.races import Accesses, Known, Memory, RaceError
+from codegen.cuda.races import LOOKED_AT, Accesses, Known, Memory, RaceError
 from codegen.cuda.simulated_blocks import SimulatedKernel
 from codegen.cuda.target import is_fixed
 from codegen.device.machine import SIMULATED
@@ -48,6 +48,7 @@ class SimulatorDriver:
         self._recording: SimulatedGraph | None = None
         self._freed: dict[int, list[Array]] = {}
         self._known = Known()
+        self._stopped = False
 
     def adopt(self, value: Any) -> Array | None:
         """Arrays of the simulated device are those that Numba's `to_device` made."""
@@ -115,11 +116,13 @@ class SimulatorDriver:
         self._run(loaded, blocks, threads, arguments)
 
     def call(self, call: Call, results: Sequence[Array], operands: Sequence[Array]) -> None:
-        """By NumPy, as the interpreter of loop programs does."""
+        """By NumPy, as the interpreter of loop programs does. Behind a kernel that has found an
+        error operands may not have been written, and nobody reads the results.
+        """
         if self._recording is not None:
             self._recording.steps.append(partial(self.call, call, results, operands))
             return
-        for place, operand in enumerate(operands):
+        for place, operand in enumerate(() if self._stopped else operands):
             self._known.check(f"operand {place} of {call.kernel}", operand)
         with np.errstate(all="ignore"):
             run_call(call, results, operands, np)
@@ -195,6 +198,8 @@ class SimulatorDriver:
                 memory.accesses = accesses
         _check_aliases(kernel, [part for part in given if isinstance(part, Memory)])
         loaded.run(blocks, threads, self.machine, accesses, given)
+        states = [part for part in given if isinstance(part, Memory) and part.name == LOOKED_AT]
+        self._stopped = any(bool(state.memory[0]) for state in states)
 
 
 def _check_aliases(kernel: Kernel, memories: Sequence[Memory]) -> None:
