@@ -13,6 +13,7 @@ import numpy as np
 from codegen.cuda import warm
 from codegen.cuda.driver import Driver, Span
 from codegen.cuda.graphs import Graphs
+from codegen.cuda.library import runs_on_host
 from codegen.cuda.segments import Segment
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import (
@@ -250,8 +251,10 @@ class _Call:
     def step(self, step: Step) -> None:
         """Run one step that the host has a part in."""
         match step:
-            case Library():
-                self.owner.library(step, self.memory, self.scalars)
+            case Library(call):
+                # What kernels have not written must not get into Python's hands.
+                if not (runs_on_host(call) and self.failed()):
+                    self.owner.library(step, self.memory, self.scalars)
             case Repeat(index, start, stop, reverse, body):
                 turns = range(self.bound(start), self.bound(stop))
                 for turn in reversed(turns) if reverse else turns:
