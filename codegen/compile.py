@@ -129,8 +129,13 @@ class CompiledGraph:
         return made
 
     def cost(self) -> dict[str, float]:
-        """flops, bytes and peak workspace in bytes of one call."""
-        return {**program_cost(self.program), "workspace": float(self.native.workspace_bytes)}
+        """flops, bytes and peak workspace in bytes of one call; on a device, launches too."""
+        found = {**program_cost(self.program), "workspace": float(self.native.workspace_bytes)}
+        if self.backend == "cuda":
+            from codegen.cuda.explain import launch_count
+
+            found["launches"] = launch_count(self.native.schedule.steps)
+        return found
 
 
 def target_of(backend: str) -> str:
@@ -156,7 +161,12 @@ def compile_graph(graph: Graph, backend: str, parallel: str = "auto") -> Compile
 
 
 def render_graph(graph: Graph, backend: str, kind: str, parallel: str = "auto") -> str:
-    """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
+    """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"; or what it
+    launches, "launches"."""
+    if backend == "cuda" and kind == "launches":
+        from codegen.cuda.explain import explain_graph
+
+        return explain_graph(graph)
     target = target_of(backend)
     program = optimize(lower_graph(graph, target), target)
     if kind == "loops":

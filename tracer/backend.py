@@ -132,7 +132,8 @@ def run(graph: Graph, inputs: Sequence[Any], backend: str) -> list[Any]:
 
 
 def render(graph: Graph, backend: str, kind: str, parallel: bool | None = None) -> str:
-    """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"."""
+    """The text that a backend makes of a graph: "source", "loops", "llvm_ir" or "ptx"; or what the
+    cuda backend launches, "launches"."""
     if backend == "numpy":
         raise BackendError(f"the numpy backend evaluates the graph and has no {kind}")
     from codegen.compile import render_graph
@@ -140,15 +141,21 @@ def render(graph: Graph, backend: str, kind: str, parallel: bool | None = None) 
     return render_graph(graph, backend, kind, _threading(parallel))
 
 
-def kernels_of(graph: Graph) -> list[list[int]]:
+def kernels_of(graph: Graph, backend: str = "llvm") -> list[list[int]]:
     """For each compiled kernel, in the order in which they run, the positions of its nodes."""
     from codegen.lower.groups import kernel_groups
 
-    return kernel_groups(graph)
+    return kernel_groups(graph, "device" if backend == "cuda" else "cpu")
 
 
-def profile(graph: Graph, inputs: Sequence[Any], seconds: float, calls: int) -> Any:
+def profile(
+    graph: Graph, inputs: Sequence[Any], seconds: float, calls: int, backend: str = "llvm"
+) -> Any:
     """What each kernel takes, as `codegen.profile.GraphTime`."""
+    if backend == "cuda":
+        from codegen.cuda.profile import profile_cuda
+
+        return profile_cuda(graph, inputs, seconds, calls)
     from codegen.profile import profile_graph
 
     return profile_graph(graph, inputs, seconds, calls)

@@ -99,6 +99,12 @@ class Lowered:
         """The loop program as text."""
         return self._text("loops")
 
+    def explain(self) -> str:
+        """What a call launches on a GPU, a line for each kernel and each call of a library: which
+        threads run what, bytes that are moved, and the lines of the program; of the cuda backend.
+        """
+        return self._text("launches")
+
 
 class Traced:
     """A function traced for one signature: `graph`, and how results are put together."""

@@ -207,6 +207,17 @@ class CuPyDriver:
         with self._current():
             self.cupy.cuda.get_current_stream().synchronize()
 
+    def elapsed(self, run: Callable[[], object]) -> float:
+        """By two events of the current stream."""
+        with self._current():
+            begin, end = self.cupy.cuda.Event(), self.cupy.cuda.Event()
+            begin.record()
+            run()
+            end.record()
+            end.synchronize()
+            milliseconds: float = self.cupy.cuda.get_elapsed_time(begin, end)
+        return 1e-3 * milliseconds
+
     @property
     def stream(self) -> int:
         """The current stream's handle."""

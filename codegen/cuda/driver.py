@@ -87,6 +87,9 @@ class Driver(Protocol):
     def synchronize(self) -> None:
         """Wait until all that was asked for has run."""
 
+    def elapsed(self, run: Callable[[], object]) -> float:
+        """Seconds from the start of what `run` asks for until all of it has run."""
+
     @property
     def stream(self) -> int:
         """Which stream is the current one."""

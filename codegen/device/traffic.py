@@ -104,22 +104,22 @@ def schedule_traffic(steps: Sequence[Step], machine: DeviceMachine) -> Traffic:
 
 
 def repeated_steps(
-    steps: Iterable[Step], runs: float = 1.0
+    steps: Iterable[Step], runs: float = 1.0, unknown: float = UNKNOWN_TRIPS
 ) -> Iterator[tuple[Launch | Library, float]]:
     """The launches and calls of steps, and how often each runs in one call of the program; of two
-    branches both."""
+    branches both, and loops whose length is not known so many times."""
     for step in steps:
         match step:
             case Launch() | Library():
                 yield step, runs
             case Repeat(_, start, stop, _, body):
                 known = isinstance(start, int) and isinstance(stop, int)
-                turns = max(0, stop - start) if known else UNKNOWN_TRIPS  # type: ignore[operator]
-                yield from repeated_steps(body, runs * turns)
+                turns = max(0, stop - start) if known else unknown  # type: ignore[operator]
+                yield from repeated_steps(body, runs * turns, unknown)
             case RepeatWhile(test, _, body):
-                yield from repeated_steps((*test, *body), runs * UNKNOWN_TRIPS)
+                yield from repeated_steps((*test, *body), runs * unknown, unknown)
             case Choose(_, then, otherwise):
-                yield from repeated_steps((*then, *otherwise), runs)
+                yield from repeated_steps((*then, *otherwise), runs, unknown)
 
 
 def step_traffic(step: Launch | Library, machine: DeviceMachine) -> Traffic:

@@ -28,14 +28,14 @@ from tracer.graph.nodes import Graph, Node, Variable
 _PANEL = re.compile(r"p\d+$")
 
 
-def kernel_groups(graph: Graph) -> list[list[int]]:
+def kernel_groups(graph: Graph, target: str = "cpu") -> list[list[int]]:
     """For each kernel, in the order in which they run, the positions of the nodes it computes.
 
     A node whose value is never stored belongs to the kernel of its first user. Nodes that are
     computed as single numbers between kernels are in none.
     """
-    lowered, places = lower_with_places(graph)
-    program = optimize(lowered)
+    lowered, places = lower_with_places(graph, target)
+    program = optimize(lowered, target)
     kernels = [statement for statement in program.body if isinstance(statement, KERNELS)]
     owner: dict[str, int] = {}
     for place, kernel in enumerate(kernels):

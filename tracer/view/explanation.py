@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracer import backend as backends
 from tracer.graph.nodes import Constant, Graph, Variable
+from tracer.jit import JittedFunction
 from tracer.view.formulas import Form, form
 from tracer.view.numbers import array
 from tracer.view.picture import traced_arguments
@@ -53,7 +55,8 @@ class Sum:
 
 class Explanation:
     """A derivation. `print` shows it as text; `markdown()` has LaTeX formulas; `html()` is a page;
-    `symbolic` maps inputs to short formulas of their derivatives, where SymPy found them.
+    `symbolic` maps inputs to short formulas of their derivatives, where SymPy found them;
+    `launches` is what a call of the cuda backend launches.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Explanation:
         self.sums = sums
         self.result = ""
         self.symbolic: dict[str, tuple[str, str]] = {}
+        self.launches = ""
 
     def text(self) -> str:
         """The derivation as plain text."""
@@ -103,6 +107,11 @@ class Explanation:
             yield ""
             for name, (text, _) in self.symbolic.items():
                 yield f"  ∂{self.name}/∂{name} = {text}"
+        if self.launches:
+            yield ""
+            yield "On a GPU"
+            yield ""
+            yield from ("  " + line for line in self.launches.splitlines())
 
     def markdown(self) -> str:
         """The derivation as Markdown with LaTeX formulas between dollar signs."""
@@ -144,6 +153,11 @@ class Explanation:
             for name, (_, latex) in self.symbolic.items():
                 whole = rf"\frac{{\partial {_upright(self.name)}}}{{\partial {_latex_name(name)}}}"
                 yield f"- ${whole} = {latex}$"
+        if self.launches:
+            yield ""
+            yield "## On a GPU"
+            yield ""
+            yield from ("    " + line for line in self.launches.splitlines())
 
     def html(self) -> str:
         """The derivation as one page that needs no network."""
@@ -170,7 +184,8 @@ def explain(f: Any, *args: Any, **kwargs: Any) -> Explanation:
 
     f: a function, a jitted function, or a `Graph`. Where the result is one real number, the
     backward pass follows: each adjoint as the sum over what uses the value. Where all is scalar and
-    SymPy is installed (the extra `symbolic`), short formulas of the derivatives are given too.
+    SymPy is installed (the extra `symbolic`), short formulas of the derivatives are given too. Of a
+    function jitted with backend="cuda" the launches of a call follow.
     """
     graph, leaves, names = traced_arguments(f, args, kwargs)
     numbers = numbers_of(graph, leaves or [])
@@ -186,6 +201,8 @@ def explain(f: Any, *args: Any, **kwargs: Any) -> Explanation:
     from tracer.view.symbolic import short_derivatives
 
     made.symbolic = short_derivatives(graph, names)
+    if isinstance(f, JittedFunction) and backends.choose(f.backend) == "cuda":
+        made.launches = backends.render(graph, "cuda", "launches")
     return made
 
 

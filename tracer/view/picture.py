@@ -124,10 +124,11 @@ def draw(
         numbers = numbers_of(graph, leaves) if shown and leaves is not None else None
         drawing = drawing_of(graph, names, numbers)
     if kernels:
-        from tracer.backend import kernels_of
+        from tracer.backend import choose, kernels_of
 
         drawn = made.graph if adjoint else graph
-        drawing.kernels = [[f"n{position}" for position in kernel] for kernel in kernels_of(drawn)]
+        found = kernels_of(drawn, choose(f.backend if isinstance(f, JittedFunction) else None))
+        drawing.kernels = [[f"n{position}" for position in kernel] for kernel in found]
     return Picture(drawing)
 
 

@@ -30,6 +30,11 @@ class Limits:
     flops32: float
     bandwidths: Mapping[int, float]
 
+    @property
+    def known(self) -> bool:
+        """Whether there are any."""
+        return bool(self.bandwidths)
+
     def flops(self, width: int) -> float:
         """Operations a second on numbers of so many bytes."""
         return self.flops32 if width == 4 else self.flops64
@@ -38,6 +43,10 @@ class Limits:
         """Bytes a second where that many lie; that of the largest size for all beyond it."""
         fitting = [size for size in self.bandwidths if size >= touched]
         return self.bandwidths[min(fitting) if fitting else max(self.bandwidths)]
+
+
+UNKNOWN = Limits(float("nan"), float("nan"), {})
+"""Those of a GPU, which nobody has measured."""
 
 
 def machine_limits() -> Limits:
@@ -179,10 +188,11 @@ def profile(
 ) -> Profile:
     """Where the time of the compiled `f(*args)` goes.
 
-    f: a function, or a jitted one of the llvm backend. After a first call it is called for so many
-    `seconds`, and at least so many `calls`, on one thread; of each kernel the least time counts.
-    What is built for this looks at the clock behind each kernel, and is the same otherwise.
-    `limits` are measured where they are not given.
+    f: a function, or a jitted one of the llvm or cuda backend. After a first call it is called for
+    so many `seconds`, and at least so many `calls`, on one thread; of each kernel the least time
+    counts. What is built for this looks at the clock behind each kernel, and is the same otherwise.
+    `limits` are measured where they are not given. On a GPU, whose clock is looked at, kernels are
+    launches and calls of libraries, one at a time, and there are no limits but those given.
 
     Raises BackendError for functions of other backends, and what a call of f raises.
     """
@@ -190,21 +200,23 @@ def profile(
         raise NotAnArrayError(f"profile takes a function, not a {type(f).__name__}")
     function = f if isinstance(f, JittedFunction) else jit(f, backend="llvm")
     chosen = backends.choose(function.backend)
-    if chosen != "llvm":
+    if chosen not in ("llvm", "cuda"):
         raise BackendError(
-            f"profile measures what the llvm backend compiles, and {function.__name__} is compiled "
-            f"by {chosen}; write jit(f, backend='llvm')"
+            f"profile measures what the llvm and cuda backends compile, and {function.__name__} is "
+            f"compiled by {chosen}; write jit(f, backend='llvm')"
         )
     traced = function.trace(*args, **kwargs)
     leaves = function.signature(args, kwargs)[0]
     captured = [value.concrete("profile") for value in traced.captured]
     types = traced.graph.input_types
     inputs = [
-        np.ascontiguousarray(np.asarray(leaf, type_.dtype)).reshape(type_.shape)
+        leaf
+        if hasattr(leaf, "__cuda_array_interface__")
+        else np.ascontiguousarray(np.asarray(leaf, type_.dtype)).reshape(type_.shape)
         for leaf, type_ in zip([*leaves, *captured], types, strict=True)
     ]
-    measured = backends.profile(traced.graph, inputs, seconds, calls)
-    known = machine_limits() if limits is None else limits
+    measured = backends.profile(traced.graph, inputs, seconds, calls, chosen)
+    known = limits or (machine_limits() if chosen == "llvm" else UNKNOWN)
     kernels = tuple(
         _kernel(number, part, measured.seconds, known)
         for number, part in enumerate(measured.kernels, 1)
@@ -214,7 +226,7 @@ def profile(
 
 def _kernel(number: int, part: Any, whole: float, limits: Limits) -> Kernel:
     limit, bound = float("nan"), ""
-    if part.exact:
+    if part.exact and limits.known:
         visits = max(1, part.visits)
         compute = part.flops / limits.flops(part.width)
         memory = part.bytes / limits.bandwidth(part.bytes / visits)

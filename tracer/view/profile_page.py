@@ -45,13 +45,22 @@ def render_parts(profile: Profile) -> str:
     name = html.escape(profile.name)
     return (
         f'<style>{STYLE}</style>\n<div class="profile">\n<h1>{name}</h1>\n'
-        f"<p>{duration(profile.seconds)} a call on one thread, the least of {profile.calls} calls. "
+        f"<p>{duration(profile.seconds)} a call, the least of {profile.calls} calls. "
         "Below the whole call, the lines of your program; below these, the kernels that compute "
         f"them.</p>\n{render_bar(profile)}\n<h2>Kernels</h2>\n{_table(profile)}\n"
+        f"{_against(profile)}</div>\n"
+    )
+
+
+def _against(profile: Profile) -> str:
+    """The roofline plot, where the machine's limits are known."""
+    if not profile.limits.known:
+        return ""
+    return (
         "<h2>Against the machine</h2>\n<p>Each point is a kernel: how many operations it does for "
         "a byte that it moves, and how many a second. The lines are what this machine can do at "
         "best, by where the bytes lie.</p>\n"
-        f"{render_roofline(profile.kernels, profile.limits)}\n</div>\n"
+        f"{render_roofline(profile.kernels, profile.limits)}\n"
     )
 
 
