@@ -19,6 +19,10 @@ def emit_callback(
 ) -> None:
     """Call the function on operands in memory; its results go where they are wanted."""
     operands = [_operand(context, operand) for operand in node.operands]
+    lowering = node.primitive.lowering
+    if context.target == "device" and lowering is not None and lowering.operation:
+        _library_call(context, node, lowering.operation, operands, wanted)
+        return
     status = context.new_buffer(ArrayType(INT64, ()))
     taken = {place.buffer.root for place in operands}
     results = []
@@ -35,6 +39,27 @@ def emit_callback(
     _check(context, node, status)
     for result, place in zip(node.results, results, strict=True):
         context.put(result, place)
+
+
+def _library_call(
+    context: Context,
+    node: Node,
+    kernel: str,
+    operands: list[Stored],
+    wanted: dict[Variable, Stored],
+) -> None:
+    """The kernel that devices have for the function, with its parameters and its name."""
+    taken = {place.buffer.root for place in operands}
+    results = []
+    for result in node.results:
+        target = wanted.get(result)
+        if target is None or target.buffer.root in taken:
+            target = Stored(context.new_buffer(result.type))
+        results.append(target)
+        context.put(result, target)
+    written = tuple(View(place.buffer, place.prefix) for place in results)
+    read = tuple(View(place.buffer, place.prefix) for place in operands)
+    context.add(Call(kernel, written, read, {"transform": node.primitive.name, **node.params}))
 
 
 def _operand(context: Context, operand: Any) -> Stored:

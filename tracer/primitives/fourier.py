@@ -1,5 +1,5 @@
 """Discrete Fourier transforms. NumPy's own (pocketfft) computes them, from compiled code too: see
-docs/decisions/015-fourier-transforms.md.
+docs/decisions/015-fourier-transforms.md. On devices they are calls of a library.
 
 All are linear. The matrix of the complex transform is symmetric, so it is its own transpose. The
 real transforms are each other's, up to weights: only half of the frequencies is there, and those
@@ -46,7 +46,7 @@ def _family(name: str, type_rule: Any, evaluate: Any, transpose: Any) -> Primiti
             transpose_rule=transpose_rule,
             linear="joint",
             batch_rule=batch,
-            lowering=Lowering("callback"),
+            lowering=Lowering("callback", "fourier"),
             multiple=True,
         )
     )
