@@ -58,8 +58,21 @@ def _parts(params: Params) -> tuple[str, str, tuple[str, ...], Any, Any]:
     )
 
 
+def _of_one(params: Params) -> Params:
+    """The parameters of a call for one matrix."""
+    return {name: value for name, value in params.items() if name != "batch"}
+
+
 def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArraySpec, ...]:
-    """What the parameters say, after checking that they fit."""
+    """What the parameters say, after checking that they fit; for each matrix of a stack that."""
+    axes: Any = params.get("batch", 0)
+    if axes:
+        lead = operands[0].shape[:axes]
+        if any(operand.shape[:axes] != lead for operand in operands):
+            raise ValueError(f"the stacks {[operand.shape for operand in operands]} differ")
+        inner = tuple(ArraySpec(operand.dtype, operand.shape[axes:]) for operand in operands)
+        found = result_spec(inner, _of_one(params))
+        return tuple(ArraySpec(part.dtype, (*lead, *part.shape)) for part in found)
     _, _, arguments, results, copies = _parts(params)
     specs = tuple(ArraySpec(np.dtype(dtype), tuple(shape)) for dtype, shape in results)
     for result, operand in copies:
@@ -91,7 +104,18 @@ def _pointer(argument: str, results: list[Array], operands: list[Array]) -> tupl
 
 
 def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
-    """The same routine, called from Python."""
+    """The same routine, called from Python; of stacks with as many axes as the parameter `batch`
+    says, for each matrix."""
+    axes: Any = params.get("batch", 0)
+    if axes:
+        lead = operands[0].shape[:axes]
+        found = [
+            evaluate(tuple(operand[place] for operand in operands), _of_one(params))
+            for place in np.ndindex(lead)
+        ]
+        return tuple(
+            np.stack(parts).reshape(*lead, *parts[0].shape) for parts in zip(*found, strict=True)
+        )
     library, routine, arguments, wanted, copies = _parts(params)
     results = [np.zeros(shape, dtype) for dtype, shape in wanted]
     for result, operand in copies:

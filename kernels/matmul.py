@@ -17,10 +17,16 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
     """`(m, k) @ (k, n)`, where either operand may lack its outer dimension; equal dtypes.
 
     The parameter `kept` says whether the result is needed in memory, where something is made of
-    its elements at once.
+    its elements at once; `batch`, how many axes the stacks have, of which an operand that is one
+    for all has none.
     """
-    if len(operands) != 2 or not set(params) <= {"kept"}:
-        raise ValueError("matmul takes two operands and no parameters but kept")
+    if len(operands) != 2 or not set(params) <= {"kept", "batch"}:
+        raise ValueError("matmul takes two operands and no parameters but kept and batch")
+    if params.get("batch"):
+        leads = [operand.shape[:-2] for operand in operands]
+        inner = tuple(ArraySpec(operand.dtype, operand.shape[-2:]) for operand in operands)
+        (one,) = result_spec(inner, {})
+        return (ArraySpec(one.dtype, (*np.broadcast_shapes(*leads), *one.shape)),)
     left, right = operands
     if left.dtype != right.dtype:
         raise TypeError(f"matmul of {left.dtype} and {right.dtype}: cast one of them first")

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda.linear_algebra import DEVICE_NAMES, ON_DEVICE, routine_of, run_lapack
+from codegen.cuda.linear_algebra import (
+    DEVICE_NAMES,
+    ON_DEVICE,
+    STACK_NAMES,
+    routine_of,
+    run_lapack,
+)
 from codegen.cuda.routines import TYPE_CODES, CudaRoutines, Operand, Routines
 from codegen.loops.nodes import Call
 from kernels.registry import find_kernel
@@ -59,7 +65,7 @@ def allows_capture(call: Call) -> bool:
     """Whether a graph of launches may contain the call: only cuBLAS promises never to wait."""
     if call.kernel in PRODUCTS:
         return True
-    return not runs_on_host(call) and DEVICE_NAMES[routine_of(call)].startswith("cuBLAS")
+    return not runs_on_host(call) and describe_call(call).startswith("cuBLAS")
 
 
 def describe_call(call: Call) -> str:
@@ -72,6 +78,8 @@ def describe_call(call: Call) -> str:
     if call.kernel != "lapack":
         return f"host {call.kernel}"
     routine = routine_of(call)
+    if call.params.get("batch"):
+        return STACK_NAMES[routine]
     return DEVICE_NAMES.get(routine, f"host LAPACK {routine}")
 
 

@@ -7,6 +7,7 @@ device's routine does not take: a wide matrix, by `gesvd`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ class Arguments:
         self.results = results
         self.operands = operands
         self.xp = xp
+        lead = operands[0].shape[: params.get("batch", 0)]
+        self.count = math.prod(lead)
 
     def letter(self, place: int) -> str:
         """A flag."""
@@ -63,11 +66,13 @@ def routine_of(call: Call) -> str:
 def run_lapack(
     call: Call, results: Sequence[Any], operands: Sequence[Any], xp: Any, routines: Routines
 ) -> None:
-    """Copy what the call says, then run its routine, one of `ON_DEVICE`, on arrays of `xp`."""
+    """Copy what the call says, then run its routine, of `ON_DEVICE`, or of `ON_STACKS` where the
+    call is of a stack, on arrays of `xp`."""
     copies: Any = call.params["copies"]
     for result, operand in copies:
         results[result][...] = operands[operand]
-    ON_DEVICE[routine_of(call)](Arguments(call, results, operands, xp), routines)
+    table = ON_STACKS if call.params.get("batch") else ON_DEVICE
+    table[routine_of(call)](Arguments(call, results, operands, xp), routines)
 
 
 def _trsm(given: Arguments, routines: Routines) -> None:
@@ -89,6 +94,29 @@ def _potrf(given: Arguments, routines: Routines) -> None:
 def _getrf(given: Arguments, routines: Routines) -> None:
     sizes = given.integer(0), given.integer(1)
     routines.getrf(*sizes, given.array(2), given.array(4), given.array(5))
+
+
+def _trsm_stack(given: Arguments, routines: Routines) -> None:
+    flags = "".join(given.letter(place) for place in range(4))
+    rows, columns, alpha = given.integer(4), given.integer(5), given.number(6)
+    routines.trsm_stack(flags, rows, columns, alpha, given.array(7), given.array(9), given.count)
+
+
+def _trsv_stack(given: Arguments, routines: Routines) -> None:
+    """Matrices of one column."""
+    flags = "L" + "".join(given.letter(place) for place in range(3))
+    arrays = given.array(4), given.array(6)
+    routines.trsm_stack(flags, given.integer(3), 1, 1.0, *arrays, given.count)
+
+
+def _potrf_stack(given: Arguments, routines: Routines) -> None:
+    arrays = given.array(2), given.array(4)
+    routines.potrf_stack(given.letter(0), given.integer(1), *arrays, given.count)
+
+
+def _getrf_stack(given: Arguments, routines: Routines) -> None:
+    arrays = given.array(2), given.array(4), given.array(5)
+    routines.getrf_stack(given.integer(0), *arrays, given.count)
 
 
 def _geqrf(given: Arguments, routines: Routines) -> None:
@@ -189,6 +217,19 @@ ON_DEVICE: dict[str, Callable[[Arguments, Routines], None]] = {
     "geev": _geev,
 }
 """What runs on the device. Schur's form (`gees`) does not: cuSOLVER has no such routine."""
+ON_STACKS: dict[str, Callable[[Arguments, Routines], None]] = {
+    "trsm": _trsm_stack,
+    "trsv": _trsv_stack,
+    "potrf": _potrf_stack,
+    "getrf": _getrf_stack,
+}
+"""What runs on the device for a whole stack: `codegen.passes.batch_calls.BATCHED`."""
+STACK_NAMES = {
+    "trsm": "cuBLAS trsmBatched",
+    "trsv": "cuBLAS trsmBatched",
+    "potrf": "cuSOLVER potrfBatched",
+    "getrf": "cuBLAS getrfBatched",
+}
 DEVICE_NAMES = {
     "trsm": "cuBLAS trsm",
     "trsv": "cuBLAS trsm",

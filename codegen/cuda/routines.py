@@ -64,6 +64,17 @@ class Routines(Protocol):
     def getrf(self, rows: int, columns: int, a: Any, pivots: Any, info: Any) -> None:
         """L and U in A's place; int32 pivots from 1 on."""
 
+    def trsm_stack(
+        self, flags: str, rows: int, columns: int, alpha: Any, a: Any, b: Any, count: int
+    ) -> None:
+        """`trsm` for `count` matrices, one behind the other."""
+
+    def potrf_stack(self, triangle: str, size: int, a: Any, info: Any, count: int) -> None:
+        """`potrf` for them."""
+
+    def getrf_stack(self, size: int, a: Any, pivots: Any, info: Any, count: int) -> None:
+        """`getrf` for square ones."""
+
     def geqrf(self, rows: int, columns: int, a: Any, scales: Any, info: Any) -> None:
         """R and reflections in A's place."""
 
@@ -149,6 +160,38 @@ class CudaRoutines:
             b.data.ptr,
             rows,
         )
+
+    def _addresses(self, array: Any, count: int) -> Any:
+        """Where each of the `count` equal parts of an array lies, on the device."""
+        first, step = array.data.ptr, array.nbytes // count
+        return self.cupy.arange(first, first + array.nbytes, step, np.uintp)
+
+    def trsm_stack(
+        self, flags: str, rows: int, columns: int, alpha: Any, a: Any, b: Any, count: int
+    ) -> None:
+        """`Routines.trsm_stack`."""
+        side, triangle, operation, diagonal = tuple(flags)
+        size = rows if side == "L" else columns
+        scale = np.array(alpha, b.dtype)
+        first, second = self._addresses(a, count), self._addresses(b, count)
+        flag = (SIDES[side], TRIANGLES[triangle], OPERATIONS[operation], DIAGONALS[diagonal])
+        matrices = (first.data.ptr, size, second.data.ptr, rows, count)
+        run = getattr(self.cublas, prefix_of(b.dtype) + "trsmBatched")
+        handle = self.device.get_cublas_handle()
+        run(handle, *flag, rows, columns, scale.ctypes.data, *matrices)
+
+    def potrf_stack(self, triangle: str, size: int, a: Any, info: Any, count: int) -> None:
+        """`Routines.potrf_stack`."""
+        run = getattr(self.cusolver, prefix_of(a.dtype) + "potrfBatched")
+        places, half = self._addresses(a, count), TRIANGLES[triangle]
+        handle = self.device.get_cusolver_handle()
+        run(handle, half, size, places.data.ptr, size, info.data.ptr, count)
+
+    def getrf_stack(self, size: int, a: Any, pivots: Any, info: Any, count: int) -> None:
+        """`Routines.getrf_stack`."""
+        run = getattr(self.cublas, prefix_of(a.dtype) + "getrfBatched")
+        places, handle = self._addresses(a, count), self.device.get_cublas_handle()
+        run(handle, size, places.data.ptr, size, pivots.data.ptr, info.data.ptr, count)
 
     def potrf(self, triangle: str, size: int, a: Any, info: Any) -> None:
         """`Routines.potrf`."""

@@ -55,6 +55,7 @@ from codegen.loops.nodes import (
     Variable,
 )
 from codegen.loops.walk import expressions, subexpressions
+from codegen.passes.batch_calls import batch_products
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
 from codegen.passes.sorted_scatter import sorted_scatter
@@ -71,6 +72,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     split_scans,
     split_sums,
     fuse_products,
+    batch_products,
 )
 """What a program still goes through for the size of the device."""
 

@@ -107,9 +107,30 @@ class Emission:
         }
         self.context.add(Call("lapack", tuple(results), tuple(operands), params))
 
-    def check(self, info: Buffer, text: str) -> None:
+    @property
+    def by_steps(self) -> bool:
+        """Whether each step is done for the whole stack before the next: a device's libraries take
+        stacks."""
+        return self.context.target == "device" and bool(self.lead)
+
+    def each(self, *steps: Callable[[Indices], None]) -> None:
+        """Steps for each matrix."""
+        for group in [(step,) for step in steps] if self.by_steps else [steps]:
+            with self.context.loops(self.lead, "serial") as batch:
+                for step in group:
+                    step(tuple(batch))
+
+    def memory(self, dtype: Any, *shape: int) -> Callable[[Indices], View]:
+        """Memory from one step to another: of a matrix, its part."""
+        if not self.by_steps:
+            buffer = self.workspace(dtype, *shape)
+            return lambda batch: View(buffer)
+        buffer = self.workspace(dtype, *self.lead, *shape)
+        return lambda batch: View(buffer, batch)
+
+    def check(self, info: Buffer, text: str, place: Indices = ()) -> None:
         """Leave with a LinAlgError where a routine reports a failure."""
-        found = self.context.load(info, ())
+        found = self.context.load(info, place)
         passed = Operation("equal", (found, Literal(0, INT32)), BOOL)
         self.context.check(passed, "LinAlgError", text, self.node.source)
 
@@ -201,45 +222,59 @@ def solve_in_place(
 def _cholesky(emission: Emission) -> None:
     context, (a,) = emission.context, emission.operands
     size = emission.node.operands[0].type.shape[-1]
-    info = context.new_buffer(INFO)
+    info = emission.memory(INT32)
     zero = Literal(0j if emission.dtype.kind == "c" else 0.0, emission.dtype)
-    with context.loops(emission.lead, "serial") as batch:
-        factor = emission.result(0, batch)
+
+    def factorize(batch: Indices) -> None:
         # The lower triangle in C order is the upper one of the transpose.
         arguments = ["c:U", f"i:{size}", "r:0", f"i:{size}", "r:1"]
-        emission.call("potrf", arguments, [factor, View(info)], [a.view(batch)], [(0, 0)])
-        emission.check(info, "Matrix is not positive definite")
+        results = [emission.result(0, batch), info(batch)]
+        emission.call("potrf", arguments, results, [a.view(batch)], [(0, 0)])
+
+    def check(batch: Indices) -> None:
+        found = info(batch)
+        emission.check(found.buffer, "Matrix is not positive definite", found.indices)
+
+    def clear(batch: Indices) -> None:
+        factor = emission.result(0, batch)
         with context.loop(size) as row:
             rest = context.operation("subtract", integer(size - 1), row)
             with context.loop(rest) as step:
                 column = context.operation("add", context.operation("add", row, step), integer(1))
                 context.store(factor.buffer, (*factor.indices, row, column), zero)
 
+    emission.each(factorize, check, clear)
+
 
 def _lu(emission: Emission) -> None:
-    context, (a,) = emission.context, emission.operands
+    (a,) = emission.operands
     rows, columns = emission.node.operands[0].type.shape[-2:]
-    count = min(rows, columns)
-    info = context.new_buffer(INFO)
-    exchanges = emission.workspace(INT32, count)
-    with context.loops(emission.lead, "serial") as batch:
-        factors = emission.result(0, batch)
+    info, exchanges = emission.memory(INT32), emission.memory(INT32, min(rows, columns))
+
+    def factorize(batch: Indices) -> None:
         arguments = [f"i:{rows}", f"i:{columns}", "r:0", f"i:{rows}", "r:1", "r:2"]
-        results = [factors, View(exchanges), View(info)]
+        results = [emission.result(0, batch), exchanges(batch), info(batch)]
         emission.call("getrf", arguments, results, [a.view(batch, True)], [(0, 0)])
-        if emission.params["nonsingular"]:
-            emission.check(info, "Singular matrix")
-        _write_pivots(emission, exchanges, batch, rows)
+
+    def check(batch: Indices) -> None:
+        found = info(batch)
+        emission.check(found.buffer, "Singular matrix", found.indices)
+
+    def order(batch: Indices) -> None:
+        _write_pivots(emission, exchanges(batch), batch, rows)
+
+    checks = [check] if emission.params["nonsingular"] else []
+    emission.each(factorize, *checks, order)
 
 
-def _write_pivots(emission: Emission, exchanges: Buffer, batch: Indices, rows: int) -> None:
+def _write_pivots(emission: Emission, exchanges: View, batch: Indices, rows: int) -> None:
     """Pivots from 0, and the order of the rows after the exchanges."""
     context = emission.context
     pivots, order = emission.result(1, batch), emission.result(2, batch)
     with context.loop(rows) as row:
         context.store(order.buffer, (*order.indices, row), row)
     with context.loop(exchanges.shape[0], "serial") as row:
-        found = context.load(exchanges, (row,))
+        found = context.load(exchanges.buffer, (*exchanges.indices, row))
         pivot = context.operation("subtract", found, Literal(1, INT32))
         context.store(pivots.buffer, (*pivots.indices, row), pivot)
         other = context.operation("cast", pivot, dtype=INT64)
@@ -254,32 +289,37 @@ def _factored_solve(emission: Emission) -> None:
     context = emission.context
     _, factors, _, order, right = emission.operands
     size, columns = emission.node.operands[4].type.shape[-2:]
-    first, second = (emission.workspace(emission.dtype, size, columns) for _ in range(2))
+    middle = emission.memory(emission.dtype, size, columns)
+    moved = emission.memory(emission.dtype, size, columns)
     transposed = emission.params["transposed"]
-    steps = [("L", "U"), ("U", "N")]
-    with context.loops(emission.lead, "serial") as batch:
-        result = emission.result(0, batch)
-        begin, end = right.view(batch), result
-        if transposed:
-            end = View(second)
-        else:
-            with context.loops((size, columns)) as (row, column):
-                place = context.load(order.buffer, (*order.prefix, *batch, row))
-                value = context.let(right.at(batch, place, column))
-                context.store(first, (row, column), value)
-            begin = View(first)
-        middle = View(second if not transposed else first)
-        ways = [(begin, middle), (middle, end)]
-        for flags, (source, target) in zip(
-            reversed(steps) if transposed else steps, ways, strict=True
-        ):
-            matrix = factors.plain(batch)
-            solve_in_place(emission, matrix, source, target, flags, (size, columns), transposed)
-        if transposed:
-            with context.loops((size, columns)) as (row, column):
-                place = context.load(order.buffer, (*order.prefix, *batch, row))
-                value = context.load(second, (row, column))
-                context.store(result.buffer, (*result.indices, place, column), value)
+    flags = [("U", "N"), ("L", "U")] if transposed else [("L", "U"), ("U", "N")]
+
+    def place(batch: Indices, row: Any) -> Any:
+        return context.load(order.buffer, (*order.prefix, *batch, row))
+
+    def gather(batch: Indices) -> None:
+        target = moved(batch)
+        with context.loops((size, columns)) as (row, column):
+            value = context.let(right.at(batch, place(batch, row), column))
+            context.store(target.buffer, (*target.indices, row, column), value)
+
+    def scatter(batch: Indices) -> None:
+        source, target = moved(batch), emission.result(0, batch)
+        with context.loops((size, columns)) as (row, column):
+            value = context.load(source.buffer, (*source.indices, row, column))
+            context.store(target.buffer, (*target.indices, place(batch, row), column), value)
+
+    def solve(batch: Indices, step: int) -> None:
+        begin = right.view(batch) if transposed else moved(batch)
+        end = moved(batch) if transposed else emission.result(0, batch)
+        source, target = (begin, middle(batch)) if step == 0 else (middle(batch), end)
+        sizes = size, columns
+        solve_in_place(
+            emission, factors.plain(batch), source, target, flags[step], sizes, transposed
+        )
+
+    solves = [lambda batch: solve(batch, 0), lambda batch: solve(batch, 1)]
+    emission.each(*(solves + [scatter] if transposed else [gather, *solves]))
 
 
 def _log_determinant(emission: Emission) -> None:

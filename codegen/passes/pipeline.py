@@ -7,6 +7,7 @@ from collections.abc import Callable
 from codegen.loops.check import check_program
 from codegen.loops.nodes import Program
 from codegen.loops.text import print_program
+from codegen.passes.batch_calls import batch_routines
 from codegen.passes.carried import carried
 from codegen.passes.contract import contract, device_contract
 from codegen.passes.device_fuse import device_fuse
@@ -43,6 +44,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
+    ("batch", batch_routines),
     ("kinds", device_kinds),
     ("layout", device_layout),
     ("fuse", device_fuse),

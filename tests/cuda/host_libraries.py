@@ -37,6 +37,7 @@ def on_device(array: Any) -> Any:
 
 ARRAYS = SimpleNamespace(
     ascontiguousarray=lambda array: on_device(np.ascontiguousarray(array)),
+    arange=lambda start, stop, step, dtype: on_device(np.arange(start, stop, step, dtype)),
     empty=lambda shape, dtype: on_device(np.empty(shape, dtype)),
     asnumpy=lambda array: np.asarray(array).copy(),
     asarray=on_device,
@@ -58,6 +59,14 @@ def memory(address: int, dtype: Any, size: int) -> Array:
     return np.frombuffer(bytes_there, dtype)
 
 
+def joined(addresses: int, dtype: Any, size: int, count: int) -> Array:
+    """The memory of matrices that lie one behind the other, of which the addresses are told."""
+    told = memory(addresses, np.uintp, count)
+    step = size * np.dtype(dtype).itemsize
+    np.testing.assert_array_equal(told - told[0], step * np.arange(count, dtype=np.uintp))
+    return memory(int(told[0]), dtype, size * count)
+
+
 def info_at(address: int) -> Array:
     return memory(address, np.int32, 1).reshape(())
 
@@ -70,6 +79,12 @@ def solver_routines(letter: str, host: HostRoutines) -> dict[str, Callable[..., 
     def potrf(handle, uplo, n, A, lda, work, lwork, devInfo):  # type: ignore[no-untyped-def]
         assert (handle, lda, lwork) == (SOLVER, n, ROOM)
         host.potrf("LU"[uplo], n, memory(A, dtype, n * n), info_at(devInfo))
+
+    def potrfBatched(handle, uplo, n, Aarray, lda, infoArray, batchSize):  # type: ignore[no-untyped-def]
+        assert (handle, lda) == (SOLVER, n)
+        matrices = joined(Aarray, dtype, n * n, batchSize)
+        info = memory(infoArray, np.int32, batchSize)
+        host.potrf_stack("LU"[uplo], n, matrices, info, batchSize)
 
     def getrf(handle, m, n, A, lda, work, devIpiv, devInfo):  # type: ignore[no-untyped-def]
         assert (handle, lda) == (SOLVER, m)
@@ -114,9 +129,11 @@ def solver_routines(letter: str, host: HostRoutines) -> dict[str, Callable[..., 
         "heevd": lambda handle, jobz, uplo, n, A, lda, W: ROOM,
     }
     asked |= {"orgqr": asked["ungqr"], "syevd": asked["heevd"]}
-    return {letter + name: routine for name, routine in found.items()} | {
-        f"{letter}{name}_bufferSize": asked[name] for name in found
-    }
+    return (
+        {f"{letter}potrfBatched": potrfBatched}
+        | {letter + name: routine for name, routine in found.items()}
+        | {f"{letter}{name}_bufferSize": asked[name] for name in found}
+    )
 
 
 def eigenvalue_routines(host: HostRoutines) -> dict[str, Callable[..., Any]]:
@@ -189,7 +206,29 @@ def eigenvalue_routines(host: HostRoutines) -> dict[str, Callable[..., Any]]:
 
 
 def blas_routines(host: HostRoutines) -> dict[str, Callable[..., Any]]:
-    """gemmStridedBatchedEx, and trsm of each dtype."""
+    """gemmStridedBatchedEx, and trsm and getrf of each dtype."""
+
+    def stacks_of(dtype: Any) -> dict[str, Callable[..., Any]]:
+        def trsmBatched(  # type: ignore[no-untyped-def]
+            handle, side, uplo, trans, diag, m, n, alpha, Aarray, lda, Barray, ldb, batchCount
+        ):
+            size = n if side else m
+            assert (handle, lda, ldb) == (BLAS, size, m)
+            flags = "LR"[side] + "LU"[uplo] + "NTC"[trans] + "NU"[diag]
+            a = joined(Aarray, dtype, size * size, batchCount)
+            b = joined(Barray, dtype, m * n, batchCount)
+            host.trsm_stack(flags, m, n, memory(alpha, dtype, 1)[0], a, b, batchCount)
+
+        def getrfBatched(  # type: ignore[no-untyped-def]
+            handle, n, Aarray, lda, PivotArray, infoArray, batchSize
+        ):
+            assert (handle, lda) == (BLAS, n)
+            matrices = joined(Aarray, dtype, n * n, batchSize)
+            pivots = memory(PivotArray, np.int32, n * batchSize)
+            info = memory(infoArray, np.int32, batchSize)
+            host.getrf_stack(n, matrices, pivots, info, batchSize)
+
+        return {"trsmBatched": trsmBatched, "getrfBatched": getrfBatched}
 
     def trsm_of(dtype: Any) -> Callable[..., Any]:
         def trsm(  # type: ignore[no-untyped-def]
@@ -244,7 +283,10 @@ def blas_routines(host: HostRoutines) -> dict[str, Callable[..., Any]]:
         host.gemm((m, n, k), left, right, operand(C, ldc, strideC, n, 0), batchCount)
 
     found: dict[str, Callable[..., Any]] = {"gemmStridedBatchedEx": gemm}
-    return found | {f"{letter}trsm": trsm_of(dtype) for letter, dtype in DTYPES.items()}
+    for letter, dtype in DTYPES.items():
+        found[f"{letter}trsm"] = trsm_of(dtype)
+        found |= {letter + name: routine for name, routine in stacks_of(dtype).items()}
+    return found
 
 
 def cuda_routines(host: HostRoutines) -> CudaRoutines:

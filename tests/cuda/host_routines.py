@@ -23,6 +23,12 @@ def matrix(array: Array, rows: int, columns: int) -> Array:
     return array.reshape(columns, rows).T
 
 
+def parts(array: Array, count: int) -> list[Array]:
+    """The equal parts of an array, one behind the other."""
+    assert array.flags.c_contiguous, "a routine takes whole pieces of memory"
+    return list(array.reshape(count, -1))
+
+
 def lapack(name: str, array: Array) -> Callable[..., Any]:
     """SciPy's wrapper of a routine for an array's dtype."""
     found: Callable[..., Any] = scipy.linalg.get_lapack_funcs(name, (array,))
@@ -83,6 +89,24 @@ class HostRoutines:
             trans_a="NTC".index(operation),
             diag=int(diagonal == "U"),
         )
+
+    def trsm_stack(
+        self, flags: str, rows: int, columns: int, alpha: Any, a: Any, b: Any, count: int
+    ) -> None:
+        self.asked.append("trsm_stack")
+        for one, other in zip(parts(a, count), parts(b, count), strict=True):
+            HostRoutines().trsm(flags, rows, columns, alpha, one, other)
+
+    def potrf_stack(self, triangle: str, size: int, a: Any, info: Any, count: int) -> None:
+        self.asked.append("potrf_stack")
+        for one, report in zip(parts(a, count), parts(info, count), strict=True):
+            HostRoutines().potrf(triangle, size, one, report)
+
+    def getrf_stack(self, size: int, a: Any, pivots: Any, info: Any, count: int) -> None:
+        self.asked.append("getrf_stack")
+        each = (parts(array, count) for array in (a, pivots, info))
+        for one, chosen, report in zip(*each, strict=True):
+            HostRoutines().getrf(size, size, one, chosen, report)
 
     def potrf(self, triangle: str, size: int, a: Any, info: Any) -> None:
         self.asked.append("potrf")
