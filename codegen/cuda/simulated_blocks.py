@@ -21,12 +21,14 @@ from codegen.cuda.races import Accesses, Memory, Moment
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 
-BARRIER, VOTE, WARP_BARRIER, EXCHANGE = "barrier", "vote", "barrier of a warp", "exchange"
+BARRIER, VOTE, WARP_BARRIER = "barrier", "vote", "barrier of a warp"
+EXCHANGE, BROADCAST = "exchange", "broadcast"
 MEETINGS = {
     "syncthreads": BARRIER,
     "syncthreads_or": VOTE,
     "syncwarp": WARP_BARRIER,
     "shfl_xor_sync": EXCHANGE,
+    "shfl_sync": BROADCAST,
 }
 WHOLE_WARP = 0xFFFFFFFF
 
@@ -331,11 +333,13 @@ def vote(threads: list[_Thread]) -> None:
 
 
 def exchange(warp: list[_Thread]) -> None:
-    """Give each thread of a warp the value of the one whose number differs in the asked bits."""
+    """Give each thread of a warp the value of the one whose number differs in the asked bits, or
+    that has the asked number.
+    """
     for place, thread in enumerate(warp):
         assert thread.meeting is not None, "all have come"
-        whole, _, bits = thread.meeting.operands
-        partner = warp[place ^ int(bits)].meeting
-        if whole != WHOLE_WARP or partner is None or partner.operands[2] != bits:
+        whole, _, number = thread.meeting.operands
+        partner = warp[int(number) ^ (place if thread.meeting.kind is EXCHANGE else 0)].meeting
+        if whole != WHOLE_WARP or partner is None or partner.operands[2] != number:
             raise DivergenceError(f"the warp exchanges {thread.meeting} with {partner}")
         thread.answer = partner.operands[1]
