@@ -58,6 +58,10 @@ AS_INTEGERS = {
     "not_equal": "bitwise_xor",
 }
 """What an operation on booleans is on the integers 0 and 1."""
+UNEVEN = frozenset({"maximum", "minimum", "fmax", "fmin"})
+"""Operations that give one of two equal zeros, or of two NaNs: threads that exchange values get
+different ones, and may then not go the same way.
+"""
 
 
 class GroupWriter(ThreadWriter):
@@ -398,10 +402,14 @@ class GroupWriter(ThreadWriter):
         self.indent = outer
         if self.group > self.machine.warp:
             self.reduce_warps(name, operation, dtype)
+        elif operation in UNEVEN and dtype.kind in "fc":
+            self.line(f"{name} = {self.shuffled(name, '0', dtype, 'shfl_sync')}")
 
-    def shuffled(self, name: str, mask: str, dtype: DType) -> str:
-        """The value of `name` in the thread whose number differs in the bit `mask`."""
-        call = "cuda.shfl_xor_sync(0xFFFFFFFF, "
+    def shuffled(self, name: str, mask: str, dtype: DType, way: str = "shfl_xor_sync") -> str:
+        """The value of `name` in the thread whose number differs in the bit `mask`; by `shfl_sync`
+        in that with this number.
+        """
+        call = f"cuda.{way}(0xFFFFFFFF, "
         if dtype.kind == "c":
             parts = [self.temporary(f"{call}{name}.{part}, {mask})") for part in ("real", "imag")]
             return self.temporary(f"np.{dtype.name}(complex({parts[0]}, {parts[1]}))")
