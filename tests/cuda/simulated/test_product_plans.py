@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from codegen.device.machine import SIMULATED
 from codegen.device.schedule import Launch, Library
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
-from codegen.loops.nodes import Loop
+from codegen.loops.nodes import Loop, Program
 from codegen.loops.walk import statements
 from codegen.lower.graph import lower_graph
 from codegen.passes.fuse_products import fuse_products
@@ -30,7 +30,14 @@ def sample(*shape: int, dtype: str = "f8") -> Array:
     return random.normal(size=shape).astype(dtype)
 
 
-def run(function: Function, *inputs: Array, **close: float) -> CudaProgram:
+class Ran(NamedTuple):
+    """A compiled program, and what it was after the pass."""
+
+    compiled: CudaProgram
+    fused: Program
+
+
+def run(function: Function, *inputs: Array, **close: float) -> Ran:
     """The function in the simulator, twice, and its program after the pass by the interpreter,
     against what NumPy makes of it."""
     graph = jit(function).trace(*inputs).graph
@@ -44,24 +51,24 @@ def run(function: Function, *inputs: Array, **close: float) -> CudaProgram:
     for _ in range(2):
         (found,) = compiled(list(inputs))
         np.testing.assert_allclose(compiled.driver.download(found), due, **close)
-    return compiled
+    return Ran(compiled, fused)
 
 
-def products(compiled: CudaProgram) -> list[tuple[int, bool]]:
+def products(ran: Ran) -> list[tuple[int, bool]]:
     """Of each product of our own: how many nests are made of it, and whether it is kept."""
-    fused = fuse_products(compiled.program, SIMULATED)
     found = []
-    for part in statements(fused.body):
+    for part in statements(ran.fused.body):
         if isinstance(part, Loop) and part.kind == "product":
             (call,) = (inner for inner in statements(part.body[:1]) if not isinstance(inner, Loop))
             found.append((len(part.body) - 1, bool(call.params["kept"])))
     return found
 
 
-def launches(compiled: CudaProgram) -> int:
+def launches(ran: Ran) -> int:
     """Kernels of a schedule without libraries and loops of the host."""
-    assert all(isinstance(step, Launch) for step in compiled.schedule.steps)
-    return len(compiled.schedule.steps)
+    steps = ran.compiled.schedule.steps
+    assert all(isinstance(step, Launch) for step in steps)
+    return len(steps)
 
 
 @pytest.mark.parametrize("sizes", [(11, 7, 9), (8, 8, 12), (9, 33, 3), (5, 12, 13)])
@@ -74,16 +81,16 @@ def test_a_layer(sizes: tuple[int, int, int], flipped: tuple[bool, bool]) -> Non
     def layer(a: Any, b: Any, bias: Any) -> Any:
         return np.tanh((a.T if flipped[0] else a) @ (b.T if flipped[1] else b) + bias)
 
-    compiled = run(layer, *given, sample(columns))
-    assert products(compiled) == [(1, False)]
-    assert launches(compiled) == 1
-    assert compiled.workspace_bytes == 0, "the product itself is nowhere in memory"
+    ran = run(layer, *given, sample(columns))
+    assert products(ran) == [(1, False)]
+    assert launches(ran) == 1
+    assert ran.compiled.schedule.workspace == 0, "the product itself is nowhere in memory"
 
 
 def test_a_product_alone() -> None:
-    compiled = run(lambda a, b: a @ b, sample(9, 10), sample(10, 11))
-    assert products(compiled) == [(0, True)]
-    assert launches(compiled) == 1
+    ran = run(lambda a, b: a @ b, sample(9, 10), sample(10, 11))
+    assert products(ran) == [(0, True)]
+    assert launches(ran) == 1
 
 
 def test_a_product_that_is_a_result_too() -> None:
@@ -91,8 +98,8 @@ def test_a_product_that_is_a_result_too() -> None:
         product = a @ b
         return np.concatenate([product, np.exp(product)])
 
-    compiled = run(both, sample(9, 10), sample(10, 11))
-    assert all(isinstance(step, Launch) for step in compiled.schedule.steps)
+    ran = run(both, sample(9, 10), sample(10, 11))
+    assert all(isinstance(step, Launch) for step in ran.compiled.schedule.steps)
 
 
 def test_residual_and_what_the_adjoint_needs() -> None:
@@ -100,11 +107,11 @@ def test_residual_and_what_the_adjoint_needs() -> None:
         hidden = np.tanh(x @ w + bias) + x
         return np.sum(np.maximum(hidden @ w, 0.0) ** 2)
 
-    compiled = run(grad(loss), sample(9, 9), sample(11, 9), sample(9))
-    found = products(compiled)
+    ran = run(grad(loss), sample(9, 9), sample(11, 9), sample(9))
+    found = products(ran)
     assert len(found) == 5
     assert sum(made for made, _ in found) >= 3
-    assert not any(isinstance(step, Library) for step in compiled.schedule.steps)
+    assert not any(isinstance(step, Library) for step in ran.compiled.schedule.steps)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -113,9 +120,9 @@ def test_stacks(shared: bool) -> None:
         return np.exp((a @ b.swapaxes(-1, -2)) * 0.1) + 1.0
 
     a, b = sample(2, 2, 9, 8), sample(2, 2, 10, 8)
-    compiled = run(scores, a, b[0, 0] if shared else b)
-    assert products(compiled) == [(1, False)]
-    assert launches(compiled) == 1
+    ran = run(scores, a, b[0, 0] if shared else b)
+    assert products(ran) == [(1, False)]
+    assert launches(ran) == 1
 
 
 def test_the_result_in_another_order() -> None:
@@ -124,16 +131,16 @@ def test_the_result_in_another_order() -> None:
     def heads(a: Any, b: Any) -> Any:
         return np.einsum("bhqk,bhkd->bqhd", a, b) * 2.0
 
-    compiled = run(heads, sample(2, 3, 9, 8), sample(2, 3, 8, 9))
-    assert products(compiled) == [(1, False)]
+    ran = run(heads, sample(2, 3, 9, 8), sample(2, 3, 8, 9))
+    assert products(ran) == [(1, False)]
 
 
 def test_rows_of_several_axes() -> None:
-    compiled = run(
+    ran = run(
         lambda a, b, c: np.sin(np.tensordot(a, b, 1) + c),
         *(sample(3, 4, 9), sample(9, 2, 5), sample(3, 4, 2, 5)),
     )
-    assert products(compiled) == [(1, False)]
+    assert products(ran) == [(1, False)]
 
 
 def test_what_does_not_fit() -> None:
@@ -160,9 +167,9 @@ def test_statements_between_keep_their_order() -> None:
     def gated(a: Any, b: Any, c: Any) -> Any:
         return np.tanh(a @ b) * np.exp(a @ c)
 
-    compiled = run(gated, sample(9, 10), sample(10, 8), sample(10, 8))
-    assert sorted(products(compiled)) == [(0, True), (1, False)]
-    assert launches(compiled) == 2
+    ran = run(gated, sample(9, 10), sample(10, 8), sample(10, 8))
+    assert sorted(products(ran)) == [(0, True), (1, False)]
+    assert launches(ran) == 2
 
 
 def test_in_a_loop_of_the_host() -> None:
@@ -175,16 +182,16 @@ def test_in_a_loop_of_the_host() -> None:
 
         return scan(step, np.zeros((9, 9)), x)[1]
 
-    compiled = run(recurrent, sample(9, 9), sample(3, 9, 9))
-    assert products(compiled) == [(0, True)]
+    ran = run(recurrent, sample(9, 9), sample(3, 9, 9))
+    assert products(ran) == [(0, True)]
 
 
 def test_places_of_a_loop_of_the_host() -> None:
     def layers(w: Any, x: Any) -> Any:
         return scan(lambda h, row: (h + 1.0, np.tanh(row @ w + h)), 0.5, x)[1]
 
-    compiled = run(layers, sample(9, 9), sample(3, 9, 9))
-    assert products(compiled) == [(1, False)]
+    ran = run(layers, sample(9, 9), sample(3, 9, 9))
+    assert products(ran) == [(1, False)]
 
 
 def test_after_a_failed_check_nothing_runs() -> None:
@@ -192,16 +199,16 @@ def test_after_a_failed_check_nothing_runs() -> None:
         return np.tanh(x[place] @ w)
 
     x, w = sample(9, 10), sample(10, 9)
-    compiled = run(picked, x, np.arange(9)[::-1].copy(), w)
-    assert products(compiled) == [(1, False)]
+    ran = run(picked, x, np.arange(9)[::-1].copy(), w)
+    assert products(ran) == [(1, False)]
     with pytest.raises(IndexError, match="out of bounds"):
-        compiled([x, np.full(9, 99), w])
+        ran.compiled([x, np.full(9, 99), w])
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f2"])
 def test_other_dtypes(dtype: str) -> None:
     a, b = sample(9, 10, dtype=dtype), sample(10, 8, dtype=dtype)
     tolerance = 8 * float(np.finfo(dtype).eps)
-    compiled = run(lambda a, b: (a @ b) * 2, a, b, rtol=tolerance, atol=tolerance)
-    assert products(compiled) == [(1, False)]
-    assert launches(compiled) == 1
+    ran = run(lambda a, b: (a @ b) * 2, a, b, rtol=tolerance, atol=tolerance)
+    assert products(ran) == [(1, False)]
+    assert launches(ran) == 1
