@@ -11,6 +11,9 @@ from codegen.loops.nodes import Buffer, Expression, Load, Operation, Variable
 
 LONG = 2048
 """Tasks that a segment has at most, and so loops that are unrolled into one."""
+LONGEST = 8 * LONG
+"""Tasks of a loop that is unrolled into several segments: a turn by the host costs a replay, and an
+update of each launch that has the loop's index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +104,14 @@ def split(steps: Sequence[Step]) -> tuple[Part, ...]:
 
     for step in steps:
         count = task_count((step,))
-        if count is None or count > LONG:
+        if count is None or count > LONGEST:
             close()
             parts.append(step)
             continue
-        if len(tasks) + count > LONG:
-            close()
-        tasks += _tasks((step,), ())
+        for task in _tasks((step,), ()):
+            if len(tasks) == LONG:
+                close()
+            tasks.append(task)
     close()
     return tuple(parts)
 

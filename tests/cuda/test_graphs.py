@@ -11,7 +11,7 @@ import pytest
 from codegen.cuda.counting_driver import CountingDriver
 from codegen.cuda.driver import Span
 from codegen.cuda.graphs import KEPT, SEEN
-from codegen.cuda.segments import LONG, Segment, split, task_count
+from codegen.cuda.segments import LONG, LONGEST, Segment, split, task_count
 from codegen.device.schedule import Choose, Library, Repeat, RepeatWhile
 from codegen.loops.nodes import Buffer, Call, Literal, Operation, Variable, View
 from tests.cuda.schedules import I64, Host, make_buffer, make_launch, make_product
@@ -236,7 +236,7 @@ def test_the_host_decides_between_segments() -> None:
         Choose(BOUND, body, ()),
         Library(Call("callback", (View(Y),), (View(X),))),
         make_launch("nothing", X, blocks=0),
-        Repeat("i", 0, LONG, False, body),
+        Repeat("i", 0, LONGEST, False, body),
     )
     kinds = [type(part).__name__ for part in split(steps)]
     assert kinds == [
@@ -250,6 +250,8 @@ def test_the_host_decides_between_segments() -> None:
 def test_long_schedules_are_several_segments() -> None:
     parts = split((*[FIRST] * (LONG - 1), LAST, FIRST))
     assert [len(part.tasks) for part in parts if isinstance(part, Segment)] == [LONG, 1]
+    parts = split((Repeat("i", 0, LONG + 1, False, (FIRST, LAST)),))
+    assert [len(part.tasks) for part in parts if isinstance(part, Segment)] == [LONG, LONG, 2]
 
 
 def test_library_indices_are_variables_of_the_segment() -> None:
