@@ -114,6 +114,10 @@ class CompiledGraph:
         places are taken by identity. `build` makes the result of all outputs. Calls with other
         arguments go to `slow_path`.
         """
+        if self.backend == "cuda":
+            from codegen.cuda.entry import make_entry
+
+            return make_entry(self.native, args, kwargs, leaves, static, build, slow_path)
         if not hasattr(self.native, "make_entry"):
             return None
         from codegen.render.llvm_entry import arguments_of, result_node

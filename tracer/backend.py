@@ -93,7 +93,7 @@ def function_base(backend: str) -> type | None:
 
     Its instances have a `target`, which takes every call, and count `calls`.
     """
-    if backend != "llvm":
+    if backend not in ("llvm", "cuda"):
         return None
     from codegen.cache import share_object_store
     from codegen.dispatch import function_class

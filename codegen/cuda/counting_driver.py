@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda.driver import Span
+from codegen.cuda.driver import Span, Texts
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 from codegen.loops.nodes import Call
@@ -80,6 +80,11 @@ class CountingDriver:
 
     def __init__(self, machine: DeviceMachine | None = None, limit: int = 2**40) -> None:
         self.machine = machine or DeviceMachine()
+        self.texts = Texts(
+            address="{x}.block.address",
+            array=CountedArray,
+            unused="references({x}) == alone and references({x}.block) == inner",
+        )
         self.limit = limit
         self.counts: Counter[str] = Counter()
         self.live = self.peak = 0

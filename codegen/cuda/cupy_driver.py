@@ -21,7 +21,7 @@ import numpy as np
 
 from codegen.cuda.adoption import aligned_copy, device_view, is_host_value
 from codegen.cuda.cubins import cubin_of_kernel
-from codegen.cuda.driver import Span
+from codegen.cuda.driver import Span, Texts
 from codegen.cuda.library import run_call
 from codegen.cuda.packing import Packed, words_of
 from codegen.device.machine import DeviceMachine
@@ -80,6 +80,38 @@ class CuPyDriver:
         self.device = self.cupy.cuda.Device(index)
         self.machine = _machine_of(self.device)
         self._thread = _Thread()
+        self.texts = self._texts()
+
+    def _texts(self) -> Texts:
+        """What a call asks of CuPy where it knows all addresses: nothing makes CUDA's context, or
+        this device, the current one. Threads have streams of their own behind one handle.
+        """
+        runtime = self.cupy.cuda.runtime
+        names = {
+            "get_device": runtime.getDevice,
+            "device": self.index,
+            "elsewhere": self._elsewhere,
+            "current_stream": self.cupy.cuda.get_current_stream,
+            "per_thread": runtime.streamPerThread,
+            "thread": threading.get_ident,
+            "launch_graph": runtime.graphLaunch,
+        }
+        return Texts(
+            names,
+            here="get_device() == device",
+            stream="current_stream().ptr",
+            where="stream if stream != per_thread else -thread()",
+            address="{x}.data.ptr",
+            replay="launch_graph({graph}.graph.graphExec, stream)",
+            array=self.cupy.ndarray,
+            fits=" and {x}._c_contiguous and {x}.data.device_id == device",
+            unused="references({x}) == alone and references({x}.data) == inner"
+            " and references({x}.data.mem) == inner and not weak({x})",
+        )
+
+    def _elsewhere(self, function: Callable[..., Any], *arrays: Any) -> Any:
+        with self._current():
+            return function(*arrays)
 
     def adopt(self, value: Any) -> Any | None:
         """A CuPy array on the same memory; a copy where that is not C-ordered or not aligned."""

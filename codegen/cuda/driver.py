@@ -9,7 +9,7 @@ import functools
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,12 +37,41 @@ class Span:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Python text for what is done in every call, with fewer steps than the driver's methods have.
+
+    names    what the text uses, besides `driver` and `stream`
+    here     whether the driver's device is the current one, if there are others; where it is not,
+             `elsewhere(function, *arrays)` calls the function there
+    stream   the current stream
+    where    as `Driver.stream`, given `stream`
+    address  where the array `{x}` starts
+    replay   a statement that runs the graph `{graph}`
+    array    the class of arrays on the device; None where only the driver can tell
+    fits     " and …": whether an array of that class is C-ordered and on this device
+    unused   whether nobody else has the array `{x}` or its memory, by `references`, `alone`,
+             `inner` and `weak` (`codegen.cuda.calls`); "" where that is not known
+    """
+
+    names: dict[str, Any] = field(default_factory=dict)
+    here: str = ""
+    stream: str = "driver.stream"
+    where: str = "stream"
+    address: str = "driver.address(driver.span({x}))"
+    replay: str = "driver.replay({graph})"
+    array: type | None = None
+    fits: str = ""
+    unused: str = ""
+
+
 class Driver(Protocol):
     """A device with one current stream. Arrays are the driver's own: CuPy's on a GPU, NumPy's in
     the simulator. Everything is asynchronous but `download`, `read` and `synchronize`.
     """
 
     machine: DeviceMachine
+    texts: Texts
 
     def adopt(self, value: Any) -> Any | None:
         """A C-ordered array of the driver's for `value`: in place where it lies on this device,

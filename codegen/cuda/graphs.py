@@ -34,7 +34,8 @@ What becomes of a segment is decided by the addresses and scalars it is run with
 Outputs are allocated anew for each call, never a graph's own, so that a result in the user's hands
 is not written again; the launches that write them are what is updated. Inputs of at most 64 KiB
 which have moved before the capture, and which several launches read, or a library call, are copied
-into memory of the graph's in each run: one call instead of several.
+into memory of the graph's in each run, until their addresses come back: one call instead of
+several.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ class Graphs:
         state = self._states.get(where)
         if state is None:
             state = self._states.setdefault(where, _State())
-        if state.refused or len(segment.tasks) < 2:
+        if state.refused:
             self._launch(segment, memory, scalars)
             return None
         address = self.driver.address
@@ -198,9 +199,12 @@ class Graphs:
     ) -> Recorded | None:
         """The graph for this key, after its replay; None where launches cost less."""
         state.runs = next(state.clock)
-        recorded = next((graph for graph in state.recorded if graph.fits(key)), None)
+        fitting = [graph for graph in state.recorded if graph.fits(key)]
+        recorded = min(fitting, key=lambda graph: len(graph.copies), default=None)
         if recorded is None:
             recorded = self._prepared(segment, state, key, memory, scalars)
+        elif recorded.copies and state.returns(key) and len(state.recorded) < KEPT:
+            recorded = self._record(segment, state, key, memory, scalars, {}) or recorded
         state.last = key
         if recorded is None:
             return None
@@ -220,6 +224,8 @@ class Graphs:
         first = len(segment.movable)
         if state.last[first:] != key[first:]:  # a loop of the host's, with a key for each turn
             returned = False
+        if not returned and len(segment.tasks) == 1:
+            return None  # one launch is not worth a graph that serves once
         oldest = min(state.recorded, key=lambda graph: graph.used, default=None)
         room = len(state.recorded) < KEPT
         if returned and oldest is not None and not room and state.runs - oldest.used > SEEN:

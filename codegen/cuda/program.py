@@ -157,7 +157,7 @@ class CudaProgram:
         """The driver's array for a view."""
         array = self.driver.view(memory[view.buffer.root], view.buffer.shape)
         for index in view.indices:
-            array = array[int(value_of(index, scalars))]
+            array = array[int(value_of(index, scalars)), ...]  # not a scalar at the end
         return array if view.axes is None else array.transpose(view.axes)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda.driver import Span
+from codegen.cuda.driver import Span, Texts
 from codegen.cuda.library import run_call
 from codegen.cuda.races import LOOKED_AT, Accesses, Known, Memory, RaceError
 from codegen.cuda.simulated_blocks import SimulatedKernel
@@ -45,6 +45,7 @@ class SimulatorDriver:
 
     def __init__(self) -> None:
         self.machine = SIMULATED
+        self.texts = Texts()
         self.stream = 0
         self._recording: SimulatedGraph | None = None
         self._freed: dict[int, list[Array]] = {}

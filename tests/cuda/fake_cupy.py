@@ -36,10 +36,10 @@ class FakePointer:
     """A place in memory."""
 
     def __init__(self, memory: Any, ptr: int, device_id: int) -> None:
-        self.memory, self.ptr, self.device_id = memory, ptr, device_id
+        self.mem, self.ptr, self.device_id = memory, ptr, device_id
 
     def __add__(self, offset: int) -> FakePointer:
-        return FakePointer(self.memory, self.ptr + offset, self.device_id)
+        return FakePointer(self.mem, self.ptr + offset, self.device_id)
 
     def memset_async(self, value: int, size: int) -> None:
         ctypes.memset(self.ptr, value, size)
@@ -71,6 +71,7 @@ class FakeArray:
         self.held = np.ndarray(shape, self.dtype, raw, 0, strides)
         self.shape, self.strides, self.size = self.held.shape, self.held.strides, self.held.size
         self.flags, self.nbytes = self.held.flags, self.held.nbytes
+        self._c_contiguous = self.held.flags.c_contiguous
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -196,6 +197,8 @@ class FakeCuPy:
             getDeviceCount=lambda: devices,
             driverGetVersion=lambda: 13000,
             pointerGetAttributes=self._attributes,
+            streamPerThread=2,
+            graphLaunch=self._launch_graph,
         )
         self.cuda = SimpleNamespace(
             Device=lambda index: FakeDevice(self, index),
@@ -265,6 +268,10 @@ class FakeCuPy:
         else:
             self.captured.append((f"node {len(self.captured)}", *launch))
         return (0,)
+
+    def _launch_graph(self, executable: int, stream: int) -> None:
+        assert stream == self.streams[-1].ptr
+        self.graphs[executable].launch()
 
     def _capture_info(self, stream: int) -> tuple[Any, ...]:
         assert self.captured, "nothing is captured"

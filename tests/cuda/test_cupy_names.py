@@ -22,9 +22,18 @@ ROOTS = {
 }
 NUMPY_LIKE = ("copy", "data", "device", "dtype", "flags", "get", "nbytes", "reshape", "shape")
 MEMBERS = {
-    "cupy.ndarray": (*NUMPY_LIKE, "size", "strides", "view", "transpose", "__getitem__"),
+    "cupy.ndarray": (
+        *NUMPY_LIKE,
+        "size",
+        "strides",
+        "view",
+        "transpose",
+        "__getitem__",
+        "_c_contiguous",
+    ),
     "cupy.cuda.MemoryPointer": (
         "ptr",
+        "mem",
         "device_id",
         "memset_async",
         "copy_from_device_async",

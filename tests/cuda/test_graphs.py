@@ -164,8 +164,11 @@ def test_library_calls_are_captured_where_their_memory_stays() -> None:
     host = Host(steps)
     memory = host.memory(X, Y, WORK, OTHER, left, product)
     host.run(memory)
-    assert host.run(later := {**memory, **host.memory(left)})["copy"] == 1
-    assert host.run(later) == {"copy": 1, "replay": 1}
+    for _ in range(2):
+        later = {**memory, **host.memory(left)}
+        assert host.run(later)["copy"] == 1
+    assert host.run(later) == {"capture": 1, "replay": 1}
+    assert host.run(later) == {"replay": 1}
     # Large and moving: not captured before an address comes back.
     host = Host((FIRST, make_product(right, right, right), LAST))
     memory = host.memory(X, Y, WORK, OTHER, right)
@@ -325,6 +328,7 @@ def test_memory_may_be_lazy() -> None:
     host.run(Lazy())
     everything.update(host.memory(X))
     assert host.run(Lazy())["copy"] == 1
+    everything.update(host.memory(X))
     asked.clear()
     host.run(Lazy())
     assert set(asked) == {X, Y, WORK}
