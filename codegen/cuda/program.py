@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda import warm
+from codegen.cuda.calls import make_run
 from codegen.cuda.driver import Driver, Span
-from codegen.cuda.graphs import Graphs
+from codegen.cuda.graphs import Graphs, Recorded
 from codegen.cuda.library import runs_on_host
 from codegen.cuda.segments import Segment
 from codegen.device.machine import DeviceMachine
@@ -36,6 +37,8 @@ KEPT = 64 * 1024 * 1024
 """Bytes of workspace that a compiled function keeps for its next call; more goes to the pool."""
 FIRST_ROOM = 1024
 """Entries of a tape at first."""
+KNOWN = 16
+"""Sets of addresses whose graph a place knows."""
 
 
 def compile_cuda(program: Program, lines: Mapping[str, str], key: str | None) -> CudaProgram:
@@ -97,7 +100,8 @@ class CudaProgram:
 
     Inputs are arrays of the driver's, C-ordered, or host arrays, which are copied. A failed check
     raises the program's error, after all has run. `seconds` is the compile time, `origin` is "disk"
-    where it was made of a schedule that lay there.
+    where it was made of a schedule that lay there. `run` takes arrays of the driver's only, of the
+    program's types, and returns a tuple.
     """
 
     def __init__(
@@ -122,7 +126,8 @@ class CudaProgram:
         self.room = dict.fromkeys(self.schedule.tapes, FIRST_ROOM)
         self.outside = (*self.schedule.inputs, *self.schedule.outputs)
         # Places that no call is in, by stream: what runs on one runs in order.
-        self.idle: dict[int, list[_Place]] = {}
+        self.idle: dict[int, list[Place]] = {}
+        self.run = make_run(self)
         self.seconds = time.perf_counter() - start
 
     @property
@@ -132,17 +137,62 @@ class CudaProgram:
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs for these inputs."""
-        while True:
-            idle = self.idle.setdefault(self.driver.stream, [])
-            place = idle.pop() if idle else _Place(self)
-            outputs = _Call(self, place, inputs).run()
-            if outputs is not None:
-                for buffer in self.outside:
-                    del place.memory[buffer]
-                if place.bytes <= KEPT:
-                    idle.append(place)
-                return outputs
+        driver = self.driver
+        arrays = []
+        for _, value in zip(self.schedule.inputs, inputs, strict=True):
+            array = driver.adopt(value)
+            arrays.append(driver.upload(np.asarray(value)) if array is None else array)
+        return list(self.run(*arrays))
+
+    def new_place(self) -> Place:
+        """Memory for one more call at the same time."""
+        return Place(self)
+
+    def general(
+        self,
+        place: Place,
+        idle: list[Place],
+        key: tuple[int, ...],
+        arrays: tuple[Any, ...],
+        outputs: tuple[Any, ...],
+    ) -> tuple[Any, ...]:
+        """The outputs, once written; then the place, idle again, knows the graph for the key.
+
+        A place in which a call has failed is not used again.
+        """
+        call = _Call(self, place)
+        while not call.run(arrays, outputs):
             self.idle.clear()
+            call = _Call(self, Place(self))
+        place = call.place
+        for buffer in self.outside:
+            del place.memory[buffer]
+        if call.recorded is not None and not call.recorded.copies:
+            if len(place.known) >= KNOWN:
+                place.known.clear()
+            place.known[key] = call.recorded
+        if place.bytes <= KEPT:
+            idle.append(place)
+        return outputs
+
+    def settled(self, place: Place) -> bool:
+        """Whether all has run; False where a tape was too short, and has more room now."""
+        status = place.status
+        if status is None:
+            return True
+        code, *details = (int(value) for value in self.driver.read(status))
+        if code == NO_ROOM:
+            self._make_room(details[0])
+        elif code:
+            raise make_error(self.schedule.errors[code - 1], details)
+        return code == 0
+
+    def _make_room(self, needed: int) -> None:
+        """Twice the room for every tape that is shorter than what was asked for."""
+        for buffer in self.room:
+            width = math.prod(buffer.shape[1:])
+            while self.room[buffer] * width < needed:
+                self.room[buffer] *= 2
 
     def library(
         self, library: Library, memory: Mapping[Buffer, Span], scalars: Mapping[str, int]
@@ -179,8 +229,13 @@ class _Memory(dict[Buffer, Span]):
         return span
 
 
-class _Place:
-    """Memory for one call at a time: workspace, tapes, and the values of scalars of the host."""
+class Place:
+    """Memory for one call at a time: workspace, tapes, and the values of scalars of the host.
+
+    known   the graphs for the addresses of inputs and outputs, where all is one graph
+    spare   for each output, arrays that may be used again (`codegen.cuda.calls`)
+    status  where kernels leave errors
+    """
 
     def __init__(self, owner: CudaProgram) -> None:
         driver, schedule = owner.driver, owner.schedule
@@ -195,56 +250,37 @@ class _Place:
             tape = driver.allocate(size * buffer.dtype.itemsize)
             self.memory[buffer] = Span(tape, 0, buffer.dtype, size)
             self.scalars[f"{buffer.name}_capacity"] = size
+        self.known: dict[tuple[int, ...], Recorded] = {}
+        self.spare: list[list[Any]] = [[] for _ in schedule.outputs]
+        self.status = None if schedule.status is None else self.memory[schedule.status]
 
 
 class _Call:
     """One call, in a place of its own."""
 
-    def __init__(self, owner: CudaProgram, place: _Place, inputs: Sequence[Any]) -> None:
+    def __init__(self, owner: CudaProgram, place: Place) -> None:
         self.owner, self.driver, self.schedule = owner, owner.driver, owner.schedule
-        self.memory, self.scalars = place.memory, place.scalars
-        driver, memory = self.driver, place.memory
-        for buffer, value in zip(self.schedule.inputs, inputs, strict=True):
-            array = driver.adopt(value)
-            if array is None:
-                array = driver.upload(np.asarray(value))
-            memory[buffer] = driver.span(array)
-        self.outputs = []
-        for buffer in self.schedule.outputs:
-            array = driver.empty(buffer.shape, buffer.dtype)
-            memory[buffer] = driver.span(array)
-            self.outputs.append(array)
+        self.place, self.memory, self.scalars = place, place.memory, place.scalars
+        self.recorded: Recorded | None = None
 
-    def run(self) -> list[Any] | None:
-        """The outputs; None where a tape was too short, and has more room now."""
-        status = self.schedule.status
-        if status is not None:
-            self.driver.zero(self.memory[status])
+    def run(self, arrays: Sequence[Any], outputs: Sequence[Any]) -> bool:
+        """Run all; False where a tape was too short, and has more room now."""
+        for buffer, array in zip(self.owner.outside, (*arrays, *outputs), strict=True):
+            self.memory[buffer] = self.driver.span(array)
+        if self.place.status is not None:
+            self.driver.zero(self.place.status)
         self.steps(self.schedule.steps)
-        if status is None:
-            return self.outputs
-        code, *details = (int(value) for value in self.driver.read(self.memory[status]))
-        if code == 0:
-            return self.outputs
-        if code == NO_ROOM:
-            self.make_room(details[0])
-            return None
-        raise make_error(self.schedule.errors[code - 1], details)
-
-    def make_room(self, needed: int) -> None:
-        """Twice the room for every tape that is shorter than what was asked for."""
-        room = self.owner.room
-        for buffer in room:
-            width = int(np.prod(buffer.shape[1:], dtype=np.int64))
-            while room[buffer] * width < needed:
-                room[buffer] *= 2
+        return self.owner.settled(self.place)
 
     def steps(self, steps: Sequence[Step]) -> None:
         """Run steps in order: what can be captured as graphs, the rest one by one."""
         graphs = self.owner.graphs
-        for part in graphs.parts(steps):
+        parts = graphs.parts(steps)
+        for part in parts:
             if isinstance(part, Segment):
-                graphs.run(part, self.memory, self.scalars)
+                recorded = graphs.run(part, self.memory, self.scalars)
+                if steps is self.schedule.steps and len(parts) == 1:
+                    self.recorded = recorded
             else:
                 self.step(part)
 
