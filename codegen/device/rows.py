@@ -32,6 +32,8 @@ from codegen.loops.walk import blocks, own_expressions, subexpressions
 MOST_TURNS = 32
 """Iterations of a thread, at most: they are written out. Half as many where numbers have eight
 bytes."""
+MOST_STATEMENTS = 64
+"""Statements of an iteration that is written out, at most: a kernel's text has it twice."""
 MOST_WORK = 512
 """Statements that are written out, at most."""
 
@@ -116,8 +118,9 @@ def is_short(nest: list[Loop], group: int) -> bool:
     plain = tuple(part for part in body if not isinstance(part, Reduce))
     sizes = [buffer.dtype.itemsize for part in all_statements(body) for buffer in _buffers(part)]
     words = -(-max(sizes, default=4) // 4)
-    short = 0 < turns * words <= MOST_TURNS and size_of(body) * turns <= MOST_WORK
-    return short and is_straight(plain)
+    size = size_of(body)
+    short = size <= MOST_STATEMENTS and size * turns <= MOST_WORK
+    return short and 0 < turns * words <= MOST_TURNS and is_straight(plain)
 
 
 def _buffers(statement: Statement) -> Iterator[Buffer]:
