@@ -33,11 +33,14 @@ REAL_TABLES = {"b": BOOLEAN, "i": INTEGER, "u": INTEGER, "f": FLOATING}
 
 
 class ExpressionWriter(MemoryWriter):
-    """Writes expressions; `scalars` holds the value of every name."""
+    """Writes expressions; `scalars` holds the value of every name, `halves` the float16 that a
+    register of float32 was made from.
+    """
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self.scalars: dict[str, Value] = {}
+        self.halves: dict[str, str] = {}
         self.composites = 0
 
     def statement(self, statement: Statement) -> None:
@@ -206,6 +209,7 @@ class ExpressionWriter(MemoryWriter):
             return value
         if source == HALF:
             text = half_to_single(self, value.text, width)
+            self.halves[text] = value.text
             return self.cast(self.made(SINGLE, width, text), target)
         if target.kind == "b":
             lanes = Lanes(self, source, width)
@@ -225,6 +229,8 @@ class ExpressionWriter(MemoryWriter):
         if source == target:
             return text
         if target == HALF:
+            if source == SINGLE and text in self.halves:
+                return self.halves[text]
             if source.itemsize == 8 and source.kind == "f":
                 single = double_to_single_odd(self, text, width)
             else:
