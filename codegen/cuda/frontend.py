@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from codegen.cuda.shorter import shortened
+
 SELECT = "_select"
 """The name that kernels find the selection under."""
 
@@ -49,9 +51,14 @@ def _is_harmless(branch: ast.expr) -> bool:
 
 
 def with_selections(source: str) -> ast.Module:
-    """The module with calls of `_select` in the place of conditional expressions."""
+    """The module with calls of `_select` in the place of conditional expressions, and without what
+    computes nothing.
+    """
     tree: ast.Module = _Selections().visit(ast.parse(source))
-    return tree
+    for number, part in enumerate(tree.body):
+        if isinstance(part, ast.FunctionDef) and not part.decorator_list:
+            tree.body[number] = shortened(part)
+    return ast.fix_missing_locations(tree)
 
 
 @cache
