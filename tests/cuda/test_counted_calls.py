@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import tracer
 from codegen.cuda.calls import SPARE
 from codegen.cuda.counting_driver import CountedArray, CountingDriver
 from codegen.cuda.program import CudaProgram
+from codegen.device.schedule import Repeat
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import optimize
 from tracer.errors import DeviceMemoryError
@@ -140,3 +142,51 @@ def test_more_elements_than_32_bits_count() -> None:
     _, cost = counted.call(counted.inputs())
     assert cost["launch"] >= 1
     assert counted.driver.peak >= 8 * size
+
+
+def test_an_interrupted_call_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = make_network()
+    driver, inputs = counted.driver, counted.inputs()
+    for _ in range(3):
+        counted.call(inputs)
+    replay, live = CountingDriver.replay, driver.live
+
+    def interrupted(self: CountingDriver, graph: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CountingDriver, "replay", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        counted.call(inputs)
+    monkeypatch.setattr(CountingDriver, "replay", replay)
+    gc.collect()
+    assert driver.live < live, "the place of the call is not used again"
+    for _ in range(3):
+        counted.call(inputs)
+    assert driver.live == live
+
+
+def test_a_loop_of_the_host_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = make_network()
+    program, driver = counted.program, counted.driver
+    schedule = program.schedule
+    bound = next(iter(schedule.offsets))
+    looped = replace(schedule, steps=(Repeat("turn", 0, bound, False, schedule.steps),))
+    monkeypatch.setattr(program, "schedule", looped)
+    monkeypatch.setattr(driver, "read", lambda span: [5])
+    inputs = counted.inputs()
+    counted.call(inputs)
+    live, launch, left = driver.live, CountingDriver.replay, [2]
+
+    def interrupted(self: CountingDriver, graph: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        launch(self, graph)
+
+    monkeypatch.setattr(CountingDriver, "replay", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        counted.call(inputs)
+    gc.collect()
+    assert driver.live < live
+    counted.call(inputs)
+    assert driver.live == live

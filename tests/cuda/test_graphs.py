@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -345,3 +348,73 @@ def test_what_cannot_be_captured_is_launched(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.warns(RuntimeWarning, match="launches are made one by one: no capture today"):
         assert host.run(memory) == {"launch": 50}
     assert host.run(memory) == {"launch": 50}
+
+
+def test_an_interrupted_update_leaves_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(CHAIN)
+    memory = host.memory(X, Y, WORK, OTHER)
+    for _ in range(2):
+        host.run(memory)
+    update = CountingDriver.update
+
+    def interrupted(self: CountingDriver, *rest: Any) -> None:
+        update(self, *rest)
+        raise KeyboardInterrupt
+
+    moved = {**memory, **host.memory(X, Y)}
+    monkeypatch.setattr(CountingDriver, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        host.run(moved)
+    monkeypatch.undo()
+    for now in (memory, moved, memory):
+        host.run(now)
+        assert host.driver.ran[0] == ("first", host.addresses(now, X, WORK))
+        assert host.driver.ran[-1] == ("last", host.addresses(now, OTHER, Y))
+
+
+def test_a_call_within_its_own_replay_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(CHAIN)
+    memory = host.memory(X, Y, WORK, OTHER)
+    host.run(memory)
+    replay = CountingDriver.replay
+
+    def handled(self: CountingDriver, graph: Any) -> None:
+        with pytest.raises(BackendError, match="a signal handler or finalizer has called"):
+            host.run(memory)
+        replay(self, graph)
+
+    monkeypatch.setattr(CountingDriver, "replay", handled)
+    host.run(memory)
+    monkeypatch.undo()
+    assert host.run(memory) == {"replay": 1}
+
+
+def test_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(CHAIN)
+    shared = host.memory(WORK, OTHER)
+    inside: list[int] = []
+    most: list[int] = []
+    replay = CountingDriver.replay
+
+    def slow(self: CountingDriver, graph: Any) -> None:
+        inside.append(1)
+        time.sleep(1e-4)
+        most.append(len(inside))
+        replay(self, graph)
+        inside.pop()
+
+    def work() -> None:
+        memory = {**shared, **host.memory(X, Y)}
+        for _ in range(20):
+            for part in host.graphs.parts(host.steps):
+                assert isinstance(part, Segment)
+                host.graphs.run(part, memory, {})
+
+    monkeypatch.setattr(CountingDriver, "replay", slow)
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) > 20
+    assert set(most) == {1}
