@@ -15,7 +15,6 @@ from codegen.passes.device_kinds import device_kinds
 from codegen.passes.device_layout import device_layout
 from codegen.passes.forward import forward
 from codegen.passes.fuse import fuse
-from codegen.passes.halves import widen_halves
 from codegen.passes.jam import jam
 from codegen.passes.outward import outward
 from codegen.passes.round_halves import round_halves
@@ -44,6 +43,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
+    ("halves", round_halves),
     ("batch", batch_routines),
     ("kinds", device_kinds),
     ("layout", device_layout),
@@ -58,7 +58,6 @@ DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("carried", carried),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
-    ("halves", widen_halves),
 )
 
 TARGETS = {"cpu": PASSES, "device": DEVICE_PASSES}
