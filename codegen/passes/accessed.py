@@ -33,22 +33,19 @@ Slot = tuple[Buffer, tuple[Expression, ...]]
 
 @dataclass(slots=True)
 class Stored:
-    """Where a buffer is stored: what stands around, and the scalars defined there, with the loop
-    or branch that each is directly inside of."""
+    """Where a buffer is stored, and what stands around."""
 
     statement: Store
     around: Around
-    scalars: dict[str, tuple[Let, Around]]
 
 
 @dataclass(slots=True)
 class Read:
-    """A load: the statement that it is in, what stands around, and the scalars known there."""
+    """A load, the statement that it is in, and what stands around."""
 
     load: Load
     statement: Statement
     around: Around
-    known: frozenset[str]
 
 
 class Uses:
@@ -64,41 +61,32 @@ class Uses:
         self.shared = False
         self.defined: Counter[str] = Counter()
         self.place: dict[int, int] = {}
-        self.collect(body, (), {}, frozenset())
+        self.lets: dict[str, tuple[Let, Around]] = {}
+        self.collect(body, ())
 
-    def collect(
-        self,
-        body: Body,
-        around: Around,
-        scalars: dict[str, tuple[Let, Around]],
-        known: frozenset[str],
-    ) -> None:
+    def collect(self, body: Body, around: Around) -> None:
         """Walk through a block."""
-        scalars = dict(scalars)
         for statement in body:
             self.shared = self.shared or id(statement) in self.place
             self.place[id(statement)] = len(self.place)
             for expression in own_expressions(statement):
                 for part in subexpressions(expression):
                     if isinstance(part, Load):
-                        read = Read(part, statement, around, known)
+                        read = Read(part, statement, around)
                         self.reads.setdefault(part.buffer, []).append(read)
                         if part.buffer.base is not None:
                             self.viewed.add(part.buffer.root)
             match statement:
                 case Let(name, _):
-                    scalars[name] = statement, around
-                    known |= {name}
+                    self.lets[name] = statement, around
                     self.defined[name] += 1
                 case Declare(name, _):
-                    known |= {name}
                     self.defined[name] += 1
                 case Store(buffer):
-                    store = Stored(statement, around, scalars)
+                    store = Stored(statement, around)
                     self.stores.setdefault(buffer, []).append(store)
                     if isinstance(statement.value, Variable):
                         self.holders.setdefault(statement.value.name, []).append(buffer)
-                    scalars = dict(scalars)
                     if buffer.base is not None:
                         self.changed.add(buffer.root)
                 case Update(buffer) | Reserve(buffer):
@@ -109,10 +97,18 @@ class Uses:
                         self.made.setdefault(view.buffer.root, []).append(around)
                 case Loop(index):
                     self.defined[index] += 1
-                    self.collect(statement.body, (*around, statement), scalars, known | {index})
+                    self.collect(statement.body, (*around, statement))
                 case If() | While():
                     for block in blocks(statement):
-                        self.collect(block, (*around, statement), scalars, known)
+                        self.collect(block, (*around, statement))
+
+    def knows(self, read: Read, name: str) -> bool:
+        """Whether a scalar is defined where a read is; False too where branches might part them."""
+        let, around = self.lets[name]
+        if any(not isinstance(part, Loop) for part in around) or len(around) > len(read.around):
+            return False
+        inside = all(one is other for one, other in zip(around, read.around, strict=False))
+        return inside and self.place[id(let)] < self.place[id(read.statement)]
 
     def once(self, buffer: Buffer) -> Around | None:
         """What stands around the loops in which a buffer is stored once an element; None where it

@@ -67,6 +67,8 @@ COSTS = {
 
 def recompute(program: Program, machine: DeviceMachine) -> Program:
     """The program without the memory whose values are less work to find than to fetch."""
+    if not any(buffer.size >= FEW for buffer in program.workspace):
+        return program
     names = Names(program)
     slots: dict[str, Slot] = {}
     least = BIG_SIMULATED if machine.simulated else BIG
@@ -226,12 +228,12 @@ class _Planner:
         """What a scalar takes: nothing where it is known, its definition, or a load."""
         if self.uses.defined[name] != 1:
             return None
-        if name not in self.store.scalars:  # perhaps the index of a loop around
+        if name not in self.uses.lets:  # perhaps the index of a loop around
             outer = any(isinstance(part, Loop) and part.index == name for part in self.outside)
             return 0 if outer else None
-        let, around = self.store.scalars[name]
+        let, around = self.uses.lets[name]
         inner = tuple([p for p in around[len(self.outside) :] if isinstance(p, Loop)])
-        if name in read.known and all(same.get(loop.index, False) for loop in inner):
+        if self.uses.knows(read, name) and all(same.get(loop.index, False) for loop in inner):
             return 0
         if not self.outside and self.uses.saved(name, inner, self.buffer) is not None:
             copy.spilled[name] = let, inner
