@@ -46,6 +46,8 @@ WITH_HALVES = "llvm"
 
 
 def _expected(call: Call, backend: str, dtype: str) -> list[Any] | None:
+    if dtype == "?" and call.name.startswith("poly"):
+        return None  # the first coefficient is False, and NumPy leaves out leading zeros
     case = case_of(call, inputs_once("plain", dtype), dtype)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
