@@ -14,15 +14,15 @@ import numpy as np
 
 from kernels.registry import Array, ArraySpec, Kernel, Params
 
-COMPLEX = {4: np.dtype(np.complex64), 8: np.dtype(np.complex128)}
-REAL = {8: np.dtype(np.float32), 16: np.dtype(np.float64)}
+COMPLEX: dict[int, np.dtype[Any]] = {4: np.dtype(np.complex64), 8: np.dtype(np.complex128)}
+REAL: dict[int, np.dtype[Any]] = {8: np.dtype(np.float32), 16: np.dtype(np.float64)}
 
 
 def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArraySpec, ...]:
     """The dtype and shape of the transform of the one operand."""
     if len(operands) != 1:
         raise ValueError("a transform has one operand")
-    ((dtype, shape),) = operands
+    dtype, shape = operands[0].dtype, operands[0].shape
     name, length = params["transform"], params.get("n")
     if name == "fft" and dtype.kind == "c":
         return (operands[0],)

@@ -19,6 +19,7 @@ from codegen.cuda.linear_algebra import (
 )
 from codegen.cuda.routines import TYPE_CODES, CudaRoutines, Operand, Routines
 from codegen.loops.nodes import Call
+from kernels.fourier import transform
 from kernels.registry import find_kernel
 
 PRODUCTS = ("matmul", "product")
@@ -39,7 +40,9 @@ def run_call(
     if routines is None and xp is np:
         _run_on_host(call, results, operands, xp)
         return
-    if call.kernel in PRODUCTS:
+    if call.kernel == "fourier":
+        results[0][...] = transform(operands[0], call.params, xp.fft)
+    elif call.kernel in PRODUCTS:
         multiply(results[0], operands[0], operands[1], xp, routines or cuda_routines())
     elif runs_on_host(call):
         _run_on_host(call, results, operands, xp)
@@ -56,7 +59,7 @@ def cuda_routines() -> CudaRoutines:
 def runs_on_host(call: Call) -> bool:
     """Whether operands are copied to the host and results from there: Python, and routines of
     LAPACK that no library of the device has."""
-    if call.kernel in PRODUCTS:
+    if call.kernel in PRODUCTS or call.kernel == "fourier":
         return False
     return call.kernel != "lapack" or routine_of(call) not in ON_DEVICE
 
@@ -75,6 +78,8 @@ def describe_call(call: Call) -> str:
         return "cuBLAS gemm" if dtype in TYPE_CODES else "CuPy matmul"
     if call.kernel == "callback":
         return "host Python"
+    if call.kernel == "fourier":
+        return f"cuFFT {call.params['transform']}"
     if call.kernel != "lapack":
         return f"host {call.kernel}"
     routine = routine_of(call)
