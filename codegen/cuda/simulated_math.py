@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaln
 
 pi = math.pi
 e = math.e
@@ -101,14 +102,9 @@ def gamma(x: Any) -> Any:
 
 
 def lgamma(x: Any) -> Any:
-    """The logarithm of the gamma function's size: infinite at its poles and where it overflows."""
+    """The logarithm of the gamma function's size, which SciPy has right near its roots too."""
     x = _real(x)
-    if x <= 0 and x == np.floor(x):
-        return type(x)(inf)
-    try:
-        return type(x)(math.lgamma(x))
-    except OverflowError:
-        return type(x)(inf)
+    return type(x)(gammaln(x))
 
 
 def frexp(x: Any) -> tuple[Any, np.int32]:
