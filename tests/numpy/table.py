@@ -49,7 +49,7 @@ plain NumPy. `python -m tests.numpy.table` runs all calls and writes this page.
 - **grad**: gradients and forward mode agree with numerical derivatives, for real and complex
   arguments. – stands where there is nothing to differentiate.
 - **vmap**: each lane of a batch is what NumPy gives for it.
-- **cuda**: kernels, run by Numba's simulator of a GPU, have NumPy's values
+- **cuda**: kernels, run by the simulator of a GPU, have NumPy's values
   (`NUMBA_ENABLE_CUDASIM=1 python -m tests.numpy.cuda_calls`). – stands where a result's shape
   depends on values, or nothing is computed from arrays.
 
