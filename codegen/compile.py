@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from codegen.lower.graph import lower_graph, lower_with_places
 from codegen.passes.cost import program_cost
 from codegen.passes.pipeline import optimize
 from tracer import config
+from tracer.cached import cached_property
 from tracer.errors import BackendError
 from tracer.graph.nodes import Graph
 

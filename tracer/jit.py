@@ -14,6 +14,7 @@ import numpy as np
 from tracer import backend as backends
 from tracer import config, tree
 from tracer.cache_info import CacheInfo, Signature, why_compiled
+from tracer.cached import cached_property
 from tracer.collector import patient_collector
 from tracer.device import device_type_of
 from tracer.errors import NotAnArrayError
@@ -234,7 +235,7 @@ class JittedFunction:
             kwargs = {**kwargs, **dict(static_named)}
         return self.traced_function(*args, **kwargs)
 
-    @functools.cached_property
+    @cached_property
     def traced_function(self) -> Callable[..., Any]:
         """The function that is traced: with its Python control flow read from its source."""
         if self.source:
@@ -348,7 +349,7 @@ class JittedFunction:
         operands = [*[_as_input(leaf) for leaf in leaves], *traced.captured]
         return tree.unflatten(traced.out_form, call(traced.graph, operands, backend))
 
-    @functools.cached_property
+    @cached_property
     def _numba_type_(self) -> Any:
         """What Numba asks for where `numba.njit` code calls this function."""
         return backends.numba_type(self, self._result_types)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from typing import Any
+
+from tracer.cached import cached_property
 
 
 class LateUfunc:
@@ -17,7 +18,7 @@ class LateUfunc:
         self.module = module
         self.__name__ = name
 
-    @functools.cached_property
+    @cached_property
     def function(self) -> Any:
         """The function itself."""
         return getattr(importlib.import_module(self.module), self.__name__)

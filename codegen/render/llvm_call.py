@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from codegen.render.llvm_checked import OUT_OF_BOUNDS
 from codegen.render.llvm_code import Found, code_for
 from codegen.render.llvm_machine import host_machine
 from codegen.render.llvm_statements import OUT_OF_MEMORY
+from tracer.cached import cached_property
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -50,7 +50,7 @@ class LlvmProgram:
         self.code, self.origin, self.reason = found.code, found.origin, found.reason
         self.constants = [*constant_arrays(program), found.table]
 
-    @functools.cached_property
+    @cached_property
     def entry(self) -> Callable[..., Any]:
         """A native entry for the list of inputs."""
         program = self.program

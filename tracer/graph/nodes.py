@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tracer.cached import cached_property
 from tracer.graph.primitive import Primitive
 from tracer.types import ArrayType
 
