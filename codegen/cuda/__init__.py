@@ -1,1 +1,1 @@
-"""CUDA: kernels compiled by Numba, arrays and libraries by CuPy, or Numba's simulator."""
+"""CUDA: kernels compiled by Numba, arrays and libraries by CuPy; or simulated."""

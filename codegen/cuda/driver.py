@@ -1,6 +1,6 @@
 """What runs a schedule: the interface of drivers, and the choice of one.
 
-There are three: CuPy's on a GPU, Numba's simulator, and one that only counts, for tests.
+There are three: CuPy's on a GPU, the simulator, and one that only counts, for tests.
 """
 
 from __future__ import annotations

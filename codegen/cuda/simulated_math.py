@@ -1,4 +1,4 @@
-"""`math` as a GPU has it, for kernels that run in Numba's simulator.
+"""`math` as a GPU has it, for kernels that are simulated.
 
 Python's `math` raises where a GPU gives an infinity or NaN, and makes float64 of float32. The
 functions here have the same names, keep the dtype of their arguments (a Python number is a float64)
@@ -6,16 +6,12 @@ and raise nothing:
 
     kernel.__globals__["math"] = codegen.cuda.simulated_math
 
-They are NumPy's, which warn by the thread's own settings, and the simulator makes a thread for each
-thread of a block: so it has to be given `quiet(kernel)`.
+They are NumPy's, which warn by the thread's own settings: whoever runs a kernel sets them.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-import types
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,20 +115,3 @@ def remainder(x: Any, y: Any) -> Any:
     if not np.isfinite(x) or y == 0 or np.isnan(y):
         return type(x)(nan) if not np.isnan(x) else x
     return type(x)(math.remainder(x, y))
-
-
-def quiet(function: Callable[..., None]) -> Callable[..., None]:
-    """The kernel, without NumPy's warnings in the thread that runs it.
-
-    It shares the globals of `function`, where the simulator puts a `cuda` of its own.
-    """
-    without_warnings = np.errstate
-
-    def run(*arguments: Any) -> None:
-        with without_warnings(all="ignore"):
-            function(*arguments)
-
-    shared = types.FunctionType(
-        run.__code__, function.__globals__, function.__name__, None, run.__closure__
-    )
-    return functools.wraps(function)(shared)

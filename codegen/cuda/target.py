@@ -40,7 +40,7 @@ MISSING = (
 
 
 def simulated() -> bool:
-    """Whether kernels run in Numba's simulator: NUMBA_ENABLE_CUDASIM is 1."""
+    """Whether kernels are simulated: NUMBA_ENABLE_CUDASIM is 1, Numba's own switch."""
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0").strip() not in ("", "0")
 
 

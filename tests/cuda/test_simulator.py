@@ -4,7 +4,7 @@ The choice between simulator and compiler is made when Numba is imported, once i
 case below is such a process: the files of tests/cuda/simulated, and the tests of the compiled
 backends, which take "cuda" for their backend there, as does every `jit` without one.
 
-A thread of the simulator is a thread of Python, so that of long files only a part runs: every so
+Python runs the threads of the simulator, so that of long files only a part runs: every so
 manieth test of those that `-k` chooses. Some run once more on a device that is *tiny*: where few
 statements are a kernel's worth, small programs become grids, loops of the host, split sums and
 scans, and graphs that are replayed (tests/simulation.py).

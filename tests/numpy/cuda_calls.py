@@ -1,6 +1,6 @@
 """`NUMBA_ENABLE_CUDASIM=1 python -m tests.numpy.cuda_calls`: the calls of the tables as kernels.
 
-It takes minutes: a thread of Numba's simulator is a thread of Python. What it has found, call by
+It takes minutes: Python runs the threads of each kernel. What it has found, call by
 call, is kept in cuda_calls.json, from which `python -m tests.numpy.table` fills a column.
 """
 
