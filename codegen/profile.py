@@ -36,6 +36,7 @@ from codegen.passes.products import use_products
 from codegen.render.llvm_call import LlvmProgram
 from codegen.render.llvm_machine import host_machine
 from tracer.graph.nodes import Graph, Node, Source
+from tracer.types import kind_of
 
 MOST_NAMED = 5
 """Operations in a kernel's title."""
@@ -195,7 +196,7 @@ def _width(body: Sequence[Statement]) -> int:
     widths = [
         buffer.dtype.itemsize // (2 if buffer.dtype.kind == "c" else 1)
         for buffer in _touched(body)
-        if buffer.dtype.kind in "fc"
+        if kind_of(buffer.dtype) in "fc"
     ]
     return max(widths, default=8)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tracer.graph.nodes import Variable
 from tracer.trace import Trace, Tracer, ValueTrace
+from tracer.types import INEXACT
 
 
 def has_derivative(value: Any) -> bool:
@@ -25,7 +26,7 @@ def _depends(trace: Trace, variable: Variable) -> bool:
     def active(operand: Any) -> bool:
         return (
             type(operand) is Variable
-            and operand.type.dtype.kind in "fc"
+            and operand.type.dtype.kind in INEXACT
             and known.get(operand, operand.trace is trace)
         )
 

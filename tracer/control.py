@@ -23,7 +23,7 @@ from tracer.primitives.switch import with_unused
 from tracer.source.host import follow_source
 from tracer.source_lines import user_source
 from tracer.trace import Tracer, is_abstract, is_tracer, snapshot, type_of
-from tracer.types import BOOL, INT64, PYTHON_SCALARS, ArrayType, DType
+from tracer.types import BOOL, INT64, PYTHON_SCALARS, ArrayType, DType, kind_of
 
 
 def _where() -> str:
@@ -166,7 +166,8 @@ def _common_results(bodies: Sequence[_Body], what: str) -> list[DType]:
 
 def _yields(weak: bool, dtype: DType, other: DType) -> bool:
     """Whether a Python scalar of `dtype` takes the other's dtype: of the same kind."""
-    return weak and (dtype.kind == other.kind or {dtype.kind, other.kind} == {"i", "u"})
+    kinds = kind_of(dtype), kind_of(other)
+    return weak and (kinds[0] == kinds[1] or set(kinds) == {"i", "u"})
 
 
 def _converted_outputs(graph: Graph, targets: Sequence[DType]) -> Graph:

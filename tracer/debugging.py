@@ -13,18 +13,19 @@ from tracer.graph.primitive import Primitive
 from tracer.jit import use_native_entries
 from tracer.source_lines import user_source
 from tracer.trace import DERIVATIVE, is_tracer, state
+from tracer.types import kind_of
 
 
 def _finite(value: Any) -> bool:
     array = np.asarray(value)
-    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+    return kind_of(array.dtype) not in "fc" or bool(np.isfinite(array).all())
 
 
 def _describe(value: Any) -> str:
     array = np.asarray(value)
     if array.size <= 4:
         return f"{array.dtype}{list(array.shape)} {array.tolist()}"
-    if array.dtype.kind in "fc" and array.size:
+    if kind_of(array.dtype) in "fc" and array.size:
         return f"{array.dtype}{list(array.shape)} from {np.min(array.real)} to {np.max(array.real)}"
     return f"{array.dtype}{list(array.shape)}"
 
@@ -68,7 +69,7 @@ _MAKERS = frozenset({"broadcast_to", "reshape", "select", "cast", "stop_gradient
 
 def _kinds(value: Any) -> list[str]:
     array = np.asarray(value)
-    if array.dtype.kind not in "fc":
+    if kind_of(array.dtype) not in "fc":
         return []
     found = ["NaN"] if np.isnan(array).any() else []
     return [*found, "an infinity"] if np.isinf(array).any() else found

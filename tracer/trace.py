@@ -34,7 +34,7 @@ from tracer.foreign import no_array_text
 from tracer.graph.nodes import Constant, Graph, Node, Source, Variable
 from tracer.graph.primitive import REGISTRY, Primitive
 from tracer.source_lines import user_source
-from tracer.types import PYTHON_SCALARS, ArrayType, check_dtype
+from tracer.types import INEXACT, PYTHON_SCALARS, ArrayType, check_dtype, kind_of
 
 _levels = itertools.count(1)
 DERIVATIVE = "the derivative of "
@@ -210,7 +210,7 @@ class ValueTrace(Trace):
         self, primitive: Primitive, recorded: list[Any], values: list[Any], params: dict[str, Any]
     ) -> tuple[Tracer, ...]:
         residuals = None
-        active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in recorded]
+        active = [type(op) is Variable and op.type.dtype.kind in INEXACT for op in recorded]
         with _below(self):
             if self.reverse and primitive.forward_rule is not None and any(active):
                 value, residuals = primitive.forward_rule(values, active, **params)
@@ -308,7 +308,7 @@ class GraphTrace(Trace):
     def _constant(self, value: np.ndarray) -> Variable:
         known = self.constants.get(id(value))
         if known is not None and np.array_equal(
-            known[1], value, equal_nan=value.dtype.kind in "fc"
+            known[1], value, equal_nan=kind_of(value.dtype) in "fc"
         ):
             return known[0]
         frozen = value.copy()  # the caller may overwrite its array later

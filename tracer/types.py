@@ -1,5 +1,9 @@
 """Types of values in a graph: a dtype and a shape, nothing else. Promotion is NumPy's own (NEP
 50).
+
+bfloat16 is a dtype that the package ml_dtypes adds to NumPy, which knows nothing of it but its size
+and its loops: `kind` is "V". So `kind_of` says here what a dtype's kind is. ml_dtypes is not
+imported for that: who has such an array has imported it.
 """
 
 from __future__ import annotations
@@ -26,12 +30,17 @@ SHORT_NAMES = {
     "uint32": "u32",
     "uint64": "u64",
     "float16": "f16",
+    "bfloat16": "bf16",
     "float32": "f32",
     "float64": "f64",
     "complex64": "c64",
     "complex128": "c128",
 }
-SUPPORTED = frozenset(np.dtype(name) for name in SHORT_NAMES)
+BRAIN = "bfloat16"
+INEXACT = "fcV"
+"""The kinds of dtypes that have derivatives, of those that traced arrays may have: bfloat16's is V
+to NumPy."""
+SUPPORTED = frozenset(np.dtype(name) for name in SHORT_NAMES if name != BRAIN)
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
 FLOAT64 = np.dtype(np.float64)
@@ -80,7 +89,44 @@ def parse_type(text: str) -> ArrayType:
         raise GraphError(f"'{text}' is not a type; a type reads like f64[100,3]")
     extents = [part for part in match[2].split(",") if part]
     shape = tuple(RAGGED if part == "?" else int(part) for part in extents)
-    return ArrayType(np.dtype(LONG_NAMES[match[1]]), shape)
+    return ArrayType(dtype_called(LONG_NAMES[match[1]]), shape)
+
+
+def dtype_called(text: str) -> DType:
+    """The dtype of that name, or of the text that `dtype_text` gave; for bfloat16 ml_dtypes is
+    imported, and ImportError raised where it is missing.
+    """
+    if text == BRAIN:
+        try:
+            import ml_dtypes
+        except ImportError as error:
+            raise ImportError(
+                "arrays of bfloat16 need the package ml_dtypes: pip install 'tracer-ad[bfloat16]'"
+            ) from error
+        brain: DType = np.dtype(ml_dtypes.bfloat16)
+        return brain
+    return np.dtype(text)
+
+
+def dtype_text(dtype: DType) -> str:
+    """A text that tells the dtype from all others: `dtype.str`, but for bfloat16."""
+    return BRAIN if is_brain(dtype) else dtype.str
+
+
+def is_brain(dtype: DType) -> bool:
+    """Whether `dtype` is bfloat16."""
+    return dtype.kind == "V" and dtype.name == BRAIN
+
+
+def is_half(dtype: DType) -> bool:
+    """Whether `dtype` is float16 or bfloat16, which are computed in float32."""
+    return dtype.itemsize == 2 and kind_of(dtype) == "f"
+
+
+def kind_of(dtype: DType) -> str:
+    """`dtype.kind`, and "f" for bfloat16."""
+    kind = dtype.kind
+    return "f" if kind == "V" and is_brain(dtype) else kind
 
 
 def check_dtype(dtype: DType) -> DType:
@@ -95,7 +141,7 @@ def check_dtype(dtype: DType) -> DType:
 
 def is_inexact(dtype: DType) -> bool:
     """Whether values of `dtype` have derivatives (floating or complex)."""
-    return dtype.kind in "fc"
+    return kind_of(dtype) in "fc"
 
 
 def is_complex(dtype: DType) -> bool:

@@ -22,6 +22,7 @@ from codegen.loops.nodes import Loop, Statement
 from codegen.passes.cost import block_cost
 from codegen.profile import GraphTime, KernelTime
 from tracer.graph.nodes import Graph, Source
+from tracer.types import kind_of
 
 
 def profile_cuda(
@@ -102,7 +103,7 @@ def _kernel_time(
     if isinstance(step, Launch) and step.plan is not None:
         flops, exact = _flops(step.plan)
         places = step.kernel.places
-        floats = [a.dtype for a in step.kernel.arguments if a.written and a.dtype.kind in "fc"]
+        floats = [a.dtype for a in step.kernel.arguments if a.written and kind_of(a.dtype) in "fc"]
         sizes = [dtype.itemsize // (2 if dtype.kind == "c" else 1) for dtype in floats]
         width = max(sizes, default=8)
     elif isinstance(step, Library):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from codegen.loops.errors import ProgramError
+from tracer.types import kind_of
 
 DType = np.dtype[Any]
 BOOL = np.dtype(np.bool_)
@@ -92,11 +93,11 @@ def _part_rule(dtypes: tuple[DType, ...]) -> DType | None:
     dtype = dtypes[0]
     if dtype.kind == "c":
         return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
-    return dtype if dtype.kind in "iuf" else None
+    return dtype if kind_of(dtype) in "iuf" else None
 
 
 def _complex_rule(dtypes: tuple[DType, ...]) -> DType | None:
-    if dtypes[0] != dtypes[1] or dtypes[0].kind != "f" or dtypes[0].itemsize < 4:
+    if dtypes[0] != dtypes[1] or kind_of(dtypes[0]) != "f" or dtypes[0].itemsize < 4:
         return None
     return np.dtype(np.complex64 if dtypes[0].itemsize == 4 else np.complex128)
 
@@ -117,7 +118,7 @@ def _power_value(base: Any, exponent: Any) -> Any:
 
 
 def _exponent_rule(dtypes: tuple[DType, ...]) -> DType | None:
-    return np.dtype(np.int32) if dtypes[0].kind == "f" else None
+    return np.dtype(np.int32) if kind_of(dtypes[0]) == "f" else None
 
 
 def _zeta_rule(dtypes: tuple[DType, ...]) -> DType | None:

@@ -11,7 +11,7 @@ from codegen.loops.nodes import Buffer, Call, Expression, View
 from codegen.lower.context import Context, Indices, Inline, Stored
 from codegen.lower.reduction import identity
 from tracer.graph.nodes import Node, Variable
-from tracer.types import ArrayType
+from tracer.types import ArrayType, kind_of
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 SMALL_PRODUCT = 4096
@@ -51,13 +51,13 @@ def uses_kernel(node: Node, target: str) -> bool:
 def _pays(node: Node) -> bool:
     """Whether a product is large enough for a call, if there is one for its dtype."""
     sides = Sides(node)
-    if node.results[0].type.dtype.kind not in "fc":
+    if kind_of(node.results[0].type.dtype) not in "fc":
         return False
     rows, columns, depth = (math.prod(part) for part in (sides.rows, sides.columns, sides.depth))
     work = rows * columns * depth
     if min(rows, columns) <= 1 or depth < SHORTEST or (columns < SHORTEST and depth < SHORT):
         return False
-    compact = rows >= SHORTEST and node.results[0].type.dtype.kind == "f"
+    compact = rows >= SHORTEST and kind_of(node.results[0].type.dtype) == "f"
     return bool(work >= (SMALL_TILES if compact else SMALL_PRODUCT))
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from codegen.loops.nodes import Assign, Buffer, Expression, Literal, Operation, View
 from codegen.lower.context import BOOL, INT64, Indices, integer
 from codegen.lower.lapack import INT32, Emission
+from tracer.types import kind_of
 
 MOST_ROWS = 32
 """Up to here one thread's or one block's loops take less than the launches of a routine."""
@@ -23,7 +24,7 @@ def is_looped(emission: Emission) -> bool:
     """Whether loops are written: for a device, real matrices of few rows and columns."""
     shape = emission.node.operands[0].type.shape[-2:]
     on_device = emission.context.target == "device"
-    return bool(on_device and emission.dtype.kind == "f" and max(shape) <= MOST_ROWS)
+    return bool(on_device and kind_of(emission.dtype) == "f" and max(shape) <= MOST_ROWS)
 
 
 class Scalars:

@@ -28,7 +28,7 @@ from codegen.lower.context import (
 from codegen.lower.reduction import identity
 from tracer.errors import BackendError
 from tracer.graph.nodes import Node
-from tracer.types import ArrayType
+from tracer.types import ArrayType, kind_of
 
 RUN = 32
 """Elements that are ranked by counting before the first merge: a power of two."""
@@ -228,7 +228,7 @@ def _stands_before(
 
     tie = test("logical_and", earlier, test("equal", other, key))
     before = test("logical_or", test("less", other, key), tie)
-    if key.dtype.kind != "f":
+    if kind_of(key.dtype) != "f":
         return before
     number = test("equal", other, other)
     after_all = test("logical_and", test("isnan", key), test("logical_or", earlier, number))
@@ -255,7 +255,7 @@ def emit_arg_reduction(context: Context, node: Node, target: Buffer, place: Indi
         with context.loop(shape[axis], "reduce") as index:
             value = at(outer, index)
             wins = context.operation("equal", value, extreme, dtype=BOOL)
-            if dtype.kind == "f":
+            if kind_of(dtype) == "f":
                 is_nan = context.operation("isnan", value, dtype=BOOL)
                 wins = context.operation("logical_or", wins, is_nan, dtype=BOOL)
             none = integer(shape[axis] - 1)

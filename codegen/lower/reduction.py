@@ -11,6 +11,7 @@ import numpy as np
 from codegen.loops.nodes import Assign, Buffer, Expression, Literal, Operation
 from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices
 from tracer.graph.nodes import Node
+from tracer.types import kind_of
 
 
 def identity(operation: str, dtype: Any) -> Literal:
@@ -19,7 +20,7 @@ def identity(operation: str, dtype: Any) -> Literal:
         return Literal(np.zeros((), dtype).item(), dtype)
     if operation in ("multiply", "logical_and"):
         return Literal(np.ones((), dtype).item(), dtype)
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         return Literal(math.inf if operation == "minimum" else -math.inf, dtype)
     if dtype.kind == "b":
         return Literal(operation == "minimum", dtype)
@@ -79,7 +80,7 @@ def emit_arg_reduction(context: Context, node: Node, target: Buffer, place: Indi
         with context.loop(shape[axis], "serial") as index:
             value = at(outer, index)
             wins = context.operation(better, value, best, dtype=BOOL)
-            if operand.type.dtype.kind == "f":
+            if kind_of(operand.type.dtype) == "f":
                 fresh = context.operation("isnan", value, dtype=BOOL)
                 known = context.operation("isnan", best, dtype=BOOL)
                 is_number = context.operation("logical_not", known, dtype=BOOL)

@@ -22,7 +22,7 @@ from codegen.lower.context import (
 from codegen.lower.reduction import identity
 from tracer.errors import BackendError
 from tracer.graph.nodes import Node
-from tracer.types import ArrayType
+from tracer.types import ArrayType, kind_of
 
 TRUE, FALSE = Literal(True, BOOL), Literal(False, BOOL)
 COMBINERS = {"cumsum": "add", "cumprod": "multiply", "cummax": "maximum", "cummin": "minimum"}
@@ -79,7 +79,7 @@ def _memory(context: Context, operand: Any) -> Stored:
 def _sorts_before(one: Expression, other: Expression) -> Expression:
     """NumPy's order: NaN comes last."""
     less = Operation("less", (one, other), BOOL)
-    if one.dtype.kind != "f":
+    if kind_of(one.dtype) != "f":
         return less
     number = Operation("logical_not", (Operation("isnan", (one,), BOOL),), BOOL)
     last = Operation("logical_and", (number, Operation("isnan", (other,), BOOL)), BOOL)

@@ -12,6 +12,7 @@ from typing import Any
 from codegen.loops.nodes import Expression, Literal, Operation
 from codegen.lower.context import BOOL, Indices, integer
 from codegen.lower.lapack import INT32, Emission, Matrices
+from tracer.types import kind_of
 
 MOST_ROWS = 4
 Rows = list[list[Expression]]
@@ -20,7 +21,7 @@ Rows = list[list[Expression]]
 def is_small(emission: Emission) -> bool:
     """Whether scalars are written: few rows and columns of real numbers."""
     shape = emission.node.operands[0].type.shape[-2:]
-    return bool(emission.dtype.kind == "f" and max(shape) <= MOST_ROWS)
+    return bool(kind_of(emission.dtype) == "f" and max(shape) <= MOST_ROWS)
 
 
 class Scalars:

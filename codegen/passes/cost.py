@@ -28,6 +28,7 @@ from codegen.loops.nodes import (
     While,
 )
 from codegen.loops.walk import blocks, own_expressions, subexpressions
+from tracer.types import kind_of
 
 _INTEGER: dict[str, Callable[[int, int], int]] = {
     "add": operator.add,
@@ -177,7 +178,11 @@ class _Counter:
         for part in subexpressions(expression):
             if isinstance(part, Load):
                 self.touch(part.buffer, False, part.indices)
-            elif isinstance(part, Operation) and part.name not in _FREE and part.dtype.kind in "fc":
+            elif (
+                isinstance(part, Operation)
+                and part.name not in _FREE
+                and kind_of(part.dtype) in "fc"
+            ):
                 count += 1.0
         return count
 

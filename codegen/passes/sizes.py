@@ -39,7 +39,7 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import DType
 from codegen.loops.sizes import SMALL, Number, Size, Sizes
 from codegen.passes.rewrite import Body, map_own
-from tracer.types import INT64
+from tracer.types import INT64, kind_of
 
 SIZED = frozenset(
     """
@@ -184,7 +184,7 @@ class _Outliner:
         if isinstance(part, Literal):
             return self.literal(part, sized)
         assert isinstance(part, Operation), "the fourth kind of expression"
-        inner = part.name in SIZED or part.dtype.kind in "fc"
+        inner = part.name in SIZED or kind_of(part.dtype) in "fc"
         operands = ",".join([self.expression(operand, inner) for operand in part.operands])
         return f"{part.name}{part.dtype.char}({operands})"
 
@@ -317,7 +317,7 @@ class _Sizer:
             indices = tuple([self.expression(index) for index in part.indices])
             return Load(self.buffer(part.buffer), indices)
         if isinstance(part, Operation):
-            inner = part.name in SIZED or part.dtype.kind in "fc"
+            inner = part.name in SIZED or kind_of(part.dtype) in "fc"
             operands = tuple([self.expression(operand, inner) for operand in part.operands])
             return Operation(part.name, operands, part.dtype)
         return part

@@ -48,7 +48,7 @@ from codegen.lower.device_sequence import bisect, sort_rows
 from codegen.lower.reduction import identity
 from codegen.passes.chunks import Names
 from codegen.passes.rewrite import Body, map_blocks
-from tracer.types import ArrayType
+from tracer.types import ArrayType, kind_of
 
 COMBINERS = frozenset(["add", "multiply", "maximum", "minimum", "logical_and", "logical_or"])
 
@@ -433,7 +433,7 @@ class _Sums:
 
 def _neutral(combiner: str, dtype: np.dtype) -> Literal:
     """What changes no number, not even the sign of a zero."""
-    if combiner == "add" and dtype.kind in "fc":
+    if combiner == "add" and kind_of(dtype) in "fc":
         return Literal(complex(-0.0, -0.0) if dtype.kind == "c" else -0.0, dtype)
     return identity(combiner, dtype)
 

@@ -34,7 +34,7 @@ from codegen.loops.operations import EXPONENTIAL, SPECIAL, TRIGONOMETRIC
 from codegen.loops.walk import own_expressions, statements, subexpressions
 from codegen.passes.effects import Effects, effects
 from codegen.passes.rewrite import Body, map_blocks, rename, substitute
-from tracer.types import INT64
+from tracer.types import INT64, kind_of
 
 STRIP = 32
 """A power of two."""
@@ -176,7 +176,7 @@ def _divided(loop: Loop) -> Parts | None:
 
 def _is_heavy(statement: Statement) -> bool:
     return isinstance(statement, (Let, Store, Reduce)) and any(
-        isinstance(part, Operation) and part.name in FUNCTIONS and part.dtype.kind == "f"
+        isinstance(part, Operation) and part.name in FUNCTIONS and kind_of(part.dtype) == "f"
         for expression in own_expressions(statement)
         for part in subexpressions(expression)
     )

@@ -14,7 +14,7 @@ from tracer.primitives.broadcast import reshape
 from tracer.primitives.cast import imag_part, make_complex, real_part
 from tracer.primitives.shape import concatenate, slice_axis
 from tracer.trace import Tracer
-from tracer.types import complex_dtype, is_complex, real_dtype
+from tracer.types import complex_dtype, is_complex, kind_of, real_dtype
 
 
 def _parts(x: Any) -> Any:
@@ -46,7 +46,7 @@ def view(self: Any, dtype: Any = None, type: Any = None) -> Any:
         )
     if is_complex(self.dtype) and wanted == real_dtype(self.dtype) and self.shape:
         return as_view(self, _parts, lambda base, part: _joined(part))
-    if self.dtype.kind == "f" and wanted == complex_dtype(self.dtype) and self.shape:
+    if kind_of(self.dtype) == "f" and wanted == complex_dtype(self.dtype) and self.shape:
         if self.shape[-1] % 2:
             raise ValueError(
                 f"{where_text()}When changing to a larger dtype, its size must be a divisor of the "

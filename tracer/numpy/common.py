@@ -17,7 +17,7 @@ from tracer.primitives.pointwise import as_operand as as_operand
 from tracer.primitives.pointwise import promotion_key
 from tracer.source_lines import user_source
 from tracer.trace import Tracer, is_abstract
-from tracer.types import PYTHON_SCALARS, DType, check_dtype, normalize_axis
+from tracer.types import PYTHON_SCALARS, DType, check_dtype, kind_of, normalize_axis
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Axis = int | Sequence[int] | None
@@ -108,7 +108,7 @@ def as_concrete(value: Any) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(str(error)) from error
-    if array.dtype.kind not in "biufc":
+    if kind_of(array.dtype) not in "biufc":
         raise NotAnArrayError(
             f"{where_text()}a {type(value).__name__} ({value!r:.60}) stands where an array or a "
             "number was due"

@@ -30,7 +30,7 @@ from tracer.primitives.broadcast import broadcast_to, broadcast_to_p, reshape, r
 from tracer.primitives.cast import cast
 from tracer.primitives.linear import create
 from tracer.trace import GraphTrace, Tracer, current_trace
-from tracer.types import FLOAT64, DType, Shape, is_complex
+from tracer.types import FLOAT64, DType, Shape, is_complex, kind_of
 
 
 def traced_constant(value: Any) -> Any:
@@ -394,7 +394,7 @@ def _astype(
             f"{where_text()}Cannot cast array data from {x.dtype!r} to {wanted!r} according to the "
             f"rule '{casting}'"
         )
-    if is_complex(x.dtype) and wanted.kind in "iuf":
+    if is_complex(x.dtype) and kind_of(wanted) in "iuf":
         warnings.warn(
             "Casting complex values to real discards the imaginary part",
             np.exceptions.ComplexWarning,
@@ -408,7 +408,7 @@ def _astype(
 def item(self: Any, *args: Any) -> Any:
     """One element: of floating dtype a traced number, which keeps its derivative; otherwise a
     Python number, which needs a value."""
-    if self.dtype.kind not in "fc":
+    if kind_of(self.dtype) not in "fc":
         return self.concrete("item()").item(*args)
     index = args[0] if len(args) == 1 and isinstance(args[0], tuple) else args
     if not index and self.size != 1:

@@ -35,7 +35,7 @@ from tracer.primitives.index import gather
 from tracer.primitives.pointwise import converted
 from tracer.primitives.shape import concatenate
 from tracer.trace import Tracer
-from tracer.types import BOOL, PYTHON_SCALARS, is_complex
+from tracer.types import BOOL, PYTHON_SCALARS, is_complex, kind_of
 
 
 def _operand(x: Any) -> Any:
@@ -113,7 +113,7 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     x = as_array(a)
     if x.dtype == BOOL and decimals:
         raise DTypeError(f"{where_text()}booleans are not rounded to decimals; convert them")
-    if x.dtype.kind not in "fc":
+    if kind_of(x.dtype) not in "fc":
         if decimals < 0 and x.dtype.kind in "iu":
             scale = x.dtype.type(10**-decimals)
             rounded = arithmetic.rint(x / scale) * scale
@@ -245,7 +245,7 @@ def nan_to_num(
 ) -> Any:
     """NaN and infinities replaced by numbers."""
     x = as_array(x)
-    if x.dtype.kind not in "fc":
+    if kind_of(x.dtype) not in "fc":
         return renewed(x)
     if is_complex(x.dtype):
         if is_complex(as_array(nan).dtype):
@@ -314,7 +314,7 @@ def i0(x: Any) -> Any:
     from tracer.primitives.special import bessel  # which imports SciPy
 
     x = as_real(x, None, "i0")
-    x = x if x.dtype.kind == "f" else cast_to(x, np.float64)
+    x = x if kind_of(x.dtype) == "f" else cast_to(x, np.float64)
     return cast_to(bessel.i0(x), x.dtype)
 
 

@@ -15,7 +15,7 @@ from tracer.primitives import fourier
 from tracer.primitives.arithmetic import conjugate
 from tracer.primitives.cast import cast
 from tracer.primitives.shape import pad, slice_axis
-from tracer.types import complex_dtype, normalize_axis, real_dtype
+from tracer.types import complex_dtype, kind_of, normalize_axis, real_dtype
 
 fftfreq = np.fft.fftfreq
 rfftfreq = np.fft.rfftfreq
@@ -42,7 +42,7 @@ def _complex(a: Any) -> Any:
 
 
 def _real_dtype(x: Any) -> Any:
-    return real_dtype(x.dtype) if x.dtype.kind in "fc" else np.dtype(np.float64)
+    return real_dtype(x.dtype) if kind_of(x.dtype) in "fc" else np.dtype(np.float64)
 
 
 def _real(a: Any) -> Any:

@@ -32,7 +32,7 @@ from tracer.primitives.index import gather
 from tracer.primitives.pointwise import converted
 from tracer.primitives.shape import slice_p, take_slice, transpose
 from tracer.trace import Tracer, bind
-from tracer.types import BOOL, PYTHON_SCALARS, DType, Shape, is_complex
+from tracer.types import BOOL, PYTHON_SCALARS, DType, Shape, is_complex, kind_of
 
 
 @method("__getitem__")
@@ -122,7 +122,7 @@ def as_value(value: Any, dtype: DType) -> Any:
             )
         return converted(value, dtype)
     value = as_array(value)
-    if is_complex(value.dtype) and dtype.kind in "iuf":
+    if is_complex(value.dtype) and kind_of(dtype) in "iuf":
         warnings.warn(
             "Casting complex values to real discards the imaginary part",
             np.exceptions.ComplexWarning,
@@ -209,7 +209,7 @@ def combined(x: Any, index: Any, value: Any, combine: Callable[[Any, Any], Any])
         return chosen.write(x, _fitted(plain, chosen, index), _MODES[combine])
     if chosen.indices and combine is subtract:
         return chosen.write(x, _fitted(-plain, chosen, index), "add")
-    if chosen.indices and combine is divide and x.dtype.kind in "fc":
+    if chosen.indices and combine is divide and kind_of(x.dtype) in "fc":
         return chosen.write(x, _fitted(reciprocal(plain), chosen, index), "multiply")
     changed = combine(chosen.read(x), value)
     return chosen.write(x, _fitted(cast(changed, x.dtype), chosen, index))

@@ -21,7 +21,7 @@ from tracer.primitives.comparison import (
     greater,
     select,
 )
-from tracer.types import BOOL, normalize_axis
+from tracer.types import BOOL, kind_of, normalize_axis
 
 
 def handles(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -109,7 +109,7 @@ _PARTIAL = frozenset(
 def _harmless(ufunc: np.ufunc, x: Selected) -> Any:
     """The values, those that are not meant replaced by one for which the function is defined."""
     number = 2.0 if ufunc is np.arccosh else 0.5
-    return select(x.wide_mask(), x.values, x.dtype.type(number if x.dtype.kind in "fc" else 1))
+    return select(x.wide_mask(), x.values, x.dtype.type(number if kind_of(x.dtype) in "fc" else 1))
 
 
 def _wide(result: Any, chosen: Selected) -> Selected:
@@ -172,7 +172,7 @@ def _kept() -> Any:
 
 
 def _least(dtype: np.dtype[Any], largest: bool) -> Any:
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         return -np.inf if largest else np.inf
     if dtype == BOOL:
         return not largest

@@ -36,7 +36,7 @@ from tracer.primitives.cast import cast, imag_part, make_complex, real_part
 from tracer.primitives.comparison import equal, greater_equal, isnan, less, select
 from tracer.primitives.roots import magnitude
 from tracer.trace import Tracer, is_abstract
-from tracer.types import BOOL, FLOAT64, INT64, is_complex, is_inexact
+from tracer.types import BOOL, FLOAT64, INT64, is_complex, is_inexact, kind_of
 
 
 @array_function(np.average)
@@ -110,7 +110,7 @@ def cov(
     weights: Any = None
     if fweights is not None:
         weights = _checked_weights(fweights, "fweights")
-        if weights.dtype.kind == "f" and np.any(weights != np.around(weights)):
+        if kind_of(weights.dtype) == "f" and np.any(weights != np.around(weights)):
             raise TypeError("fweights must be integer")
     if aweights is not None:
         a = _checked_weights(aweights, "aweights")
@@ -276,13 +276,13 @@ def arranged(x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
 def shares_of(q: Any, top: int, x: Any) -> Any:
     """Quantiles, or percentiles, of `x` as shares of 1; checked where their values are known."""
     dtype = as_array(x).dtype
-    q = np.asarray(q, dtype) if type(q) in (int, float) and dtype.kind == "f" else as_array(q)
+    q = np.asarray(q, dtype) if type(q) in (int, float) and kind_of(dtype) == "f" else as_array(q)
     q = q if is_inexact(q.dtype) else cast(q, FLOAT64)
     known = q.concrete("quantile") if type(q) is Tracer and not is_abstract(q) else q
     if type(known) is not Tracer and not np.all((known >= 0) & (known <= top)):
         name = "Quantiles" if top == 1 else "Percentiles"
         raise ValueError(f"{name} must be in the range [0, {top}]")
-    return q if top == 1 else q / (dtype.type(100) if dtype.kind == "f" else 100)
+    return q if top == 1 else q / (dtype.type(100) if kind_of(dtype) == "f" else 100)
 
 
 def check_continuous(x: Any, method: str) -> None:

@@ -14,6 +14,7 @@ from tracer.errors import DTypeError, ShapeError
 from tracer.optim.line_search import Point, wolfe_search
 from tracer.trace import type_of
 from tracer.transforms.gradient import grad, jvp, value_and_grad
+from tracer.types import kind_of
 
 Function = Callable[..., Any]
 
@@ -55,7 +56,7 @@ def _descend(
     curvature: float,
 ) -> Minimum:
     flat, unravel = tree.ravel(x0)
-    if type_of(flat).dtype.kind != "f":
+    if kind_of(type_of(flat).dtype) != "f":
         raise DTypeError(
             f"a minimiser moves real arrays; x0 has dtype {type_of(flat).dtype}: "
             "make its integers floats, and write complex numbers as two real ones"

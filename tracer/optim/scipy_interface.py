@@ -13,6 +13,7 @@ from tracer.jit import jit
 from tracer.trace import type_of
 from tracer.transforms.gradient import grad, jvp, value_and_grad
 from tracer.transforms.jacobian import hessian, jacobian
+from tracer.types import kind_of
 
 Function = Callable[..., Any]
 Vector = np.ndarray[Any, np.dtype[np.float64]]
@@ -129,7 +130,7 @@ def check_real(x0: Any, what: str) -> None:
     """Raises DTypeError unless every leaf is a real floating array."""
     for leaf in tree.leaves(x0):
         kind = type_of(leaf)
-        if kind.dtype.kind != "f":
+        if kind_of(kind.dtype) != "f":
             raise DTypeError(
                 f"{what} has a leaf of {kind}; SciPy moves real numbers: make integers floats, "
                 "and write a complex number as two real ones"

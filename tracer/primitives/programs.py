@@ -29,7 +29,7 @@ from tracer.primitives.pointwise import (
     pointwise,
 )
 from tracer.trace import bind
-from tracer.types import FLOAT64, ArrayType, broadcast_shapes
+from tracer.types import FLOAT64, ArrayType, broadcast_shapes, kind_of
 
 Source = Any  # a function of tracers
 Orders = tuple[int, ...]
@@ -81,7 +81,7 @@ class Program:
     def evaluate(self, *operands: Any, orders: Orders | None = None) -> Any:
         """The values at arrays, in the dtype of the operands."""
         arrays = np.broadcast_arrays(*operands)
-        dtype = np.result_type(*[x.dtype for x in operands if x.dtype.kind == "f"])
+        dtype = np.result_type(*[x.dtype for x in operands if kind_of(x.dtype) == "f"])
         flat = [np.asarray(array, np.float64).reshape(-1) for array in arrays]
         with np.errstate(all="ignore"):
             (result,) = evaluate_lanes(self.graph(orders), flat)
@@ -96,7 +96,7 @@ def graph_of(primitive: Primitive, params: dict[str, Any]) -> Graph:
 
 
 def _derivative_type(*operands: ArrayType, name: str, orders: Orders) -> ArrayType:
-    dtype = np.result_type(*[x.dtype for x in operands if x.dtype.kind == "f"])
+    dtype = np.result_type(*[x.dtype for x in operands if kind_of(x.dtype) == "f"])
     return ArrayType(dtype, broadcast_shapes(*[operand.shape for operand in operands]))
 
 

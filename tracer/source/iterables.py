@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tracer.source.protocol import Host
+from tracer.types import kind_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def counted(iterable: Any, host: Host) -> Counted | None:
             if iterable.shape
             else None
         )
-    if isinstance(iterable, np.ndarray) and iterable.ndim and iterable.dtype.kind in "biufc":
+    if isinstance(iterable, np.ndarray) and iterable.ndim and kind_of(iterable.dtype) in "biufc":
         return Counted(len(iterable), lambda position: _row(iterable, position, host))
     if isinstance(iterable, Enumerated):
         inner, start = counted(iterable.inner, host), iterable.start

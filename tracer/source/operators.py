@@ -25,6 +25,7 @@ from tracer.source.memory import is_library, library_folders
 from tracer.source.protocol import Host
 from tracer.source.slots import Undefined
 from tracer.source.values import place
+from tracer.types import kind_of
 
 _AS_THEY_ARE = frozenset({np.ufunc, BuiltinFunctionType, type})
 
@@ -109,7 +110,7 @@ class Operators(Logic, Members):
 
     def _of_plain(self, method: Any, array: np.ndarray[Any, Any]) -> Any:
         """A method of a plain array: a copy that is made in a trace can hold traced values."""
-        if method.__name__ == "copy" and array.dtype.kind in "fc":
+        if method.__name__ == "copy" and kind_of(array.dtype) in "fc":
             return lambda order="C": self.host.numpy("array")(array)
         if method.__name__ not in _READING:
             return method

@@ -12,6 +12,7 @@ import optree
 
 from tracer.source.protocol import Host
 from tracer.source.slots import UNBOUND, Undefined
+from tracer.types import kind_of
 
 NUMBERS = (bool, int, float, complex)
 _DEFAULTS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
@@ -66,7 +67,7 @@ def is_array(value: Any, host: Host) -> bool:
     """Whether a leaf is an array or a number, which a loop can carry."""
     if host.is_traced(value) or type(value) in NUMBERS:
         return True
-    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc"
+    return isinstance(value, (np.ndarray, np.generic)) and kind_of(value.dtype) in "biufc"
 
 
 def is_same(first: Any, second: Any) -> bool:
@@ -98,7 +99,7 @@ def widens(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
     one."""
     if "b" in (dtype.kind, other.kind):
         return dtype == other
-    return "uifc".index(other.kind) >= "uifc".index(dtype.kind) - (dtype.kind == "i")
+    return "uifc".index(kind_of(other)) >= "uifc".index(kind_of(dtype)) - (dtype.kind == "i")
 
 
 def joint_dtype(first: Any, second: Any, host: Host) -> np.dtype[Any] | None:

@@ -11,6 +11,7 @@ from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
 from tracer.primitives.linear import linear_jvp
 from tracer.trace import at_source, state
+from tracer.types import INEXACT
 
 
 def primal(operand: Any) -> Any:
@@ -60,5 +61,5 @@ def push_forward(nodes: Sequence[Node], tangents: dict[Variable, Any]) -> None:
         tangents.update(
             (result, tangent)
             for result, tangent in rows
-            if tangent is not None and result.type.dtype.kind in "fc"
+            if tangent is not None and result.type.dtype.kind in INEXACT
         )

@@ -17,7 +17,7 @@ from tracer.errors import DerivativeError
 from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
 from tracer.trace import GraphTrace, Tracer, state, type_of
-from tracer.types import RAGGED
+from tracer.types import INEXACT, RAGGED
 
 
 def vjp_of(
@@ -128,7 +128,7 @@ def pull_back(
 
 def _pull_back_node(node: Node, incoming: tuple[Any, ...], cotangents: dict[Variable, Any]) -> None:
     operands = node.operands
-    active = [type(op) is Variable and op.type.dtype.kind in "fc" for op in operands]
+    active = [type(op) is Variable and op.type.dtype.kind in INEXACT for op in operands]
     if True not in active:
         return
     primals = node.values

@@ -16,6 +16,7 @@ from tracer import config
 from tracer.graph.build import cached_by_graph
 from tracer.graph.nodes import Constant, Graph, Node, Variable
 from tracer.graph.primitive import REGISTRY
+from tracer.types import kind_of
 
 _IMPURE = frozenset({"callback"})
 
@@ -212,7 +213,7 @@ def _scalar(operand: Any, makers: dict[Variable, Node]) -> Any:
 def is_number(operand: Any, number: float, makers: dict[Variable, Node]) -> bool:
     """Whether an operand is that number everywhere, the sign of zero included."""
     value = _scalar(operand, makers)
-    if value is None or value.dtype.kind not in "iuf":
+    if value is None or kind_of(value.dtype) not in "iuf":
         return False
     return bool(value == number and np.signbit(value) == np.signbit(number))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracer.graph.nodes import Constant, Graph, Node, Variable
+from tracer.types import kind_of
 from tracer.view.correspondence import Adjoint
 from tracer.view.numbers import array
 from tracer.view.symbols import rule, sign
@@ -277,7 +278,11 @@ def _mark_results(
 ) -> None:
     """Name the outputs: first the function's, then one derivative an inexact input."""
     count = len(forward.outputs)
-    inexact = [n for n, v in zip(names, forward.inputs, strict=True) if v.type.dtype.kind in "fc"]
+    inexact = [
+        name
+        for name, variable in zip(names, forward.inputs, strict=True)
+        if kind_of(variable.type.dtype) in "fc"
+    ]
     for place in range(count, count + len(inexact)):
         vertex = by_key[f"o{place}"]
         vertex.side, vertex.title = "backward", f"∂/∂{inexact[place - count]}"

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tracer.types import kind_of
+
 SHOWN = 6
 """So many entries of an array are written out."""
 
@@ -47,7 +49,7 @@ def array(value: Any) -> str:
         return f"{_times(value.shape)}, |·| {number(size.min())} … {number(size.max())}"
     if value.dtype.kind == "b":
         return f"{_times(value.shape)}, {int(value.sum())} True"
-    finite = value[np.isfinite(value)] if value.dtype.kind == "f" else value
+    finite = value[np.isfinite(value)] if kind_of(value.dtype) == "f" else value
     if finite.size == 0:
         return f"{_times(value.shape)}, none finite"
     low, high = number(finite.min()), number(finite.max())

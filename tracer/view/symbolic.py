@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tracer.graph.nodes import Constant, Graph
+from tracer.types import kind_of
 
 LONGEST = 72
 """A formula of more characters than this says less than the steps do."""
@@ -78,6 +79,6 @@ def _is_scalar(graph: Graph) -> bool:
     if type(graph.outputs[0]) is Constant or not graph.nodes:
         return False
     types = [*graph.input_types, *(r.type for node in graph.nodes for r in node.results)]
-    return all(t.shape == () and t.dtype.kind == "f" for t in types) and all(
+    return all(t.shape == () and kind_of(t.dtype) == "f" for t in types) and all(
         node.primitive.name in OPERATIONS for node in graph.nodes
     )

@@ -14,7 +14,7 @@ from tracer.graph.nodes import Constant, Graph, Node, Variable
 from tracer.trace import bind
 from tracer.transforms.gradient import vjp
 from tracer.transforms.jacobian import jacrev
-from tracer.types import is_inexact
+from tracer.types import is_inexact, kind_of
 
 DENSE = 36
 """A local Jacobian of at most so many entries is worked out whole."""
@@ -151,7 +151,7 @@ def _backward(
     graph: Graph, values: dict[Variable, Any], pullbacks: Sequence[Any]
 ) -> dict[Variable, Any]:
     outputs = [output for output in graph.outputs if is_inexact(output.type.dtype)]
-    if len(outputs) != 1 or outputs[0].type.shape != () or outputs[0].type.dtype.kind != "f":
+    if len(outputs) != 1 or outputs[0].type.shape != () or kind_of(outputs[0].type.dtype) != "f":
         return {}
     if type(outputs[0]) is Constant:
         return {}
