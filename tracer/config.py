@@ -52,6 +52,14 @@ SWITCHES = {
         "megabytes of freed large results that are kept for the next ones, at most a sixteenth of "
         "the machine's memory; 0 for none",
     ),
+    "scatter": Switch(
+        "TRACER_SCATTER",
+        os.environ.get("TRACER_SCATTER", "sorted"),
+        "how a GPU adds floating-point numbers to places that are data: sorted (in a fixed order, so "
+        "that results are the same bits each time) or atomic (in whichever order threads come, "
+        "without sorting; float32 and float64 only, others are sorted)",
+        ("sorted", "atomic"),
+    ),
     "unroll": Switch(
         "TRACER_UNROLL",
         os.environ.get("TRACER_UNROLL", "8"),

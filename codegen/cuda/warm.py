@@ -30,9 +30,10 @@ def key_of(graph: Graph, machine: DeviceMachine) -> str | None:
     if object_store() is None or config.get("check") or config.get("debug"):
         return None
     text = graph_key(graph)
-    return (
-        None if text is None else f"schedule {machine} {np.__version__} {sources_digest()}\n{text}"
-    )
+    if text is None:
+        return None
+    switch = config.get("scatter")
+    return f"schedule {machine} {switch} {np.__version__} {sources_digest()}\n{text}"
 
 
 def find(key: str) -> Schedule | None:

@@ -28,11 +28,14 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.operations import DType
 from codegen.loops.walk import own_expressions, statements, subexpressions
+from tracer import config
 
 MOST_STATEMENTS = 200
 """Statements of one block's kernel, at most: registers run out, and compiling takes long."""
 ATOMIC = frozenset({"int32", "int64", "uint32", "uint64"})
 """Dtypes of which sums are the same in any order."""
+ATOMIC_FLOATS = frozenset({"float32", "float64"})
+"""Dtypes of which sums are rounded otherwise in another order, but which can be added at once."""
 
 
 @dataclass(slots=True)
@@ -261,9 +264,12 @@ def kernels_of(items: list[Item]) -> Iterator[KernelItem]:
 
 
 def can_add_at_once(loop: Loop) -> bool:
-    """Whether iterations may add to the same memory in any order and give the same bits."""
+    """Whether iterations may add to the same memory in any order: that gives the same bits, or the
+    `scatter` switch asks for it.
+    """
+    dtypes = ATOMIC | ATOMIC_FLOATS if config.get("scatter") == "atomic" else ATOMIC
     return all(
-        part.operation == "add" and part.buffer.dtype.name in ATOMIC
+        part.operation == "add" and part.buffer.dtype.name in dtypes
         for part in statements(loop.body)
         if isinstance(part, Update)
     )
