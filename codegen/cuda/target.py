@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.cuda.brain_floats import brain_functions
 from codegen.cuda.frontend import SELECT, few_passes, remembering, selection, with_selections
 from codegen.cuda.vectors import vector_functions
 from codegen.device.schedule import Argument
@@ -75,7 +76,7 @@ def python_function(source: str, name: str) -> Callable[..., Any]:
     if simulated():
         exec(compile(source, filename, "exec"), namespace)
     else:
-        namespace.update({SELECT: selection(), **vector_functions()})
+        namespace.update({SELECT: selection(), **vector_functions(), **brain_functions()})
         exec(compile(with_selections(source), filename, "exec"), namespace)
     function: Callable[..., Any] = namespace[name]
     return function
