@@ -22,13 +22,15 @@ from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 
 BARRIER, VOTE, WARP_BARRIER = "barrier", "vote", "barrier of a warp"
-EXCHANGE, BROADCAST = "exchange", "broadcast"
+EXCHANGE, BROADCAST, SHIFT, BALLOT = "exchange", "broadcast", "shift", "ballot"
 MEETINGS = {
     "syncthreads": BARRIER,
     "syncthreads_or": VOTE,
     "syncwarp": WARP_BARRIER,
     "shfl_xor_sync": EXCHANGE,
     "shfl_sync": BROADCAST,
+    "shfl_up_sync": SHIFT,
+    "ballot_sync": BALLOT,
 }
 WHOLE_WARP = 0xFFFFFFFF
 
@@ -284,6 +286,10 @@ class _Block:
                 raise DivergenceError(f"{self.where(warp[0])}: the warp has {len(warp)} threads")
             if kinds == {WARP_BARRIER}:
                 self.warp_barriers[warp[0].warp] += 1
+            elif kinds == {BALLOT}:
+                ballot(warp)
+            elif kinds == {SHIFT}:
+                shift(warp)
             else:
                 exchange(warp)
 
@@ -343,3 +349,33 @@ def exchange(warp: list[_Thread]) -> None:
         if whole != WHOLE_WARP or partner is None or partner.operands[2] != number:
             raise DivergenceError(f"the warp exchanges {thread.meeting} with {partner}")
         thread.answer = partner.operands[1]
+
+
+def ballot(warp: list[_Thread]) -> None:
+    """Tell each thread of a warp which of them hold something else than 0: a bit for each."""
+    found = 0
+    for place, operands in enumerate(_given(warp)):
+        found |= (1 << place) if operands[1] else 0
+    for thread in warp:
+        thread.answer = np.uint32(found).view(np.int32)
+
+
+def shift(warp: list[_Thread]) -> None:
+    """Give each thread of a warp the value of the one so many places before it; its own where there
+    is none.
+    """
+    given = _given(warp)
+    distances = {int(operands[2]) for operands in given}
+    if len(distances) > 1:
+        raise DivergenceError(f"the warp moves values by {distances}")
+    (distance,) = distances
+    for place, thread in enumerate(warp):
+        thread.answer = given[place - distance if place >= distance else place][1]
+
+
+def _given(warp: list[_Thread]) -> list[tuple[Any, ...]]:
+    """What the threads of a whole warp have come with."""
+    given = [thread.meeting.operands for thread in warp if thread.meeting is not None]
+    if len(given) < len(warp) or any(operands[0] != WHOLE_WARP for operands in given):
+        raise DivergenceError("not all threads of the warp take part")
+    return given
