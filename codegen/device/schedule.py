@@ -15,7 +15,8 @@ from codegen.device.plan_kernel import KernelPlan
 from codegen.loops.nodes import Buffer, Call, ErrorMessage, View
 
 NO_ROOM = -1
-"""What a kernel leaves in `status` where a tape is too short; the room it needs comes after."""
+"""What a kernel leaves in `status` where a tape is too short; the room it needs comes after, in
+elements and in entries. Numbers below it are those of loops that can go on from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,26 @@ class Argument:
     buffer: Buffer | None = None
     written: bool = False
 
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing that the kernel writes can be the memory of this pointer. Workspace may
+        share its memory with other workspace.
+        """
+        known = self.buffer is not None and self.buffer.role in ("input", "constant")
+        return known and self.kind == "pointer" and not self.written
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
     """The text of one kernel: a module that needs numba, NumPy and math, and in it `name`.
-    `places` are lines of the user's that it computes."""
+    `places` are lines of the user's that it computes, `looks` flags, and what each has to be for it
+    to do anything."""
 
     name: str
     source: str
     arguments: tuple[Argument, ...]
     places: tuple[str, ...] = ()
+    looks: tuple[tuple[Buffer, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +95,20 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepeatWhile:
-    """Run `test`; while the one-element boolean buffer `condition` then holds, run `body`."""
+    """Run `test`; while the one-element boolean buffer `condition` then holds, run `body`.
+
+    ahead  whether all kernels look at `condition` before they do anything, the first ones of `test`
+           too, and turns after the last one do no harm
+    pause  what `status` holds, if not 0, where a turn has done nothing, for lack of room in one of
+           `tapes`: it may be run again when there is more
+    """
 
     test: tuple[Step, ...]
     condition: Buffer
     body: tuple[Step, ...]
+    ahead: bool = False
+    pause: int = 0
+    tapes: tuple[Buffer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +130,8 @@ class Schedule:
     offsets    where each workspace buffer lies in the arena, in bytes
     copies     how many times a workspace buffer is there, one behind the other, if not once
     workspace  bytes of the arena
-    tapes      buffers whose first extent grows: the host gives them room, and runs all again with
-               more where a kernel has found too little
+    tapes      buffers whose first extent grows: the host gives them room, and runs a loop's turn or
+               else all again with more where a kernel has found too little
     details    how many int64 values `status` has after the first, which is an error's number or 0
     """
 
