@@ -43,6 +43,7 @@ to NumPy."""
 SUPPORTED = frozenset(np.dtype(name) for name in SHORT_NAMES if name != BRAIN)
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
+FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)

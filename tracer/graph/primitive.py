@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tracer.types import ArrayType
 
 Rule = Callable[..., Any]
@@ -66,11 +68,41 @@ class Primitive:
 
 
 REGISTRY: dict[str, Primitive] = {}
+IN_SINGLE = frozenset({"reduction", "arg_reduction", "contraction", "scatter", "kernel"})
+"""Kinds of operations of which NumPy has none for bfloat16, or one that rounds each partial sum and
+puts NaN anywhere: they are float32's, rounded once at their end, as compiled code does it.
+"""
 
 
 def register(primitive: Primitive) -> Primitive:
     """Add `primitive` to the table by which graphs are parsed and tests find every primitive."""
     if primitive.name in REGISTRY:
         raise ValueError(f"there are two primitives called {primitive.name}")
+    if primitive.lowering is not None and primitive.lowering.kind in IN_SINGLE:
+        primitive.evaluate = _in_single(primitive)
     REGISTRY[primitive.name] = primitive
     return primitive
+
+
+def _in_single(primitive: Primitive) -> Rule:
+    """The evaluation of a primitive, in float32 where operands are bfloat16."""
+    evaluate = primitive.evaluate
+
+    def evaluated(*operands: Any, **params: Any) -> Any:
+        if all(operand.dtype.kind != "V" for operand in operands):
+            return evaluate(*operands, **params)
+        types = [ArrayType(operand.dtype, operand.shape) for operand in operands]
+        wide = [
+            operand.astype(np.float32) if operand.dtype.kind == "V" else operand
+            for operand in operands
+        ]
+        results = evaluate(*wide, **params)
+        found = results if primitive.multiple else (results,)
+        with np.errstate(all="ignore"):
+            rounded = [
+                result.astype(type_.dtype, copy=False)
+                for result, type_ in zip(found, primitive.result_types(types, params), strict=True)
+            ]
+        return tuple(rounded) if primitive.multiple else rounded[0]
+
+    return evaluated

@@ -34,7 +34,7 @@ from tracer.primitives.comparison import (
 )
 from tracer.primitives.convolve import convolve as convolve_full
 from tracer.primitives.shape import concatenate, flip, slice_axis
-from tracer.types import FLOAT64, is_complex, is_inexact, normalize_axis
+from tracer.types import FLOAT64, is_complex, normalize_axis
 
 
 def _shape_like(values: Any, rank: int, axis: int) -> Any:
@@ -110,7 +110,7 @@ def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> A
     axes = axis_tuple(axis, len(x.shape))
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")
-    x = x if is_inexact(x.dtype) else cast_to(x, FLOAT64)
+    x = x if x.dtype.kind in "fc" else cast_to(x, FLOAT64)
     results = []
     for place, steps in zip(axes, _spacings(varargs, x, axes), strict=True):
         if x.shape[place] < edge_order + 1:

@@ -35,7 +35,7 @@ from tracer.primitives.index import gather
 from tracer.primitives.pointwise import converted
 from tracer.primitives.shape import concatenate
 from tracer.trace import Tracer
-from tracer.types import BOOL, PYTHON_SCALARS, is_complex, kind_of
+from tracer.types import BOOL, PYTHON_SCALARS, is_brain, is_complex, kind_of
 
 
 def _operand(x: Any) -> Any:
@@ -83,6 +83,7 @@ def clip(
     if given(high):
         result = minimum(result, _operand(high))
     dtype = result_dtype(x, *[_operand(bound) for bound in (low, high) if given(bound)])
+    dtype = np.dtype(np.float32) if is_brain(dtype) else dtype
     return store(cast_to(result, dtype), out)
 
 
@@ -245,7 +246,7 @@ def nan_to_num(
 ) -> Any:
     """NaN and infinities replaced by numbers."""
     x = as_array(x)
-    if kind_of(x.dtype) not in "fc":
+    if x.dtype.kind not in "fc":  # NumPy leaves bfloat16 as it is
         return renewed(x)
     if is_complex(x.dtype):
         if is_complex(as_array(nan).dtype):

@@ -15,7 +15,7 @@ from tracer.primitives import fourier
 from tracer.primitives.arithmetic import conjugate
 from tracer.primitives.cast import cast
 from tracer.primitives.shape import pad, slice_axis
-from tracer.types import complex_dtype, kind_of, normalize_axis, real_dtype
+from tracer.types import complex_dtype, is_half, kind_of, normalize_axis, real_dtype
 
 fftfreq = np.fft.fftfreq
 rfftfreq = np.fft.rfftfreq
@@ -51,7 +51,7 @@ def _real(a: Any) -> Any:
     if x.dtype.kind == "c":
         raise TypeError(f"a real transform takes a real array, not one of {x.dtype}")
     wanted = _real_dtype(x)
-    if wanted == np.float16:
+    if is_half(wanted):
         wanted = np.dtype(np.float32)
     return x if x.dtype == wanted else cast(x, wanted)
 

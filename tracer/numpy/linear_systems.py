@@ -22,7 +22,14 @@ from tracer.primitives.broadcast import broadcast_to, full, reshape
 from tracer.primitives.cast import cast, imag_part, real_part
 from tracer.primitives.comparison import greater, isnan, logical_and, select
 from tracer.trace import Tracer
-from tracer.types import INT64, DType, Shape, broadcast_shapes, is_complex, is_inexact, real_dtype
+from tracer.types import (
+    INT64,
+    DType,
+    Shape,
+    broadcast_shapes,
+    is_complex,
+    real_dtype,
+)
 
 Matrix = Any
 
@@ -40,7 +47,7 @@ def common_dtype(*arrays: Any) -> DType:
         dtype = array.dtype
         if dtype == np.float16:
             raise DTypeError(f"{where_text()}array type float16 is unsupported in linalg")
-        dtype = dtype if is_inexact(dtype) else np.dtype(np.float64)
+        dtype = dtype if dtype.kind in "fc" else np.dtype(np.float64)
         found = dtype if found is None else np.result_type(found, dtype)
     result: DType = found
     return result

@@ -39,13 +39,14 @@ from tracer.types import (
     Shape,
     broadcast_shapes,
     is_complex,
+    is_half,
     is_inexact,
     normalize_axis,
     real_dtype,
 )
 
 UINT64 = np.dtype(np.uint64)
-FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def accumulator(dtype: DType) -> DType:
@@ -296,7 +297,7 @@ def _mean_dtypes(dtype: DType, wanted: Any) -> tuple[DType, DType]:
         return chosen, chosen
     if dtype.kind in "biu":
         return FLOAT64, FLOAT64
-    return (FLOAT32, FLOAT16) if dtype == FLOAT16 else (dtype, dtype)
+    return (FLOAT32, dtype) if is_half(dtype) else (dtype, dtype)
 
 
 @method("mean")

@@ -36,7 +36,7 @@ from tracer.primitives.cast import cast, imag_part, make_complex, real_part
 from tracer.primitives.comparison import equal, greater_equal, isnan, less, select
 from tracer.primitives.roots import magnitude
 from tracer.trace import Tracer, is_abstract
-from tracer.types import BOOL, FLOAT64, INT64, is_complex, is_inexact, kind_of
+from tracer.types import BOOL, FLOAT64, INT64, is_brain, is_complex, is_inexact, kind_of
 
 
 @array_function(np.average)
@@ -276,7 +276,9 @@ def arranged(x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
 def shares_of(q: Any, top: int, x: Any) -> Any:
     """Quantiles, or percentiles, of `x` as shares of 1; checked where their values are known."""
     dtype = as_array(x).dtype
-    q = np.asarray(q, dtype) if type(q) in (int, float) and kind_of(dtype) == "f" else as_array(q)
+    weak = type(q) in (int, float)
+    dtype = np.dtype(np.float32) if weak and is_brain(dtype) else dtype
+    q = np.asarray(q, dtype) if weak and kind_of(dtype) == "f" else as_array(q)
     q = q if is_inexact(q.dtype) else cast(q, FLOAT64)
     known = q.concrete("quantile") if type(q) is Tracer and not is_abstract(q) else q
     if type(known) is not Tracer and not np.all((known >= 0) & (known <= top)):

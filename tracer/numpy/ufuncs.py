@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracer.dispatch import FUNCTIONS, LATE
-from tracer.numpy.common import as_array, as_arrays, cast_to, result_dtype
+from tracer.numpy.common import as_array, as_arrays, cast_to
 from tracer.primitives import arithmetic, comparison, numbers, transcendental
 from tracer.primitives.cast import imag_part, make_complex, real_part
 from tracer.primitives.comparison import select
@@ -110,7 +110,7 @@ def degrees(x: Any) -> Any:
 def float_power(x: Any, y: Any) -> Any:
     """`x ** y` in float64 or complex128 at least."""
     x, y = as_arrays(x, y)
-    dtype = np.dtype(np.complex128 if is_complex(result_dtype(x, y)) else np.float64)
+    dtype = resolve_ufunc(np.float_power, (x.dtype, y.dtype))[0]
     return arithmetic.power(cast_to(x, dtype), cast_to(y, dtype))
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tracer.primitives.cast import imag_part, real_part
+from tracer.primitives.cast import cast, imag_part, real_part
 from tracer.primitives.comparison import equal, greater, isnan, less, logical_or, select
 from tracer.primitives.pointwise import apply_ufunc, as_operand, pointwise
 from tracer.trace import bind
-from tracer.types import ArrayType, is_complex, is_inexact
+from tracer.types import FLOAT32, ArrayType, is_brain, is_complex, is_inexact
 
 Function = Callable[..., Any]
 
@@ -151,6 +151,8 @@ def integer_power(x: Any, exponent: int) -> Any:
 def power(x: Any, y: Any) -> Any:
     """NumPy's `power`; small fixed exponents become products and roots."""
     if type(y) in (int, float) and hasattr(x, "dtype") and is_inexact(x.dtype):
+        if type(y) is float and is_brain(x.dtype):
+            x = cast(x, FLOAT32)
         if y == 0.5 and not is_complex(x.dtype):
             return bind(sqrt_p, x)  # as NumPy: NaN at −∞, −0 at −0
         if int(y) == y if abs(y) < 64 else False:

@@ -9,6 +9,7 @@ from tracer.debugging import watch_derivative
 from tracer.errors import DerivativeError
 from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
+from tracer.primitives.cast import cast
 from tracer.primitives.linear import linear_jvp
 from tracer.trace import at_source, state
 from tracer.types import INEXACT
@@ -17,6 +18,14 @@ from tracer.types import INEXACT
 def primal(operand: Any) -> Any:
     """The value of an operand one level below its trace."""
     return operand.value if type(operand) is Variable else operand
+
+
+def as_dtype_of(variable: Variable, derivative: Any) -> Any:
+    """A derivative in the dtype of its variable: the constants of rules, Python's numbers, make
+    float32 of bfloat16.
+    """
+    dtype = variable.type.dtype
+    return derivative if derivative.dtype == dtype else cast(derivative, dtype)
 
 
 def jvp_of(
@@ -59,7 +68,7 @@ def push_forward(nodes: Sequence[Node], tangents: dict[Variable, Any]) -> None:
                 watch_derivative(node.primitive, primals, incoming, pushed)
         rows = zip(node.results, pushed, strict=True)
         tangents.update(
-            (result, tangent)
+            (result, tangent if result.type.dtype.kind != "V" else as_dtype_of(result, tangent))
             for result, tangent in rows
             if tangent is not None and result.type.dtype.kind in INEXACT
         )

@@ -17,6 +17,7 @@ from tracer.errors import DerivativeError
 from tracer.graph.nodes import Node, Variable
 from tracer.graph.primitive import Primitive
 from tracer.trace import GraphTrace, Tracer, state, type_of
+from tracer.transforms.forward import as_dtype_of
 from tracer.types import INEXACT, RAGGED
 
 
@@ -74,6 +75,8 @@ def vjp_by_transposing(
 def accumulate(cotangents: dict[Variable, Any], variable: Variable, ct: Any) -> None:
     """Add `ct` to the cotangent of `variable`."""
     known = cotangents.get(variable)
+    if variable.type.dtype.kind == "V" or ct.dtype.kind == "V":
+        ct = as_dtype_of(variable, ct)
     cotangents[variable] = ct if known is None else _sum(known, ct)
 
 
@@ -154,5 +157,7 @@ def _pull_back_node(node: Node, incoming: tuple[Any, ...], cotangents: dict[Vari
         watch_derivative(primitive, primals, incoming, outgoing)
     for operand, wanted, ct in zip(operands, active, outgoing, strict=True):
         if ct is not None and wanted:
+            if operand.type.dtype.kind == "V":
+                ct = as_dtype_of(operand, ct)
             known = cotangents.get(operand)
             cotangents[operand] = ct if known is None else _sum(known, ct)
