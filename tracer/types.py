@@ -124,6 +124,11 @@ def is_half(dtype: DType) -> bool:
     return dtype.itemsize == 2 and kind_of(dtype) == "f"
 
 
+def epsilon_of(dtype: DType) -> float:
+    """The distance from 1 to the next number of a floating dtype."""
+    return 2.0**-7 if is_brain(dtype) else float(np.finfo(dtype).eps)
+
+
 def kind_of(dtype: DType) -> str:
     """`dtype.kind`, and "f" for bfloat16."""
     kind = dtype.kind

@@ -9,12 +9,14 @@ import numpy as np
 import tracer.numpy as tnp
 from tracer import random
 from tracer.errors import DTypeError, ShapeError
+from tracer.nn.precision import by_single
 from tracer.scipy import special
 from tracer.trace import type_of
 
 Axes = int | tuple[int, ...]
 
 
+@by_single
 def standardize(x: Any, axis: Axes = -1, epsilon: float = 1e-5) -> Any:
     """(x − mean) / √(variance + ε) along the axes."""
     centred = x - x.mean(axis=axis, keepdims=True)
@@ -22,6 +24,7 @@ def standardize(x: Any, axis: Axes = -1, epsilon: float = 1e-5) -> Any:
     return centred / tnp.sqrt(variance + epsilon)
 
 
+@by_single
 def layer_norm(
     x: Any, scale: Any = None, shift: Any = None, axis: Axes = -1, epsilon: float = 1e-5
 ) -> Any:
@@ -31,12 +34,14 @@ def layer_norm(
     return out if shift is None else out + shift
 
 
+@by_single
 def rms_norm(x: Any, scale: Any = None, axis: Axes = -1, epsilon: float = 1e-6) -> Any:
     """x / √(mean x² + ε) · scale (B. Zhang, R. Sennrich, 2019)."""
     out = x / tnp.sqrt((x * x).mean(axis=axis, keepdims=True) + epsilon)
     return out if scale is None else out * scale
 
 
+@by_single
 def group_norm(
     x: Any, groups: int, scale: Any = None, shift: Any = None, epsilon: float = 1e-5
 ) -> Any:
@@ -50,6 +55,7 @@ def group_norm(
     return _affine(standardize(split, -1, epsilon).reshape(shape), scale, shift)
 
 
+@by_single
 def batch_norm(
     x: Any, mean: Any, variance: Any, scale: Any = None, shift: Any = None, epsilon: float = 1e-5
 ) -> Any:
@@ -62,6 +68,7 @@ def batch_norm(
     return _affine(centred / spread, scale, shift)
 
 
+@by_single
 def batch_statistics(x: Any) -> tuple[Any, Any]:
     """Mean and variance of each channel of x, which is (n, channels, …)."""
     axes = (0, *range(2, len(type_of(x).shape)))
@@ -74,6 +81,7 @@ def _affine(x: Any, scale: Any, shift: Any) -> Any:
     return out if shift is None else out + tnp.reshape(shift, (-1, *tail))
 
 
+@by_single
 def dropout(key: Any, x: Any, rate: float, training: bool = True) -> Any:
     """x with a share `rate` of its entries set to 0 and the others scaled by 1 / (1 − rate)."""
     if not 0 <= rate < 1:
@@ -92,6 +100,7 @@ def embedding(table: Any, ids: Any) -> Any:
     return tnp.take(table, ids, axis=0)
 
 
+@by_single
 def attention(
     query: Any, key: Any, value: Any, mask: Any = None, causal: bool = False, scale: Any = None
 ) -> Any:

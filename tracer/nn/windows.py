@@ -15,6 +15,7 @@ import numpy as np
 
 import tracer.numpy as tnp
 from tracer.errors import ShapeError
+from tracer.nn.precision import by_single
 from tracer.trace import type_of
 
 Sizes = int | Sequence[int]
@@ -103,6 +104,7 @@ class Windows:
         return parts
 
 
+@by_single
 def conv(
     x: Any,
     kernel: Any,
@@ -145,6 +147,7 @@ def conv(
     return result if bias is None else result + tnp.reshape(bias, (out, *(1,) * rank))
 
 
+@by_single
 def conv_transpose(
     x: Any, kernel: Any, stride: Sizes = 1, padding: Padding = 0, bias: Any = None
 ) -> Any:
@@ -211,6 +214,7 @@ def max_pool(x: Any, window: Sizes, stride: Sizes | None = None, padding: Paddin
     return _pooled(x, window, stride, padding, -np.inf, lambda parts: parts.max(axis=0))
 
 
+@by_single
 def average_pool(
     x: Any,
     window: Sizes,

@@ -14,6 +14,7 @@ import numpy as np
 
 import tracer.numpy as tnp
 from tracer.control import while_loop
+from tracer.types import epsilon_of
 
 DECREASE = 1e-4
 TRIALS = 40
@@ -66,7 +67,7 @@ def wolfe_search(
     """
     slope = tnp.vdot(start.gradient, direction)
     number = start.value.dtype.type
-    slack = 1e3 * np.finfo(start.value.dtype).eps * tnp.abs(start.value)
+    slack = 1e3 * epsilon_of(start.value.dtype) * tnp.abs(start.value)
     infinity = tnp.asarray(number(np.inf))
 
     def judged(search: Search) -> Search:

@@ -12,7 +12,7 @@ from tracer.errors import GradientCheckError
 from tracer.source.host import follow_source
 from tracer.trace import type_of
 from tracer.transforms.gradient import check_differentiable, function_name, jvp, vjp
-from tracer.types import is_complex, is_inexact, real_dtype
+from tracer.types import epsilon_of, is_complex, is_inexact, real_dtype
 
 Arrays = list[Any]
 
@@ -110,7 +110,7 @@ def _check_leaf(
     name: str,
 ) -> None:
     what = f"{name}, argument leaf {place} of type {type_of(arrays[place])}"
-    epsilon = float(np.finfo(real_dtype(arrays[place].dtype)).eps)
+    epsilon = epsilon_of(real_dtype(arrays[place].dtype))
     step = epsilon ** (1 / 3) * max(1.0, float(np.max(np.abs(arrays[place]), initial=0.0)))
     ahead = flat(*_moved(arrays, place, direction, step))
     behind = flat(*_moved(arrays, place, direction, -step))
@@ -179,7 +179,7 @@ def _check_remainder(
 
     coarse, fine = remainder(32 * step), remainder(step)
     size = float(np.sqrt(sum(float(np.sum(np.abs(np.asarray(s)) ** 2)) for s in start)))
-    epsilon = float(np.finfo(real_dtype(arrays[place].dtype)).eps)
+    epsilon = epsilon_of(real_dtype(arrays[place].dtype))
     noise = 64 * epsilon * (1.0 + size)
     if fine > noise and coarse < 128 * fine:
         raise GradientCheckError(
