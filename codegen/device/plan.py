@@ -58,6 +58,7 @@ from codegen.loops.walk import expressions, subexpressions
 from codegen.passes.batch_calls import batch_products
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
+from codegen.passes.row_sums import row_sums
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
@@ -67,6 +68,7 @@ from tracer.types import INT64
 Render = Callable[[KernelPlan, Buffer | None, DeviceMachine], Kernel]
 ALIGNMENT = 256
 PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
+    row_sums,
     recompute,
     sorted_scatter,
     split_scans,

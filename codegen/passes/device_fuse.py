@@ -78,8 +78,7 @@ def joined(first: Loop, second: Loop, one: Effects, two: Effects, shared: bool) 
     is_nest = before.is_flat or after.is_flat
     if is_nest and one.writes.isdisjoint(two.reads) and one.reads.isdisjoint(two.writes):
         return None
-    trips, work = constant_trip(first), max(row_work(first), row_work(second))
-    if (trips is None or trips < ENOUGH_ROWS) and work > SHORT_ROW:
+    if _is_uneven(first, second):
         return None
     return _together(first, second, "parallel", shared)
 
@@ -131,6 +130,22 @@ def row_work(loop: Loop) -> int:
     """How many iterations of inner loops, other than serial ones, an iteration of a loop has;
     unknown ones count as 1."""
     return max((_iterations(part) for part in loop.body), default=0)
+
+
+def _is_uneven(first: Loop, second: Loop) -> bool:
+    """Whether the iterations of two loops, or of those that fill both alike, are few and long."""
+    rows = constant_trip(first)
+    while rows is not None:
+        one, two = (part.body[0] if len(part.body) == 1 else None for part in (first, second))
+        if not (isinstance(one, Loop) and isinstance(two, Loop)):
+            break
+        bounds = (one.start, one.stop, one.kind) == (two.start, two.stop, "parallel")
+        trips = constant_trip(one)
+        if not bounds or two.kind != "parallel" or trips is None:
+            break
+        first, second, rows = one, two, rows * trips
+    work = max(row_work(first), row_work(second))
+    return (rows is None or rows < ENOUGH_ROWS) and work > SHORT_ROW
 
 
 def _iterations(statement: Statement) -> int:

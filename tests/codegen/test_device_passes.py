@@ -171,7 +171,7 @@ def test_layer_norm() -> None:
             "medium",
             "p(p) p(r) p(p) r p(p(p)) p(p(p)) p(p(p)) p(p(p)) p(matmul) p(p(p)) p(p(r) r r) r r "
             "r(r) r(r) r p(r p(p)) p(r) p(p(p)) p(p(p)) p(matmul) p(p(p)) p(matmul) p(p(r)) "
-            "p(p(r)) p(p) s(s(p)) p(p p p p)",
+            "p(p) s(s(p)) p(p p p p)",
         ),
         ("blackscholes", "medium", "p"),
         ("ode", "medium", "p(S) r S(r r r p) p(p) p p(p) p p(p) p p p"),
