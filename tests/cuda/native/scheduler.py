@@ -1,0 +1,380 @@
+"""The text of what runs a grid: one block after another, in each the threads in turn.
+
+A thread that has come to a meeting has left there what it waits for. Once all threads of a warp
+have, those that meet within it are answered; once all of the block have, the block's meeting is.
+What goes wrong is left in `host.error`, the first time: a number, and details; all ends soon then.
+"""
+
+from __future__ import annotations
+
+MOST = 1024
+"""Threads of a block, at most."""
+DIVERGED, SHORT_WARP, PARTNER, NO_ROOM, OUTSIDE, MISALIGNED = range(1, 7)
+MESSAGES = {
+    DIVERGED: "not all threads come to the same meeting",
+    SHORT_WARP: "a warp of less than 32 threads meets",
+    PARTNER: "a thread asks one for its value that gives none",
+    NO_ROOM: "no room for the threads' frames",
+    OUTSIDE: "an access outside of all memory that the kernel was given",
+    MISALIGNED: "an access at an address that is not a multiple of its size",
+}
+
+
+def counted(name: str, count: str, body: str) -> str:
+    """A loop in which `%{name}` goes from 0 to before `count`. In `body`, `{name}.next` is where the
+    next turn begins; if it does not end by a branch it goes there.
+    """
+    end = "" if body.rstrip().rsplit("\n", 1)[-1].lstrip().startswith("br ") else "\n  br label "
+    end += end and f"%{name}.next"
+    return f"""
+  br label %{name}.before
+{name}.before:
+  br label %{name}.head
+{name}.head:
+  %{name} = phi i32 [ 0, %{name}.before ], [ %{name}.more, %{name}.next ]
+  %{name}.on = icmp slt i32 %{name}, {count}
+  br i1 %{name}.on, label %{name}.body, label %{name}.after
+{name}.body:
+{body}{end}
+{name}.next:
+  %{name}.more = add i32 %{name}, 1
+  br label %{name}.head
+{name}.after:"""
+
+
+HEAD = f"""
+%host.thread = type {{ ptr, i32, i32, i32, i32, i64, i64 }}
+@host.threads = internal global [{MOST} x %host.thread] zeroinitializer
+@host.error = global [8 x i64] zeroinitializer
+@host.block = internal global i32 0
+@host.now = internal global i32 0
+@host.width = internal global i32 0
+@host.grid = internal global i32 0
+@host.frames = internal global ptr null
+@host.frames.next = internal global i64 0
+@host.frames.size = internal global i64 0
+
+define internal void @host.fail(i64 %number, i64 %first, i64 %second, i64 %third) noinline {{
+  %before = load i64, ptr @host.error
+  %new = icmp eq i64 %before, 0
+  br i1 %new, label %note, label %done
+note:
+  store i64 %number, ptr @host.error
+  %block = load i32, ptr @host.block
+  %b = zext i32 %block to i64
+  store i64 %b, ptr getelementptr (i64, ptr @host.error, i64 1)
+  %thread = load i32, ptr @host.now
+  %t = zext i32 %thread to i64
+  store i64 %t, ptr getelementptr (i64, ptr @host.error, i64 2)
+  store i64 %first, ptr getelementptr (i64, ptr @host.error, i64 3)
+  store i64 %second, ptr getelementptr (i64, ptr @host.error, i64 4)
+  store i64 %third, ptr getelementptr (i64, ptr @host.error, i64 5)
+  br label %done
+done:
+  ret void
+}}
+define internal void @host.meet(i32 %t, i32 %kind, i32 %site, i32 %mask, i32 %number, i64 %value) {{
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t
+  %p1 = getelementptr %host.thread, ptr %p, i32 0, i32 1
+  store i32 %kind, ptr %p1
+  %p2 = getelementptr %host.thread, ptr %p, i32 0, i32 2
+  store i32 %site, ptr %p2
+  %p3 = getelementptr %host.thread, ptr %p, i32 0, i32 3
+  store i32 %mask, ptr %p3
+  %p4 = getelementptr %host.thread, ptr %p, i32 0, i32 4
+  store i32 %number, ptr %p4
+  %p5 = getelementptr %host.thread, ptr %p, i32 0, i32 5
+  store i64 %value, ptr %p5
+  ret void
+}}
+define internal i32 @host.turn(i32 %i, i32 %count, i1 %backward) {{
+  %last = sub i32 %count, 1
+  %other = sub i32 %last, %i
+  %r = select i1 %backward, i32 %other, i32 %i
+  ret i32 %r
+}}
+define internal i64 @host.answer(i32 %t) {{
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t, i32 6
+  %v = load i64, ptr %p
+  ret i64 %v
+}}
+define internal ptr @host.room(i64 %size) {{
+  %start = load i64, ptr @host.frames.next
+  %more = add i64 %size, 63
+  %whole = and i64 %more, -64
+  %end = add i64 %start, %whole
+  %all = load i64, ptr @host.frames.size
+  %fits = icmp ule i64 %end, %all
+  br i1 %fits, label %good, label %bad
+bad:
+  call void @host.fail(i64 {NO_ROOM}, i64 %end, i64 %all, i64 0)
+  br label %good
+good:
+  %from = select i1 %fits, i64 %start, i64 0
+  %next = select i1 %fits, i64 %end, i64 %start
+  store i64 %next, ptr @host.frames.next
+  %base = load ptr, ptr @host.frames
+  %p = getelementptr i8, ptr %base, i64 %from
+  ret ptr %p
+}}
+define internal i32 @host.kind(i32 %t) {{
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t, i32 1
+  %v = load i32, ptr %p
+  ret i32 %v
+}}
+define internal i1 @host.same(i32 %s, i32 %t) {{
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %s
+  %q = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t
+  %p1 = getelementptr %host.thread, ptr %p, i32 0, i32 1
+  %q1 = getelementptr %host.thread, ptr %q, i32 0, i32 1
+  %p2 = getelementptr %host.thread, ptr %p, i32 0, i32 2
+  %q2 = getelementptr %host.thread, ptr %q, i32 0, i32 2
+  %a = load i32, ptr %p1
+  %b = load i32, ptr %q1
+  %c = load i32, ptr %p2
+  %d = load i32, ptr %q2
+  %e = icmp eq i32 %a, %b
+  %f = icmp eq i32 %c, %d
+  %r = and i1 %e, %f
+  ret i1 %r
+}}
+define internal i1 @host.going() {{
+  %e = load volatile i64, ptr @host.error
+  %r = icmp eq i64 %e, 0
+  ret i1 %r
+}}
+"""
+
+# All threads from %first on, %count of them, are at the same meeting; -1 else, with an error noted.
+GATHER = f"""
+define internal i1 @host.together(i32 %first, i32 %count) {{
+  {counted("i", "%count", '''
+  %t = add i32 %first, %i
+  %same = call i1 @host.same(i32 %first, i32 %t)
+  br i1 %same, label %i.next, label %bad''')}
+  ret i1 true
+bad:
+  %k1 = call i32 @host.kind(i32 %first)
+  %k2 = call i32 @host.kind(i32 %t)
+  store i32 %t, ptr @host.now
+  %a = sext i32 %k1 to i64
+  %b = sext i32 %k2 to i64
+  %c = zext i32 %first to i64
+  call void @host.fail(i64 {DIVERGED}, i64 %a, i64 %b, i64 %c)
+  ret i1 false
+}}
+define internal void @host.vote(i32 %kind, i32 %first, i32 %count) {{
+  %any = alloca i64
+  %all = alloca i64
+  %sum = alloca i64
+  %ballot = alloca i64
+  store i64 0, ptr %any
+  store i64 1, ptr %all
+  store i64 0, ptr %sum
+  store i64 0, ptr %ballot{counted("i", "%count", f'''
+  %t = add i32 %first, %i
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t, i32 5
+  %v = load i64, ptr %p
+  %nonzero = icmp ne i64 %v, 0
+  %one = zext i1 %nonzero to i64
+  %any.old = load i64, ptr %any
+  %any.new = or i64 %any.old, %one
+  store i64 %any.new, ptr %any
+  %all.old = load i64, ptr %all
+  %all.new = and i64 %all.old, %one
+  store i64 %all.new, ptr %all
+  %sum.old = load i64, ptr %sum
+  %sum.new = add i64 %sum.old, %one
+  store i64 %sum.new, ptr %sum
+  %lane = zext i32 %i to i64
+  %place = and i64 %lane, 63
+  %bit = shl i64 %one, %place
+  %ballot.old = load i64, ptr %ballot
+  %ballot.new = or i64 %ballot.old, %bit
+  store i64 %ballot.new, ptr %ballot''')}
+  switch i32 %kind, label %is.any [ i32 3, label %is.all i32 17, label %is.all
+    i32 4, label %is.sum i32 19, label %is.ballot ]
+is.any:
+  br label %found
+is.all:
+  br label %found
+is.sum:
+  br label %found
+is.ballot:
+  br label %found
+found:
+  %from = phi ptr [ %any, %is.any ], [ %all, %is.all ], [ %sum, %is.sum ], [ %ballot, %is.ballot ]
+  %answer = load i64, ptr %from
+  {counted("j", "%count", f'''
+  %u = add i32 %first, %j
+  %q = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %u, i32 6
+  store i64 %answer, ptr %q''')}
+  ret void
+}}
+"""
+
+WARPS = f"""
+define internal void @host.go(ptr %arguments, i32 %t) {{
+  %kind = call i32 @host.kind(i32 %t)
+  %ended = icmp eq i32 %kind, -1
+  %going = call i1 @host.going()
+  %never = xor i1 %going, true
+  %leave = or i1 %ended, %never
+  br i1 %leave, label %done, label %run
+run:
+  store i32 %t, ptr @host.now
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t
+  %h = load ptr, ptr %p
+  %new = icmp eq ptr %h, null
+  br i1 %new, label %start, label %resume
+start:
+  %made = call ptr @host.start(ptr %arguments, i32 %t)
+  store ptr %made, ptr %p
+  br label %done
+resume:
+  call void @llvm.coro.resume(ptr %h)
+  br label %done
+done:
+  ret void
+}}
+define internal void @host.exchange(i32 %kind, i32 %first) {{
+  {counted("i", "32", f'''
+  %t = add i32 %first, %i
+  %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t
+  %p4 = getelementptr %host.thread, ptr %p, i32 0, i32 4
+  %number = load i32, ptr %p4
+  %up = sub i32 %i, %number
+  %down = add i32 %i, %number
+  %across = xor i32 %i, %number
+  %is.up = icmp eq i32 %kind, 21
+  %is.down = icmp eq i32 %kind, 22
+  %is.across = icmp eq i32 %kind, 23
+  %w1 = select i1 %is.up, i32 %up, i32 %number
+  %w2 = select i1 %is.down, i32 %down, i32 %w1
+  %w3 = select i1 %is.across, i32 %across, i32 %w2
+  %there = icmp ult i32 %w3, 32
+  %lane = select i1 %there, i32 %w3, i32 %i
+  %is.idx = icmp eq i32 %kind, 20
+  %either = or i1 %is.idx, %is.across
+  %nobody = xor i1 %there, true
+  %wrong = and i1 %either, %nobody
+  br i1 %wrong, label %bad, label %good
+bad:
+  store i32 %t, ptr @host.now
+  %n = sext i32 %number to i64
+  call void @host.fail(i64 {PARTNER}, i64 %n, i64 0, i64 0)
+  br label %good
+good:
+  %u = add i32 %first, %lane
+  %q = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %u, i32 5
+  %v = load i64, ptr %q
+  %p6 = getelementptr %host.thread, ptr %p, i32 0, i32 6
+  store i64 %v, ptr %p6''')}
+  ret void
+}}
+define internal void @host.warp(ptr %arguments, i32 %first, i32 %count, i1 %backward) {{
+  br label %again
+again:
+  {counted("i", "%count", '''
+  %turn = call i32 @host.turn(i32 %i, i32 %count, i1 %backward)
+  %t = add i32 %first, %turn
+  call void @host.go(ptr %arguments, i32 %t)''')}
+  {counted("j", "%count", '''
+  %u = add i32 %first, %j
+  %kind = call i32 @host.kind(i32 %u)
+  %inner = icmp sge i32 %kind, 16
+  br i1 %inner, label %found, label %j.next''')}
+  ret void
+found:
+  %going = call i1 @host.going()
+  br i1 %going, label %check, label %leave
+check:
+  %same = call i1 @host.together(i32 %first, i32 %count)
+  br i1 %same, label %size, label %leave
+size:
+  %whole = icmp eq i32 %count, 32
+  br i1 %whole, label %answer, label %short
+short:
+  call void @host.fail(i64 {SHORT_WARP}, i64 0, i64 0, i64 0)
+  br label %leave
+answer:
+  %shuffle = icmp sge i32 %kind, 20
+  br i1 %shuffle, label %exchange, label %vote
+exchange:
+  call void @host.exchange(i32 %kind, i32 %first)
+  br label %again
+vote:
+  call void @host.vote(i32 %kind, i32 %first, i32 %count)
+  br label %again
+leave:
+  ret void
+}}
+"""
+
+BLOCKS = f"""
+define internal void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward) {{
+  call void @llvm.memset.p0.i64(ptr @host.threads, i8 0, i64 {MOST * 40}, i1 false)
+  store i64 0, ptr @host.frames.next
+  %more = add i32 %threads, 31
+  %warps = lshr i32 %more, 5
+  br label %again
+again:
+  {counted("i", "%warps", '''
+  %turn = call i32 @host.turn(i32 %i, i32 %warps, i1 %backward)
+  %first = shl i32 %turn, 5
+  %left = sub i32 %threads, %first
+  %part = icmp slt i32 %left, 32
+  %count = select i1 %part, i32 %left, i32 32
+  call void @host.warp(ptr %arguments, i32 %first, i32 %count, i1 %backward)''')}
+  %going = call i1 @host.going()
+  br i1 %going, label %check, label %leave
+check:
+  %same = call i1 @host.together(i32 0, i32 %threads)
+  br i1 %same, label %all, label %leave
+all:
+  %kind = call i32 @host.kind(i32 0)
+  %ended = icmp eq i32 %kind, -1
+  br i1 %ended, label %leave, label %answer
+answer:
+  call void @host.vote(i32 %kind, i32 0, i32 %threads)
+  br label %again
+leave:
+  ret void
+}}
+"""
+ALONE = f"""
+define internal void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward) {{
+  {counted("i", "%threads", '''
+  %t = call i32 @host.turn(i32 %i, i32 %threads, i1 %backward)
+  store i32 %t, ptr @host.now
+  call void @host.start(ptr %arguments, i32 %t)''')}
+  ret void
+}}
+"""
+"""Threads that never meet run one after another."""
+
+GRID = f"""
+define void @host.run(ptr %arguments, i32 %blocks, i32 %threads, i32 %order, ptr %frames, i64 %size) {{
+  store i32 %threads, ptr @host.width
+  store i32 %blocks, ptr @host.grid
+  store ptr %frames, ptr @host.frames
+  store i64 %size, ptr @host.frames.size
+  %here = alloca i64
+  store ptr %here, ptr @host.stack
+  %backward = icmp ne i32 %order, 0
+  {counted("b", "%blocks", '''
+  %block = call i32 @host.turn(i32 %b, i32 %blocks, i1 %backward)
+  store i32 %block, ptr @host.block
+  call void @host.forget()
+  %going = call i1 @host.going()
+  br i1 %going, label %run, label %b.next
+run:
+  call void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward)''')}
+  ret void
+}}
+"""
+
+
+def runner(meeting: bool) -> str:
+    """All of the text; it needs `host.start`, `host.forget` and `host.stack`."""
+    return HEAD + (GATHER + WARPS + BLOCKS if meeting else ALONE) + GRID
