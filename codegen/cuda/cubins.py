@@ -1,6 +1,6 @@
 """Machine code of kernels, made once: kept in memory, and on disk between processes.
 
-Where it is found nothing of Numba's is loaded. The key is all that the code depends on: the text,
+Where it is found no compiler is loaded. The key is all that the code depends on: the text,
 what the arguments are, the architecture, the compilers' versions, and our own part of them.
 """
 
@@ -18,7 +18,7 @@ from codegen.cache import object_store
 from codegen.cuda import assemble, target
 from codegen.device.schedule import Argument, Kernel
 
-COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm", "nvidia-nvjitlink")
+COMPILERS = ("cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink")
 VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 MOST_IN_MEMORY = 512
 """Kernels whose code is kept in memory; it takes some ten thousand bytes each."""
@@ -72,7 +72,7 @@ def key_of(kernel: Kernel, capability: tuple[int, int]) -> str:
 
 
 def _argument_key(argument: Argument) -> str:
-    return f"{argument.kind},{argument.dtype.str},{target.is_fixed(argument):d}"
+    return f"{argument.kind},{argument.dtype.str},{argument.fixed:d}"
 
 
 @cache
@@ -80,8 +80,10 @@ def toolchain() -> str:
     """The versions of the compilers, and a digest of what we do with them."""
     versions = ",".join(f"{name}={_version(name)}" for name in COMPILERS)
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
+    ours = Path(__file__).parent
+    for folder in (ours, ours.parent / "nvvm"):
+        for file in sorted(folder.glob("*.py")):
+            digest.update(file.read_bytes())
     return f"{versions} {digest.hexdigest()}"
 
 

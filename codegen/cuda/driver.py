@@ -180,7 +180,7 @@ def _visible(device: int | None) -> int:
 @functools.cache
 def cuda_runtime() -> Any:
     """CuPy's `runtime`, where there are a driver and a GPU that it can use."""
-    for package in ("cupy", "numba_cuda", "cuda.bindings"):
+    for package in ("cupy", "cuda.bindings"):
         if importlib.util.find_spec(package.partition(".")[0]) is None:
             raise MissingPackageError(
                 f"the cuda backend needs {package}, which is not installed: {INSTALL}"

@@ -13,14 +13,11 @@ from codegen.device.schedule import Argument
 def words_of(
     declared: Sequence[Argument], given: Sequence[Any], address_of: Callable[[Span], int]
 ) -> list[int]:
-    """The 64-bit words for a kernel's parameters, in the order of `target.ARRAY_FIELDS`."""
+    """The 64-bit words for a kernel's parameters: addresses, and numbers."""
     words: list[int] = []
     for argument, value in zip(declared, given, strict=True):
         if argument.kind == "scalar":
             words.append(int.from_bytes(argument.dtype.type(value).tobytes(), "little"))
-        elif argument.kind == "array":
-            size, step = value.size, value.dtype.itemsize
-            words += [0, 0, size, step, address_of(value), size, step]
         else:
             words.append(address_of(value))
     return words

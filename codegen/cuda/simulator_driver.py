@@ -21,7 +21,6 @@ from codegen.cuda.driver import Span, Texts
 from codegen.cuda.library import run_call
 from codegen.cuda.races import LOOKED_AT, Accesses, Known, Memory, RaceError
 from codegen.cuda.simulated_blocks import SimulatedKernel
-from codegen.cuda.target import is_fixed
 from codegen.device.machine import SIMULATED
 from codegen.device.schedule import Kernel
 from codegen.loops.nodes import Call
@@ -221,7 +220,7 @@ def _check_aliases(kernel: Kernel, memories: Sequence[Memory]) -> None:
             if not written.written or other is memory or not memory.touches(other):
                 continue
             apart = abs(memory.address - other.address) % other.memory.itemsize
-            if is_fixed(argument) or apart or memory.memory.itemsize != other.memory.itemsize:
+            if argument.fixed or apart or memory.memory.itemsize != other.memory.itemsize:
                 raise RaceError(f"{kernel.name}: {written.name} is written in {argument.name}")
 
 

@@ -23,8 +23,7 @@ elements and in entries. Numbers below it are those of loops that can go on from
 class Argument:
     """A parameter of a kernel: the memory of a buffer, flat, or a scalar of the host.
 
-    `kind` is "pointer" (indexed only), "array" (also taken by atomic operations), or "scalar"
-    (the value of the host's variable `name`). `buffer` is a root: never a view of another.
+    `kind` is "pointer", or "scalar": the value of the host's variable `name`. `buffer` is a root: never a view of another.
     """
 
     name: str

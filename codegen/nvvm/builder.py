@@ -46,10 +46,11 @@ class Builder:
         self.lines.append(f"{label}:")
         self.block = label
 
-    def jump(self, label: str) -> None:
-        """Leave the block, if it has not been left."""
+    def jump(self, label: str, rolled: bool = False) -> None:
+        """Leave the block, if it has not been left; back to a loop's head that stays `rolled`, too.
+        """
         if self.block is not None:
-            self.do(f"br label %{label}")
+            self.do(f"br label %{label}" + (", !llvm.loop !6" if rolled else ""))
             self.block = None
 
     def jump_if(self, condition: str, then: str, otherwise: str) -> None:
@@ -142,6 +143,8 @@ class Builder:
                 "!3 = !{i32 0, i32 2147483647}",
                 "!4 = !{i32 1, i32 1025}",
                 "!5 = !{i32 1, i32 -2147483648}",
+                "!6 = distinct !{!6, !7}",
+                '!7 = !{!"llvm.loop.unroll.disable"}',
                 "",
             ]
         )

@@ -13,6 +13,7 @@ from codegen.nvvm.kinds import (
     FLOAT64,
     INT32,
     INT64,
+    UINT16,
     UINT32,
     Pointer,
     Scalar,
@@ -260,7 +261,32 @@ def exchange(builder: Builder, values: list[Value]) -> Value:
     return Value(number, (builder.value(f"extractvalue {{{number.llvm}, i1}} {pair}, 0"),))
 
 
+def single_of_brain(builder: Builder, values: list[Value]) -> Value:
+    """The float32 of a bfloat16, which is memory of uint16: its upper half."""
+    wide = cast(builder, values[0], UINT32).text
+    bits = builder.value(f"shl i32 {wide}, 16")
+    return Value(FLOAT32, (builder.value(f"bitcast i32 {bits} to float"),))
+
+
+def brain_of_single(builder: Builder, values: list[Value]) -> Value:
+    """The bfloat16 nearest to a float32, of two the even one; NaN is the quiet one of its sign."""
+    bits = builder.value(f"bitcast float {cast(builder, values[0], FLOAT32).text} to i32")
+    high = builder.value(f"lshr i32 {bits}, 16")
+    odd = builder.value(f"and i32 {high}, 1")
+    more = builder.value(f"add i32 {odd}, {0x7FFF}")
+    near = builder.value(f"add i32 {bits}, {more}")
+    near = builder.value(f"lshr i32 {near}, 16")
+    sign = builder.value(f"and i32 {high}, {0x8000}")
+    quiet = builder.value(f"or i32 {sign}, {0x7FC0}")
+    size = builder.value(f"and i32 {bits}, {0x7FFFFFFF}")
+    is_nan = builder.value(f"icmp ugt i32 {size}, {0x7F800000}")
+    found = builder.value(f"select i1 {is_nan}, i32 {quiet}, i32 {near}")
+    return Value(UINT16, (builder.value(f"trunc i32 {found} to i16"),))
+
+
 FUNCTIONS: dict[str, Function] = {
+    "single_of_brain": single_of_brain,
+    "brain_of_single": brain_of_single,
     "cuda.grid": grid,
     "cuda.gridsize": grid_size,
     "cuda.syncthreads": barrier,

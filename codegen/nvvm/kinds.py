@@ -68,7 +68,7 @@ FLOAT64 = Scalar("float64", "f", 64, "double", "double")
 COMPLEX64 = Scalar("complex64", "c", 64, "float", "float")
 COMPLEX128 = Scalar("complex128", "c", 128, "double", "double")
 INT32, INT64, UINT32, UINT64 = (INTEGERS[n] for n in ("int32", "int64", "uint32", "uint64"))
-INT8, INT16, UINT8 = (INTEGERS[name] for name in ("int8", "int16", "uint8"))
+INT8, UINT8, UINT16 = (INTEGERS[name] for name in ("int8", "uint8", "uint16"))
 
 SCALARS: dict[str, Scalar] = {
     "bool": BOOL,

@@ -184,7 +184,8 @@ class Compiler(Expressions):
         builder.jump(following)
         builder.start(following)
         builder.do(f"{moved} = add nsw i64 {place}, {step.text}")
-        builder.jump(head)
+        # A grid's steps: few for each thread. Unrolled, they would begin with a division.
+        builder.jump(head, rolled=step.number is None)
         builder.start(after)
 
     def while_loop(self, statement: ast.While) -> None:

@@ -41,7 +41,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         Argument(
             writer.place[root][0],
             root.dtype,
-            "array" if root in plan.atomic else "pointer",
+            "pointer",
             root,
             root in written,
         )
@@ -49,7 +49,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         if plan.own.get(root, "slice").endswith("slice")
     ]
     if status is not None and (plan.failing or plan.guarded):
-        arguments.append(Argument("status", INT64, "array", status, plan.failing))
+        arguments.append(Argument("status", INT64, "pointer", status, plan.failing))
     arguments += [Argument(writer.name(name), INT64, "scalar") for name in plan.indices]
     arguments += [Argument(name, INT64, "scalar") for name in writer.capacities.values()]
     names = ", ".join(argument.name for argument in arguments)

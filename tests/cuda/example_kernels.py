@@ -65,12 +65,12 @@ def mask(x, y, count):
 """
 
 
-def example(name: str, text: str, dtype: str, kind: str = "pointer", result: str = "") -> Kernel:
+def example(name: str, text: str, dtype: str, result: str = "") -> Kernel:
     """A kernel of an input `x`, a result `y` and a `count`."""
     given, made = np.dtype(dtype), np.dtype(result or dtype)
     arguments = (
         Argument("x", given, "pointer", Buffer("x", given, (1000,), "input")),
-        Argument("y", made, kind, Buffer("y", made, (1000,), "output"), written=True),
+        Argument("y", made, "pointer", Buffer("y", made, (1000,), "output"), written=True),
         Argument("count", np.dtype(np.int64), "scalar"),
     )
     return Kernel(name, HEAD + text, arguments)
@@ -81,7 +81,7 @@ KERNELS: Mapping[str, Kernel] = {
     for kernel in (
         example("exponential", EXPONENTIAL, "f8"),
         example("total", TOTAL, "f4"),
-        example("histogram", HISTOGRAM, "i8", "array", "f8"),
+        example("histogram", HISTOGRAM, "i8", "f8"),
         example("product", PRODUCT, "c16"),
         example("mask", MASK, "?"),
     )

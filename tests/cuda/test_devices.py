@@ -82,7 +82,7 @@ def said(caught: pytest.ExceptionInfo[Exception]) -> str:
     return f"{caught.type.__name__}: {caught.value}"
 
 
-@pytest.mark.parametrize("package", ["cupy", "numba_cuda"])
+@pytest.mark.parametrize("package", ["cupy", "cuda.bindings"])
 def test_a_missing_package_is_named(packages: SimpleNamespace, package: str) -> None:
     packages.missing = package
     with pytest.raises(

@@ -1,8 +1,8 @@
 """Every scalar operation on every dtype compiles for a GPU, many in a kernel.
 
-What a kernel computes is tested in the simulator. Here is what the simulator cannot show: that
-Numba types the text, and that it stays in the dtype, since Numba makes float64 of a uint64 beside
-an int64 and of a float32 beside a constant.
+What a kernel computes is tested in the simulator. Here is what the simulator cannot show: that the
+compiler knows the text, and that it stays in the dtype, since a uint64 beside an int64, or a float32
+beside a constant, may become a float64.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import cuda, types
-from numba.np import numpy_support
 
+from codegen.cuda.target import compile_ptx
+from codegen.device.schedule import Argument
 from codegen.loops.errors import UnsupportedProgramError
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
 from codegen.render.cuda_scalars import find_template, require_dtype
@@ -24,7 +24,6 @@ from tests.cuda.scalar_kernels import (
     Case,
     find_cases,
     kernel_text,
-    load_kernel,
 )
 
 DType = np.dtype[Any]
@@ -36,18 +35,18 @@ REDUCED = {"sin", "cos", "tan"}
 
 def compile_cases(cases: list[Case], dtype: DType) -> str:
     """The PTX of a kernel that computes the cases."""
-    kernel, _ = load_kernel(kernel_text(cases, looped=False), f"{dtype.name}_operations")
-    parameters = [types.int64]
-    for case in cases:
-        parameters += [pointer(operand) for operand in case.operands]
-        parameters.append(pointer(case.result))
-    ptx, _ = cuda.compile_ptx(kernel, types.void(*parameters), cc=(9, 0))
-    return str(ptx)
+    arguments = [Argument("count", np.dtype(np.int64), "scalar")]
+    for number, case in enumerate(cases):
+        names = [f"case{number}_{letter}" for letter in "abc"]
+        arguments += map(pointer, names, case.operands)
+        arguments.append(pointer(f"result{number}", case.result))
+    source = kernel_text(cases, looped=False)
+    return compile_ptx(source, "kernel", arguments, (9, 0))
 
 
-def pointer(dtype: DType) -> Any:
-    """The type of a flat array's address; booleans are bytes."""
-    return types.CPointer(types.uint8 if dtype.kind == "b" else numpy_support.from_dtype(dtype))
+def pointer(name: str, dtype: DType) -> Argument:
+    """A flat array; booleans are bytes."""
+    return Argument(name, np.dtype(np.uint8) if dtype.kind == "b" else dtype)
 
 
 def in_double(ptx: str) -> list[str]:
@@ -60,11 +59,7 @@ def test_every_operation_compiles(dtype: DType) -> None:
     cases = find_cases(dtype)
     assert len(cases) > 40
     if dtype.kind in "fc":
-        # Long kernels of long functions take time that grows with the square of the length.
-        size = 12 if dtype.kind == "c" else len(cases)
-        parts = [cases[i : i + size] for i in range(0, len(cases), size)]
-        texts = [compile_cases(part, dtype) for part in parts]
-        assert in_double("".join(texts))
+        assert in_double(compile_cases(cases, dtype))
         return
     converting = [case for case in cases if case.name == "cast"]
     assert in_double(compile_cases(converting, dtype))

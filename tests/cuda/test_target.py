@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,11 @@ import pytest
 
 from codegen.cuda import cubins
 from codegen.cuda.assemble import Figures, cubin_of, figures
-from codegen.cuda.frontend import SELECT, with_selections
-from codegen.cuda.target import ARRAY_FIELDS, compile_ptx, entry_name
+from codegen.cuda.target import compile_ptx
 from codegen.device.schedule import Argument, Kernel
 from codegen.loops.nodes import Buffer
-from tests.cuda.example_kernels import HEAD, KERNELS, MASK
+from codegen.nvvm.statements import ir_of
+from tests.cuda.example_kernels import HEAD, KERNELS
 from tracer import config
 from tracer.errors import BackendError
 
@@ -45,7 +44,7 @@ def cache(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_assemble_for_every_architecture(name: str) -> None:
     ptx = ptx_of(KERNELS[name])
-    assert entry_name(ptx) == name
+    assert f".visible .entry {name}(" in ptx
     for capability in MACHINES:
         assert cubin_of(ptx, capability)[:4] == b"\x7fELF"
         found = figures(ptx, capability)
@@ -61,12 +60,10 @@ def test_kernels_compile_for_newer_architectures_too(capability: tuple[int, int]
 
 
 def test_parameters_are_as_the_driver_passes_them() -> None:
-    pointers, array = ptx_of(KERNELS["exponential"]), ptx_of(KERNELS["histogram"])
-    assert pointers.count(".param .u64 exponential_param_") == 3
-    assert array.count(".param .u64 histogram_param_") == 2 + len(ARRAY_FIELDS)
-    # Of the array's fields its address is what the kernel adds to.
-    address = 1 + ARRAY_FIELDS.index("data")
-    assert f"[histogram_param_{address}]" in array
+    for name, place in (("exponential", 1), ("histogram", 1)):
+        ptx = ptx_of(KERNELS[name])
+        assert ptx.count(f".param .u64 {name}_param_") == 3
+        assert f"[{name}_param_{place}]" in ptx
 
 
 def test_what_is_not_written_is_read_through_the_cache_for_constants() -> None:
@@ -92,35 +89,13 @@ def test_booleans_are_bytes() -> None:
 
 
 def test_branches_with_values_become_selections() -> None:
-    text = HEAD + "def relu(x, y):\n    y[0] = x[0] if x[0] > 0.0 else 0.0\n"
-    text += "    y[1] = x[1] / x[0] if x[0] != 0.0 else x[1]\n"
+    text = HEAD + "def relu(x, y):\n    v = x[0]\n    y[0] = v if v > 0.0 else 0.0\n"
     arguments = tuple(Argument(name, np.dtype(np.float64)) for name in "xy")
-    written = ast.unparse(with_selections(text))
+    assert "br label" not in ir_of(text, "relu", arguments)
     # Reading memory, or dividing, may not be done in vain.
-    assert SELECT not in written
-    assert SELECT in ast.unparse(with_selections(HEAD + MASK))
+    text += "    y[1] = x[1] / v if v != 0.0 else x[1]\n"
+    assert ir_of(text, "relu", arguments).count("phi double") == 1
     assert compile_ptx(text, "relu", arguments, (8, 0)).count(".visible .entry") == 1
-
-
-def test_kernels_without_functions_need_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    ptx_of(KERNELS["total"])
-    from numba.cuda.core import compiler_machinery
-
-    run: list[str] = []
-    usual = compiler_machinery.PassManager._runPass
-
-    def noted(self: Any, index: int, step: Any, state: Any) -> None:
-        run.append(state.func_id.func_name)
-        usual(self, index, step, state)
-
-    monkeypatch.setattr(compiler_machinery.PassManager, "_runPass", noted)
-    ptx_of(KERNELS["total"])
-    assert "total" not in run
-    text = HEAD + '@cuda.jit(device=True, inline="always")\ndef twice(x):\n    return x + x\n\n\n'
-    text += "def called(x):\n    x[0] = twice(x[1])\n"
-    arguments = (Argument("x", np.dtype(np.float64)),)
-    assert "add.f64" in compile_ptx(text, "called", arguments, (8, 0))
-    assert "called" in run
 
 
 def test_a_spilling_kernel_is_seen() -> None:
@@ -166,8 +141,6 @@ def test_ptx_that_does_not_assemble() -> None:
     ptx = ptx_of(KERNELS["exponential"])
     with pytest.raises(BackendError, match=r"sm_90.*Unsupported \.version 99\.0"):
         cubin_of(ptx.replace(".version 9.0", ".version 99.0"), (9, 0))
-    with pytest.raises(ValueError, match="2 entries"):
-        entry_name(ptx + ptx)
 
 
 def test_machine_code_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +167,7 @@ def test_keys_tell_apart_what_compiles_to_other_code() -> None:
     others = [
         kernel,
         replace(kernel, source=kernel.source + "\n"),
-        replace(kernel, arguments=(given, replace(made, kind="array"), count)),
+        replace(kernel, arguments=(given, replace(made, kind="scalar"), count)),
         replace(kernel, arguments=(replace(given, dtype=np.dtype(np.float32)), made, count)),
         replace(kernel, arguments=(replace(given, buffer=None), made, count)),
     ]

@@ -159,7 +159,7 @@ def test_memory_of_a_threads_own() -> None:
 
 def test_atomic_operations_are_in_no_conflict() -> None:
     driver = SimulatorDriver()
-    arguments = (Argument("y", I64, "array", written=True),)
+    arguments = (Argument("y", I64, written=True),)
 
     def launch(body: str) -> list[int]:
         span = driver.span(driver.upload(np.zeros(4, np.int64)))
@@ -176,7 +176,7 @@ def test_atomic_operations_are_in_no_conflict() -> None:
 def test_status_may_be_looked_at() -> None:
     driver = SimulatorDriver()
     span = driver.span(driver.upload(np.zeros(2, np.int64)))
-    status = Argument("status", I64, "array", written=True)
+    status = Argument("status", I64, written=True)
     body = "if status[0] != 0:\n    return\nif cuda.atomic.cas(status, 0, 0, 3) == 0:\n"
     driver.launch(driver.load(kernel_of(body + "    status[1] = 7", status)), 2, 2, [span])
     assert driver.read(span).tolist() == [3, 7]

@@ -28,8 +28,8 @@ def source(name: str, dtype: np.dtype[Any] = F64) -> Argument:
     return Argument(name, dtype)
 
 
-def target(name: str, dtype: np.dtype[Any] = F64, kind: str = "pointer") -> Argument:
-    return Argument(name, dtype, kind, written=True)
+def target(name: str, dtype: np.dtype[Any] = F64) -> Argument:
+    return Argument(name, dtype, written=True)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_scalars_and_atomics(driver: SimulatorDriver) -> None:
     total = driver.span(driver.upload(np.zeros(2, I64)))
     body = "cuda.atomic.add(total, 1, step)\ncuda.atomic.cas(total, 0, 0, 7)"
     scalar = Argument("step", I64, "scalar")
-    loaded = driver.load(make_kernel(body, target("total", I64, "array"), scalar))
+    loaded = driver.load(make_kernel(body, target("total", I64), scalar))
     driver.launch(loaded, 2, 4, [total, np.int64(3)])
     assert driver.read(total).tolist() == [7, 24]
 
