@@ -15,7 +15,8 @@ import numpy as np
 
 from kernels.registry import Array, ArraySpec, Kernel, Params
 
-KINDS = "biuf"
+KINDS = "biufV"
+"""Of dtypes; V is bfloat16's."""
 
 
 def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArraySpec, ...]:

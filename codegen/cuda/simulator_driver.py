@@ -196,8 +196,9 @@ class SimulatorDriver:
             if not isinstance(value, Span):
                 given.append(value)
                 continue
-            known = self._known.part(_array(value))
-            memory = Memory(argument.name, _array(value), None, known, not argument.written)
+            seen = _array(value).view(argument.dtype)
+            known = self._known.part(seen)
+            memory = Memory(argument.name, seen, None, known, not argument.written)
             given.append(memory)
             written += [memory] if argument.written else []
         for memory in given:

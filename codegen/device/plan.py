@@ -37,6 +37,7 @@ from codegen.device.schedule import (
     Step,
 )
 from codegen.device.trips import note_trips
+from codegen.device.sorting import host_indices, is_sort_step, sort_plan, with_sorts
 from codegen.device.user_lines import lines_of
 from codegen.device.work import has_failures, memory_read, memory_written
 from codegen.loops.nodes import (
@@ -62,6 +63,7 @@ from codegen.passes.row_sums import row_sums
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
+from codegen.passes.sort_calls import small_sorts
 from codegen.passes.workspace import place_buffers
 from tracer.types import INT64
 
@@ -74,6 +76,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     split_scans,
     split_sums,
     fuse_products,
+    small_sorts,
     batch_products,
 )
 """What a program still goes through for the size of the device."""
@@ -92,7 +95,7 @@ def plan_program(
         program = change(program, machine)
     program = note_trips(program)
     division = Division(machine)
-    items = division.divide(program.body)
+    items = with_sorts(division.divide(program.body), machine)
     scalars = _Scalars(program, items, division)
     scalars.connect()
     failing = has_failures(program.body)
@@ -314,7 +317,7 @@ class _Steps:
             plan = kernel_plan(item, name, self.machine, self.owners)
         self.kernels += 1
         before = tuple(self.scalars.before.get(id(item), ()))
-        used = names_used((*before, *item.body))
+        used = names_used((*before, *item.body)) | host_indices(plan)
         plan = replace(
             plan,
             before=before,
@@ -353,3 +356,5 @@ class _Steps:
         }
         offsets, peak = place_buffers(sizes, self.lives, ALIGNMENT)
         return offsets, self.copies, peak
+        elif is_sort_step(item):
+            plan = sort_plan(item, name, self.machine)

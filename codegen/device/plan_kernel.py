@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codegen.device.products import Made, ProductNest, Tiling
+from codegen.device.sort_step import SortStep
 from codegen.loops.nodes import Buffer, Loop, Statement
 
 Body = tuple[Statement, ...]
@@ -35,6 +36,7 @@ class KernelPlan:
     atomic    memory that iterations add to at the same places
     product   of a kernel that multiplies matrices: the body is the call, without results that need
               no memory, and what is made of each element
+    sort      of a kernel of a sort: the body is the call that says where the memory is
     failing   whether it may leave with an error; `guarded`: whether something before it may
     """
 
@@ -56,6 +58,7 @@ class KernelPlan:
     @property
     def groups(self) -> int:
         """Groups of the whole grid."""
+    sort: SortStep | None = None
         return self.blocks * (self.threads // self.group)
 
     def copies(self, buffer: Buffer) -> int:

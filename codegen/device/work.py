@@ -10,6 +10,8 @@ from codegen.loops.nodes import Buffer, Call, Check, If, Loop, Reserve, Statemen
 from codegen.loops.walk import blocks, buffers_read, buffers_written, statements
 
 Body = tuple[Statement, ...]
+SORTED = (32,)
+"""Statements for each key that is sorted, about."""
 UNKNOWN_TRIPS = 64
 """How often a loop is taken to run whose bounds only the run knows."""
 
@@ -31,7 +33,8 @@ def work_of(body: Iterable[Statement]) -> int:
         elif isinstance(statement, If):
             total += 1 + max(work_of(statement.then), work_of(statement.otherwise))
         elif isinstance(statement, Call):
-            total += math.prod((*statement.results[0].shape, *statement.operands[0].shape[-1:]))
+            last = SORTED if statement.kernel == "sort" else statement.operands[0].shape[-1:]
+            total += math.prod((*statement.results[0].shape, *last))
         else:
             total += 1
     return total

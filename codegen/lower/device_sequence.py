@@ -14,7 +14,18 @@ from functools import partial
 
 import numpy as np
 
-from codegen.loops.nodes import Assign, Buffer, Expression, Literal, Load, Loop, Operation, Variable
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Call,
+    Expression,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Variable,
+    View,
+)
 from codegen.lower.context import (
     BOOL,
     INT64,
@@ -64,16 +75,64 @@ def emit_argsort(context: Context, node: Node, target: Buffer, place: Indices) -
     assert isinstance(stored, Stored), "operands of a sort or search are stored"
     outer = tuple(extent for number, extent in enumerate(shape) if number != axis)
 
+    def along(rest: Indices, where: Expression) -> Indices:
+        return (*rest[:axis], where, *rest[axis:])
+
+    if length > 2 * RUN:
+        _call_sort(context, node, (target, place), stored, along)
+        return
+
     def key_of(rest: Indices, where: Expression) -> Expression:
-        at = (*stored.prefix, *rest[:axis], where, *rest[axis:])
-        return context.let(Load(stored.buffer, at))
+        return context.let(Load(stored.buffer, (*stored.prefix, *along(rest, where))))
 
     def finish(at: Indices, key: Expression, position: Expression) -> None:
-        rest, where = at[:-1], at[-1]
-        at = (*place, *rest[:axis], where, *rest[axis:])
+        at = (*place, *along(at[:-1], at[-1]))
         context.store(target, at, _converted(context, position, INT64))
 
     sort_rows(context, dtype, (*outer, length), key_of, finish)
+
+
+def _call_sort(
+    context: Context,
+    node: Node,
+    target: tuple[Buffer, Indices],
+    stored: Stored,
+    along: Callable[[Indices, Expression], Indices],
+) -> None:
+    """Write a call for rows that are too long to rank each key among all; other axes than the last
+    are turned. The keys in order are at hand for a gather by the permutation."""
+    (operand,) = node.operands
+    shape, axis, dtype = operand.type.shape, node.params["axis"], operand.type.dtype
+    outer, length = [*shape[:axis], *shape[axis + 1 :]], shape[axis]
+    source = View(stored.buffer, stored.prefix)
+    order = View(*target)
+    turned = axis < len(shape) - 1
+    if turned:
+        source = View(context.new_buffer(ArrayType(dtype, (*outer, length))))
+        with context.loops(shape) as at:
+            key = context.load(stored.buffer, (*stored.prefix, *at))
+            context.store(source.buffer, (*at[:axis], *at[axis + 1 :], at[axis]), key)
+    if turned or order.buffer.root is source.buffer.root:
+        order = View(context.new_buffer(ArrayType(INT64, (*outer, length))))
+    keys = context.new_buffer(ArrayType(dtype, (*outer, length)))
+    add_sort(context, source, keys=View(keys), order=order)
+    if order.buffer is not target[0]:
+        with context.loops(outer) as rest, context.loop(length) as where:
+            position = context.load(order.buffer, (*rest, where))
+            context.store(target[0], (*target[1], *along(rest, where)), position)
+    context.sorted[node.results[0]] = (operand, axis, keys)
+
+
+def add_sort(context: Context, source: View, keys: View, order: View, bits: int = 0) -> None:
+    """Write a call that sorts rows, of integers from 0 of so many `bits` where these are given."""
+    params = {
+        "wanted": ("keys", "order"),
+        "order": order.buffer.dtype.name,
+        "bits": bits,
+        "first": 0,
+        "last": source.shape[-1],
+    }
+    context.add(Call("sort", (keys, order), (source,), params))
 
 
 def sort_rows(

@@ -11,7 +11,7 @@ from codegen.lower.constants import without_arrays
 from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Stored
 from codegen.lower.contraction import emit_contraction
 from codegen.lower.elementwise import emit_elementwise
-from codegen.lower.index import emit_gather, emit_scatter
+from codegen.lower.index import emit_gather, emit_scatter, take_in_order
 from codegen.lower.nest import write_elements
 from codegen.lower.plan import Plan
 from codegen.lower.reduction import emit_arg_reduction, emit_reduction
@@ -137,6 +137,10 @@ def _emit_stored(
         return
     target = wanted.get(result)
     if target is None:
+        in_order = take_in_order(context, node)
+        if in_order is not None:
+            context.put(result, in_order)
+            return
         target = reusable(context, node, position, plan) or Stored(context.new_buffer(result.type))
     _emit_node(context, node, target)
     context.put(result, target)

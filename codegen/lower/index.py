@@ -165,10 +165,64 @@ def emit_gather(context: Context, node: Node, target: Buffer, place: Indices) ->
     for operand, axis in zip(indices, axes, strict=True):
         check_bounds(context, operand, shape[axis], axis, node.source)
     lead_rank = len(_index_shape(indices))
+    in_order = _in_order(context, node)
+    if in_order is not None:
+        axis, keys = in_order
+        with context.loops(target.shape[len(place) :]) as where:
+            key = context.load(keys, (*where[:axis], *where[axis + 1 :], where[axis]))
+            context.store(target, (*place, *where), key)
+        return
     with context.loops(target.shape[len(place) :]) as where:
         lead, rest = where[:lead_rank], where[lead_rank:]
         source = _element_indices(context, shape, indices, axes, lead, rest)
         context.store(target, (*place, *where), context.element(x, source))
+
+
+def take_in_order(context: Context, node: Node) -> Stored | None:
+    """Where the result of a gather that sorts along the last axis lies already; it is the result's
+    memory from now on."""
+    lowering = node.primitive.lowering
+    found = _in_order(context, node) if lowering and lowering.kind == "gather" else None
+    if found is None or found[0] != len(node.operands[0].type.shape) - 1:
+        return None
+    for operand in node.operands[1:]:
+        context.sorted.pop(operand, None)
+    return Stored(found[1])
+
+
+def _in_order(context: Context, node: Node) -> tuple[int, Buffer] | None:
+    """The axis along which a gather sorts, and where what it gathers is in order already."""
+    x, *indices = node.operands
+    shape, axes = x.type.shape, node.params["axes"]
+    found = next((context.sorted[i] for i in indices if i in context.sorted), None)
+    if found is None or found[0] is not x or axes != tuple(range(len(shape))):
+        return None
+    _, along, keys = found
+    if indices[along].type.shape != shape or indices[along] not in context.sorted:
+        return None
+    others = [axis for axis in axes if axis != along]
+    same = all(_counts_along(context, indices[axis], axis, shape) for axis in others)
+    return (along, keys) if same else None
+
+
+def _counts_along(context: Context, operand: Any, axis: int, shape: tuple[int, ...]) -> bool:
+    """Whether an index array is the index along an axis of what it indexes."""
+    wanted = tuple(extent if other == axis else 1 for other, extent in enumerate(shape))
+    if operand.type.shape != wanted:
+        return False
+    if type(operand) is not Variable:
+        return shape[axis] == 1 and operand.value.item() == 0
+    place = context.places[operand]
+    if isinstance(place, Stored) and place.buffer.value is not None and not place.prefix:
+        return bool(np.array_equal(place.buffer.value.reshape(-1), np.arange(shape[axis])))
+    while isinstance(place, Inline):
+        inner = place.node
+        if inner.primitive.name == "iota":
+            return True
+        if inner.primitive.name != "reshape" or type(inner.operands[0]) is not Variable:
+            return False
+        place = context.places[inner.operands[0]]
+    return False
 
 
 def emit_scatter(context: Context, node: Node, target: Buffer, place: Indices) -> None:

@@ -18,6 +18,7 @@ from codegen.passes.fuse import fuse
 from codegen.passes.jam import jam
 from codegen.passes.outward import outward
 from codegen.passes.round_halves import round_halves
+from codegen.passes.sort_calls import prune_sorts
 from codegen.passes.split import split
 from codegen.passes.strips import strips
 from codegen.passes.sums import sums
@@ -56,6 +57,7 @@ DEVICE_PASSES: tuple[tuple[str, Pass], ...] = (
     ("remove_unused", remove_unused),
     ("contract", device_contract),
     ("carried", carried),
+    ("sorts", prune_sorts),
     ("forward_again", forward),
     ("remove_unused_again", remove_unused),
 )

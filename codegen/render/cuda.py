@@ -22,6 +22,7 @@ from codegen.loops.nodes import Buffer
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
 from codegen.render.cuda_groups import GroupWriter
 from codegen.render.cuda_product_plans import product_lines
+from codegen.render.cuda_sorts import bits_of, sort_lines
 from codegen.render.cuda_vectors import SIMULATED_VECTORS, VectorWriter
 from tracer.types import INT64
 
@@ -40,7 +41,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
     arguments = [
         Argument(
             writer.place[root][0],
-            root.dtype,
+            bits_of(plan, root),
             "pointer",
             root,
             root in written,
@@ -100,6 +101,8 @@ def _body(plan: KernelPlan, writer: VectorWriter) -> list[str]:
         writer.together(plan.body)
         return writer.lines
     nest, zeros = merged_grid(plan)
+    if plan.sort is not None:
+        return sort_lines(plan, writer)
     writer.substitution.update(zeros)
     if plan.group == 1:
         writer.grid(plan, nest, zeros)

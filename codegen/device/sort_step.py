@@ -1,0 +1,60 @@
+"""What one kernel of a sort has to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+
+SORT = "sort"
+"""What calls of a sort are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortStep:
+    """One kernel of a sort of `rows` rows of `length` keys.
+
+    step     "rows": each row by one block, all passes; or of one pass "count", "offsets" or "move"
+    wanted   what the sort has as results: "keys", "order", or both
+    mapped   how bits become an unsigned number of the same order: "plain", "signed" or "float"
+    passes   in which `width` bits each are sorted by
+    threads  of a block, in warps of `warp`; each has `items` keys of a tile
+    chunks   into which a row is divided, of `span` keys, a multiple of the tile, but the last
+    turn     the host's variable with the number of the pass, if there is one
+    """
+
+    step: str
+    wanted: tuple[str, ...]
+    rows: int
+    length: int
+    dtype: np.dtype[Any]
+    mapped: str
+    passes: int
+    width: int
+    threads: int
+    items: int
+    warp: int
+    chunks: int
+    span: int
+    turn: str = ""
+
+    @property
+    def tile(self) -> int:
+        """Keys that a block has at one time."""
+        return self.threads * self.items
+
+    @property
+    def digits(self) -> int:
+        """How many numbers a digit may be."""
+        return int(2**self.width)
+
+    @property
+    def bits(self) -> int:
+        """Those of a key in memory."""
+        return 8 * self.dtype.itemsize
+
+    def named(self, step: str, turn: str) -> SortStep:
+        """Another kernel of the same sort."""
+        return replace(self, step=step, turn=turn)

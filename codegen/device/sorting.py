@@ -1,0 +1,192 @@
+"""Sorts as kernels of their own: from the least digit to the greatest, each pass a stable one.
+
+A pass of a long row is three kernels. Blocks count the digits of their chunks; what they counted
+becomes where the digits of each chunk begin; and blocks move their chunks' keys there, tile by tile:
+ranks within a tile come from votes of warps, and its keys leave it in order, through shared memory,
+so that neighbours are written side by side. All passes are the same three kernels, which the host
+tells the number of the pass. What fits a tile is sorted there, all passes in one kernel.
+
+Keys stay as they are in all passes. What is sorted by is found from their bits: those of signed
+numbers and of floats are mapped to unsigned numbers in the same order, equal zeros to one, every NaN
+to the greatest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen.device.items import (
+    ChooseItem,
+    Item,
+    KernelItem,
+    LibraryItem,
+    RepeatItem,
+    WhileItem,
+)
+from codegen.device.machine import DeviceMachine
+from codegen.device.plan_kernel import KernelPlan
+from codegen.device.sort_step import SORT, SortStep
+from codegen.loops.build import integer
+from codegen.loops.nodes import Buffer, Call, Loop, View
+from tracer.types import kind_of
+
+STEP = "sort step"
+"""What the calls are named that are one kernel each."""
+DIGIT = 8
+"""Bits that a pass sorts by, at most."""
+SIMULATED_DIGIT = 4
+ITEMS = 16
+"""Keys of four bytes or less that a thread has of a tile; half as many longer ones."""
+SIMULATED_ITEMS = 18
+WAVES = 4
+"""Blocks for each processor that a pass is divided into, at most."""
+SHORT = 16
+"""Chunks that one thread adds up."""
+
+
+def is_sort_step(item: KernelItem) -> bool:
+    """Whether an item is one kernel of a sort."""
+    first = item.body[0]
+    return isinstance(first, Call) and first.kernel == STEP
+
+
+def with_sorts(items: list[Item], machine: DeviceMachine) -> list[Item]:
+    """Items in which sorts are kernels."""
+    numbers = itertools.count()
+
+    def changed(block: list[Item]) -> list[Item]:
+        found: list[Item] = []
+        for item in block:
+            match item:
+                case LibraryItem(call) if call.kernel == SORT:
+                    found += sort_items(call, machine, next(numbers))
+                    continue
+                case RepeatItem() | WhileItem():
+                    item.body = changed(item.body)
+                case ChooseItem():
+                    item.then, item.otherwise = changed(item.then), changed(item.otherwise)
+            if isinstance(item, WhileItem):
+                item.test = changed(item.test)
+            found.append(item)
+        return found
+
+    return changed(items)
+
+
+def sort_items(call: Call, machine: DeviceMachine, number: int) -> list[Item]:
+    """The kernels of a sort, the program's `number`-th."""
+    whole = sort_step(call, machine)
+    (source,) = call.operands
+    results = dict(zip(whole.wanted, call.results, strict=True))
+    if whole.length <= whole.threads * whole.items:
+        return [_item(whole, results, {"source": source})]
+    counted = np.dtype(np.int32 if whole.length < 2**31 else np.int64)
+
+    def buffer(role: str, dtype: np.dtype[Any], *shape: int) -> Buffer:
+        return Buffer(f"sort{number}_{role}", dtype, shape, "workspace")
+
+    digits = whole.rows * whole.digits
+    counts = View(buffer("counts", counted, digits, whole.chunks))
+    totals = View(buffer("totals", counted, digits))
+    spare: dict[str, View] = {}
+    if whole.passes > 1:
+        shape = min(2, whole.passes - 1), whole.rows, whole.length
+        spare["spare_keys"] = View(buffer("keys", whole.dtype, *shape))
+        if "order" in results:
+            spare["spare_order"] = View(buffer("order", counted, *shape))
+    turn = f"sort{number}_pass"
+    keys = {name: view for name, view in spare.items() if name == "spare_keys"}
+    items: list[Item] = [
+        _item(whole.named("count", turn), {"counts": counts}, {"source": source, **keys}),
+        _item(whole.named("offsets", turn), {"counts": counts, "totals": totals}, {}),
+        _item(
+            whole.named("move", turn),
+            {**spare, **results},
+            {"source": source, "counts": counts, "totals": totals},
+        ),
+    ]
+    loop = Loop(turn, integer(0), integer(whole.passes), (), "serial")
+    return [RepeatItem(loop, 0, whole.passes, items)]
+
+
+def sort_step(call: Call, machine: DeviceMachine) -> SortStep:
+    """How a call's rows are sorted, each in one block where it fits."""
+    (source,) = call.operands
+    params: Any = call.params
+    *outer, length = source.shape
+    dtype, rows = source.buffer.dtype, math.prod(outer)
+    bits = params["bits"] or (1 if dtype.kind == "b" else 8 * dtype.itemsize)
+    most = SIMULATED_DIGIT if machine.simulated else DIGIT
+    passes = -(-bits // most)
+    items = SIMULATED_ITEMS if machine.simulated else ITEMS if dtype.itemsize <= 4 else ITEMS // 2
+    threads = machine.threads
+    chunks, span = 1, length
+    if length <= threads * items:
+        while threads > 2 * machine.warp and threads * items >= 4 * length:
+            threads //= 2
+        items = -(-length // threads)
+    else:
+        tile = threads * items
+        tiles = -(-length // tile)
+        wanted = -(-WAVES * machine.processors // rows)
+        span = -(-tiles // min(tiles, max(1, wanted))) * tile
+        chunks = -(-length // span)
+    return SortStep(
+        "rows", params["wanted"], rows, length, dtype, _order_of(dtype, params["bits"]), passes,
+        -(-bits // passes), threads, items, machine.warp, chunks, span,
+    )  # fmt: skip
+
+
+def _order_of(dtype: np.dtype[Any], bits: int) -> str:
+    """What a key's bits are: those of a float, of a signed number, or in order as they are."""
+    if bits or kind_of(dtype) in "bu":
+        return "plain"
+    return "float" if kind_of(dtype) == "f" else "signed"
+
+
+def _item(step: SortStep, results: Mapping[str, View], operands: Mapping[str, View]) -> KernelItem:
+    params = {"step": step, "roles": (*results, *operands)}
+    call = Call(STEP, tuple(results.values()), tuple(operands.values()), params)
+    return KernelItem([call], grid=True)
+
+
+def step_of(call: Call) -> SortStep:
+    """Which kernel of a sort a call is."""
+    step: Any = call.params["step"]
+    assert isinstance(step, SortStep), "calls of this name are made here"
+    return step
+
+
+def roles_of(call: Call) -> dict[str, View]:
+    """The memory of a kernel of a sort, by what it is there."""
+    roles: Any = call.params["roles"]
+    return dict(zip(roles, (*call.results, *call.operands), strict=True))
+
+
+def sort_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPlan:
+    """Blocks for the rows, chunks or digits of a step."""
+    (call,) = item.body
+    assert isinstance(call, Call), "a step is a call"
+    step = step_of(call)
+    blocks = step.rows * step.chunks
+    if step.step == "offsets":
+        lines = step.rows * step.digits
+        blocks = -(-lines // step.threads) if step.chunks <= SHORT else lines
+    if step.step in ("rows", "offsets"):
+        blocks = min(blocks, machine.blocks)
+    work = step.rows * step.length * (step.passes if step.step == "rows" else 1)
+    return KernelPlan(
+        name, (), (), (call,), step.threads, step.threads, blocks, work=work, sort=step
+    )
+
+
+def host_indices(plan: KernelPlan) -> set[str]:
+    """The host's variables that a kernel of a sort takes."""
+    return {plan.sort.turn} if plan.sort is not None and plan.sort.turn else set()
+

@@ -1,0 +1,450 @@
+"""The text of a kernel of a sort: digits counted, what was counted added up, keys moved to their
+places; or all of it for rows that fit a block.
+
+Ranks are stable. A thread's keys lie a warp's width apart, a warp's side by side. Each key in turn
+asks by votes which threads of its warp have the same digit: those before it, and what the warp had
+of that digit before, make its rank; then come the warps before, and the smaller digits. What lies
+behind the end of a row counts as of the greatest digit, and so comes last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from codegen.device.plan_kernel import KernelPlan
+from codegen.device.sort_step import SortStep
+from codegen.device.sorting import SHORT, roles_of
+from codegen.loops.nodes import Buffer, Call, View
+from codegen.render.cuda_groups import GroupWriter
+
+OWN_NAMES = (
+    "counters", "parts", "kept_keys", "kept_order", "bases", "begins", "keys_here", "order_here",
+    "ranks", "row", "chunk", "start", "stop", "first", "item", "at", "key", "low", "digit", "warp",
+    "rank", "bit", "vote", "peers", "seen", "earlier", "running", "before", "other", "step",
+    "total", "found", "line", "target", "shift", "base", "turn", "below", "negative", "count",
+)  # fmt: skip
+"""What the kernels call their variables."""
+BATCH = 4
+"""Keys that a thread reads before it counts them."""
+
+
+def sort_lines(plan: KernelPlan, writer: GroupWriter) -> list[str]:
+    """The lines of a kernel of a sort, after those that every kernel begins with."""
+    step = plan.sort
+    (call,) = plan.body
+    assert step is not None and isinstance(call, Call), "the plan is of a sort"
+    writer.taken.update(OWN_NAMES)
+    text = _Text(plan, step, writer, roles_of(call))
+    {
+        "rows": text.rows,
+        "count": text.count,
+        "offsets": text.offsets_short if step.chunks <= SHORT else text.offsets,
+        "move": text.move,
+    }[step.step]()
+    return [*writer.lines, *("    " + line for line in text.lines)]
+
+
+def bits_of(plan: KernelPlan, root: Buffer) -> np.dtype[Any]:
+    """The dtype as which a kernel sees memory: of keys that are sorted it takes the bits."""
+    if plan.sort is not None:
+        (call,) = plan.body
+        assert isinstance(call, Call), "the plan is of a sort"
+        for role, view in roles_of(call).items():
+            if view.buffer.root is root and role in ("source", "spare_keys", "keys"):
+                return np.dtype(f"u{root.dtype.itemsize}")
+    return root.dtype
+
+
+class _Text:
+    """Writes the lines of one kernel."""
+
+    def __init__(
+        self, plan: KernelPlan, step: SortStep, writer: GroupWriter, roles: dict[str, View]
+    ) -> None:
+        self.plan, self.step, self.writer, self.roles = plan, step, writer, roles
+        self.lines: list[str] = []
+        self.indent = ""
+        self.wide = "uint64" if step.bits == 64 else "uint32"
+        self.held = f"uint{step.bits}"
+        self.number = "int32" if step.length < 2**31 else "int64"
+        self.warps = step.threads // step.warp
+        self.each = -(-step.digits // step.threads)
+        self.turn = writer.name(step.turn) if step.turn else "turn"
+        self.ordered = "order" in step.wanted
+
+    # Writing
+
+    def write(self, text: str) -> None:
+        """Lines, indented as they are, inside of what is open."""
+        self.lines += [self.indent + line for line in text.strip("\n").splitlines()]
+
+    def open(self, text: str) -> None:
+        """A line that begins a block."""
+        self.write(text)
+        self.indent += "    "
+
+    def close(self) -> None:
+        """The end of a block."""
+        self.indent = self.indent[4:]
+
+    def element(self, role: str, place: str) -> str:
+        """The element of some memory with a number, as it lies."""
+        view = self.roles[role]
+        start = self.writer.offset(view.buffer, view.indices)
+        return f"{self.writer.array(view.buffer)}[{place if start == '0' else f'{start} + {place}'}]"
+
+    def spare(self, role: str, turn: str, place: str) -> str:
+        """An element of the memory that a pass leaves keys in for the next."""
+        view = self.roles[role]
+        size = self.step.rows * self.step.length
+        slot = f"({turn} & 1) * {size} + " if view.buffer.shape[0] > 1 else ""
+        return f"{self.writer.array(view.buffer)}[{slot}{place}]"
+
+    # Keys
+
+    def digit(self) -> str:
+        """The lines that find the digit of `key`."""
+        wide, bits = self.wide, self.step.bits
+        every, sign = (1 << bits) - 1, 1 << (bits - 1)
+        number = f"np.{wide}"
+        lines = []
+        if self.step.mapped == "signed":
+            lines.append(f"low = {number}(key ^ {number}({sign}))")
+        elif self.step.mapped == "float":
+            infinite = {2: 0x7C00, 4: 0x7F800000, 8: 0x7FF0000000000000}[bits // 8]
+            if self.step.dtype.name == "bfloat16":
+                infinite = 0x7F80
+            lines += [
+                f"low = {number}(key & {number}({sign - 1}))",
+                "negative = (key != low) & (low != 0)",
+                f"if low > {number}({infinite}):",
+                f"    low = {number}({every})",
+                "elif negative:",
+                f"    low = {number}(key ^ {number}({every}))",
+                "else:",
+                f"    low = {number}(low ^ {number}({sign}))",
+            ]
+        else:
+            lines.append("low = key")
+        lines.append(f"digit = np.int32((low >> shift) & {number}({self.step.digits - 1}))")
+        return "\n".join(lines)
+
+    def threads_digits(self, text: str) -> None:
+        """Lines for each digit that a thread has, `digit`."""
+        if self.each == 1:
+            self.write("digit = thread")
+            if self.step.digits < self.step.threads:
+                self.open(f"if thread < {self.step.digits}:")
+                self.write(text)
+                self.close()
+            else:
+                self.write(text)
+            return
+        self.open(f"for item in range({self.each}):")
+        self.write(f"digit = thread * {self.each} + item")
+        self.write(text)
+        self.close()
+
+    # Parts
+
+    def shared(self) -> None:
+        """Memory of the block, and what each thread knows of itself."""
+        step = self.step
+        self.write(f"""
+counters = cuda.shared.array({self.warps * step.digits}, types.int32)
+begins = cuda.shared.array({step.digits + 1}, types.int32)
+parts = cuda.shared.array({self.warps}, types.{self.number})
+kept_keys = cuda.shared.array({step.tile}, types.{self.held})
+keys_here = cuda.local.array({step.items}, types.{self.wide})
+ranks = cuda.local.array({step.items}, types.int32)
+""")
+        if self.ordered:
+            self.write(f"""
+kept_order = cuda.shared.array({step.tile}, types.{self.number})
+order_here = cuda.local.array({step.items}, types.{self.number})
+""")
+        self.warp()
+
+    def warp(self) -> None:
+        """Which warp a thread is of, and where it stands in it."""
+        self.write(f"""
+warp = thread // {self.step.warp}
+rank = np.int32(thread % {self.step.warp})
+earlier = np.uint32((1 << rank) - 1)
+""")
+
+    def scan(self) -> None:
+        """`before`, what `total` adds up to in the threads before; one barrier."""
+        step, number = self.step, self.number
+        self.write(f"""
+running = np.{number}(total)
+for step in range({step.warp.bit_length() - 1}):
+    other = cuda.shfl_up_sync(0xFFFFFFFF, running, 1 << step)
+    if rank >= (1 << step):
+        running = np.{number}(running + other)
+if rank == {step.warp - 1}:
+    parts[warp] = running
+cuda.syncthreads()
+before = np.{number}(running - total)
+for step in range({self.warps}):
+    if step < warp:
+        before = np.{number}(before + parts[step])
+""")
+
+    def position(self, start: str) -> str:
+        """The place of a thread's key number `item`."""
+        step = self.step
+        first = f"{start} + " if start else ""
+        return f"{first}warp * {step.warp * step.items} + item * {step.warp} + rank"
+
+    def ranked(self, start: str, stop: str) -> None:
+        """The rank of each key among those of its digit in its warp; what all warps have, added up
+        over warps and digits; and the keys in order in shared memory. Five barriers."""
+        step = self.step
+        every = (1 << step.warp) - 1
+        total = self.warps * step.digits
+        self.write(f"for item in range(thread, {total}, {step.threads}):\n    counters[item] = 0")
+        self.write("cuda.syncthreads()")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position(start)}\nkey = keys_here[item]")
+        self.write(self.digit())
+        self.write(f"""
+if at >= {stop}:
+    digit = np.int32({step.digits - 1})
+peers = np.uint32({every})
+for step in range({step.width}):
+    bit = (digit >> step) & 1
+    vote = np.uint32(cuda.ballot_sync(0xFFFFFFFF, bit))
+    peers = np.uint32(peers & np.uint32(vote ^ np.uint32(bit - 1)))
+at = warp * {step.digits} + digit
+seen = counters[at]
+below = np.int32(cuda.popc(np.uint32(peers & earlier)))
+ranks[item] = np.int32(seen + below)
+cuda.syncwarp(0xFFFFFFFF)
+if below == 0:
+    counters[at] = np.int32(seen + np.int32(cuda.popc(peers)))
+cuda.syncwarp(0xFFFFFFFF)
+""")
+        self.close()
+        self.write("cuda.syncthreads()\ntotal = np.int32(0)")
+        self.threads_digits(f"""
+begins[digit] = total
+count = np.int32(0)
+for step in range({self.warps}):
+    found = counters[step * {step.digits} + digit]
+    counters[step * {step.digits} + digit] = count
+    count = np.int32(count + found)
+total = np.int32(total + count)
+""")
+        self.scan()
+        self.threads_digits("begins[digit] = np.int32(begins[digit] + before)")
+        self.write("cuda.syncthreads()")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position(start)}\nkey = keys_here[item]")
+        self.write(self.digit())
+        self.write(f"""
+if at >= {stop}:
+    digit = np.int32({step.digits - 1})
+at = begins[digit] + counters[warp * {step.digits} + digit] + ranks[item]
+kept_keys[at] = np.{self.held}(key)
+""")
+        if self.ordered:
+            self.write("kept_order[at] = order_here[item]")
+        self.close()
+        self.write("cuda.syncthreads()")
+
+    def finished(self, place: str) -> None:
+        """Write `key`, and `order_here` of `item`, where the whole sort wants them."""
+        if "keys" in self.step.wanted:
+            self.write(f"{self.element('keys', place)} = np.{self.held}(key)")
+        if self.ordered:
+            dtype = self.roles["order"].buffer.dtype.name
+            self.write(f"{self.element('order', place)} = np.{dtype}(found)")
+
+    # Kernels
+
+    def rows(self) -> None:
+        """Each row by one block."""
+        step, every = self.step, (1 << self.step.bits) - 1
+        self.shared()
+        self.open(f"for row in range(group, {step.rows}, {self.plan.blocks}):")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position('')}\nkeys_here[item] = np.{self.wide}({every})")
+        if self.ordered:
+            self.write(f"order_here[item] = np.{self.number}(at)")
+        source = self.element("source", f"row * {step.length} + at")
+        self.write(f"if at < {step.length}:\n    keys_here[item] = np.{self.wide}({source})")
+        self.close()
+        self.open(f"for turn in range({step.passes}):")
+        self.write(f"shift = np.{self.wide}(turn * {step.width})")
+        self.ranked("", str(step.length))
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position('')}\nkeys_here[item] = np.{self.wide}(kept_keys[at])")
+        if self.ordered:
+            self.write("order_here[item] = kept_order[at]")
+        self.close()
+        self.close()
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position('')}")
+        self.open(f"if at < {step.length}:")
+        self.write("key = keys_here[item]")
+        if self.ordered:
+            self.write("found = order_here[item]")
+        self.finished(f"row * {step.length} + at")
+
+    def chunk(self) -> None:
+        """Which part of which row a block has, and which digit it looks at."""
+        step = self.step
+        self.write(f"""
+row = group // {step.chunks}
+chunk = group % {step.chunks}
+start = chunk * {step.span}
+stop = min(start + {step.span}, {step.length})
+base = row * {step.length}
+shift = np.{self.wide}({self.turn} * {step.width})
+""")
+
+    def read(self, name: str, at: str) -> str:
+        """Lines for a key, as the pass before has left it."""
+        source = self.element("source", f"base + {at}")
+        first = f"{name} = np.{self.wide}({source})"
+        if self.step.passes == 1:
+            return first
+        spare = self.spare("spare_keys", f"({self.turn} + 1)", f"base + {at}")
+        return (
+            f"if {self.turn} == 0:\n    {first}\nelse:\n    {name} = np.{self.wide}({spare})"
+        )
+
+    def count(self) -> None:
+        """How often each digit is there, in each chunk."""
+        step = self.step
+        self.write(f"""
+counters = cuda.shared.array({step.digits}, types.int32)
+keys_here = cuda.local.array({BATCH}, types.{self.wide})
+""")
+        self.chunk()
+        self.write(
+            f"for item in range(thread, {step.digits}, {step.threads}):\n    counters[item] = 0"
+        )
+        self.write("cuda.syncthreads()")
+        self.open(f"for first in range(start + thread, stop, {BATCH * step.threads}):")
+        self.open(f"for item in range({BATCH}):")
+        self.write(f"at = first + item * {step.threads}")
+        self.open("if at < stop:")
+        self.write(self.read("keys_here[item]", "at"))
+        self.close()
+        self.close()
+        self.open(f"for item in range({BATCH}):")
+        self.open(f"if first + item * {step.threads} < stop:")
+        self.write("key = keys_here[item]")
+        self.write(self.digit())
+        self.write("cuda.atomic.add(counters, digit, 1)")
+        self.close()
+        self.close()
+        self.close()
+        self.write("cuda.syncthreads()")
+        place = f"(row * {step.digits} + item) * {step.chunks} + chunk"
+        self.write(f"""
+for item in range(thread, {step.digits}, {step.threads}):
+    {self.element("counts", place)} = counters[item]
+""")
+
+    def offsets_short(self) -> None:
+        """What the chunks before have of each digit, by one thread for each; and what all have."""
+        step = self.step
+        lines = step.rows * step.digits
+        count = self.element("counts", f"line * {step.chunks} + chunk")
+        self.write(f"""
+for line in range(thread_slot, {lines}, {self.plan.blocks * step.threads}):
+    total = np.{self.number}(0)
+    for chunk in range({step.chunks}):
+        found = {count}
+        {count} = total
+        total = np.{self.number}(total + found)
+    {self.element("totals", "line")} = total
+""")
+
+    def offsets(self) -> None:
+        """The same by one block for each."""
+        step = self.step
+        each = -(-step.chunks // step.threads)
+        count = self.element("counts", f"line * {step.chunks} + at")
+        self.write(f"parts = cuda.shared.array({self.warps}, types.{self.number})")
+        self.warp()
+        self.open(f"for line in range(group, {step.rows * step.digits}, {self.plan.blocks}):")
+        self.write(f"""
+total = np.{self.number}(0)
+for item in range({each}):
+    at = thread * {each} + item
+    if at < {step.chunks}:
+        total = np.{self.number}(total + {count})
+""")
+        self.scan()
+        self.write(f"""
+if thread == {step.threads - 1}:
+    {self.element("totals", "line")} = np.{self.number}(before + total)
+for item in range({each}):
+    at = thread * {each} + item
+    if at < {step.chunks}:
+        found = {count}
+        {count} = before
+        before = np.{self.number}(before + found)
+cuda.syncthreads()
+""")
+
+    def move(self) -> None:
+        """Each key to its place."""
+        step, every = self.step, (1 << self.step.bits) - 1
+        self.shared()
+        self.write(f"bases = cuda.shared.array({step.digits}, types.{self.number})")
+        self.write(f"if thread == 0:\n    begins[{step.digits}] = {step.tile}")
+        self.chunk()
+        self.write(f"total = np.{self.number}(0)")
+        line = f"row * {step.digits} + digit"
+        self.threads_digits(f"""
+bases[digit] = total
+total = np.{self.number}(total + {self.element("totals", line)})
+""")
+        self.scan()
+        count = self.element("counts", f"({line}) * {step.chunks} + chunk")
+        self.threads_digits(f"bases[digit] = np.{self.number}(bases[digit] + before + {count})")
+        self.write("cuda.syncthreads()")
+        self.open(f"for first in range(start, stop, {step.tile}):")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position('first')}\nkeys_here[item] = np.{self.wide}({every})")
+        if self.ordered:
+            self.write(f"order_here[item] = np.{self.number}(at)")
+        self.open("if at < stop:")
+        self.write(self.read("keys_here[item]", "at"))
+        if self.ordered and step.passes > 1:
+            spare = self.spare("spare_order", f"({self.turn} + 1)", "base + at")
+            self.write(f"if {self.turn} > 0:\n    order_here[item] = {spare}")
+        self.close()
+        self.close()
+        self.ranked("first", "stop")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = thread + item * {step.threads}")
+        self.open("if first + at < stop:")
+        self.write(f"key = np.{self.wide}(kept_keys[at])")
+        if self.ordered:
+            self.write("found = kept_order[at]")
+        self.write(self.digit())
+        self.write("target = base + bases[digit] + at - begins[digit]")
+        if step.passes > 1:
+            self.open(f"if {self.turn} < {step.passes - 1}:")
+            self.write(f"{self.spare('spare_keys', self.turn, 'target')} = np.{self.held}(key)")
+            if self.ordered:
+                self.write(f"{self.spare('spare_order', self.turn, 'target')} = found")
+            self.close()
+            self.open("else:")
+        self.finished("target")
+        if step.passes > 1:
+            self.close()
+        self.close()
+        self.close()
+        self.write("cuda.syncthreads()")
+        self.threads_digits(
+            f"bases[digit] = np.{self.number}(bases[digit] + begins[digit + 1] - begins[digit])"
+        )
