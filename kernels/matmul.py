@@ -18,16 +18,19 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
 
     The parameter `kept` says whether the result is needed in memory, where something is made of
     its elements at once; `batch`, how many axes the stacks have, of which an operand that is one
-    for all has none.
+    for all has none. A library's product may have a third operand, `(n,)`, which is added to each
+    row, and be `relu` in the end: what is not above 0 becomes 0, and NaN stays.
     """
-    if len(operands) != 2 or not set(params) <= {"kept", "batch"}:
-        raise ValueError("matmul takes two operands and no parameters but kept and batch")
+    if len(operands) not in (2, 3) or not set(params) <= {"kept", "batch", "relu"}:
+        raise ValueError("matmul takes two operands and a bias, kept, batch and relu, no others")
     if params.get("batch"):
         leads = [operand.shape[:-2] for operand in operands]
         inner = tuple(ArraySpec(operand.dtype, operand.shape[-2:]) for operand in operands)
         (one,) = result_spec(inner, {})
         return (ArraySpec(one.dtype, (*np.broadcast_shapes(*leads), *one.shape)),)
-    left, right = operands
+    left, right, *bias = operands
+    if bias and bias[0] != ArraySpec(right.dtype, right.shape[1:]):
+        raise ValueError(f"a bias of {right.dtype} {right.shape[1:]} is added, not {bias[0]}")
     if left.dtype != right.dtype:
         raise TypeError(f"matmul of {left.dtype} and {right.dtype}: cast one of them first")
     if len(left.shape) not in (1, 2) or len(right.shape) not in (1, 2):
@@ -39,7 +42,11 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
 
 def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
     """NumPy's own."""
-    return (np.asarray(np.matmul(*operands)),)
+    left, right, *bias = operands
+    result = np.asarray(np.matmul(left, right))
+    for row in bias:
+        result = result + row
+    return (np.maximum(result, 0) if params.get("relu") else result,)
 
 
 def matmul_blas(result: Array, left: Array, right: Array) -> None:
@@ -95,6 +102,8 @@ def fill_zero(result: Array, left: Array, right: Array) -> None:
 
 def choose_form(operands: tuple[ArraySpec, ...], params: Params) -> Callable[..., None]:
     """BLAS for floating and complex numbers, loops for integers and bool."""
+    if len(operands) != 2 or params.get("relu"):
+        raise ValueError("a product with a bias or relu is a library's, on a device")
     left, right = operands
     if left.shape[-1] == 0:
         return fill_zero

@@ -17,7 +17,8 @@ from codegen.cuda.linear_algebra import (
     routine_of,
     run_lapack,
 )
-from codegen.cuda.routines import TYPE_CODES, CudaRoutines, Operand, Routines
+from codegen.cuda.operands import TYPE_CODES, Operand
+from codegen.cuda.routines import CudaRoutines, Routines
 from codegen.loops.nodes import Call
 from kernels.fourier import transform
 from kernels.registry import find_kernel
@@ -43,7 +44,9 @@ def run_call(
     if call.kernel == "fourier":
         results[0][...] = transform(operands[0], call.params, xp.fft)
     elif call.kernel in PRODUCTS:
-        multiply(results[0], operands[0], operands[1], xp, routines or cuda_routines())
+        left, right, *bias = operands
+        row, relu = (bias[0] if bias else None), bool(call.params.get("relu"))
+        multiply(results[0], left, right, xp, routines or cuda_routines(), row, relu)
     elif runs_on_host(call):
         _run_on_host(call, results, operands, xp)
     else:
@@ -74,6 +77,9 @@ def allows_capture(call: Call) -> bool:
 def describe_call(call: Call) -> str:
     """Who does the work: "cuSOLVER potrf", "host LAPACK gees", "host Python"."""
     if call.kernel in PRODUCTS:
+        parts = ["bias"] * len(call.operands[2:]) + ["relu"] * bool(call.params.get("relu"))
+        if parts:
+            return f"cuBLASLt matmul with {' and '.join(parts)}"
         dtype = call.results[0].buffer.dtype.str[1:]
         return "cuBLAS gemm" if dtype in TYPE_CODES else "CuPy matmul"
     if call.kernel == "callback":
@@ -96,31 +102,53 @@ def _run_on_host(call: Call, results: Sequence[Any], operands: Sequence[Any], xp
         result[...] = value if xp is np else xp.asarray(value)
 
 
-def multiply(result: Any, left: Any, right: Any, xp: Any, routines: Routines) -> None:
-    """result = left @ right as NumPy's `matmul`; `result` in C order, operands as they lie.
+def multiply(
+    result: Any,
+    left: Any,
+    right: Any,
+    xp: Any,
+    routines: Routines,
+    bias: Any | None = None,
+    relu: bool = False,
+) -> None:
+    """result = left @ right as NumPy's `matmul`; `result` in C order, operands as they lie. Then a
+    bias is added to each row, and of what is below 0 comes 0, NaN apart.
 
     Column-major cuBLAS sees the transposes: it computes resultᵀ = rightᵀ·leftᵀ.
     """
     if result.size == 0:
         return
+    added, cut = _multiplied(result, left, right, xp, routines, bias, relu)
+    if bias is not None and not added:
+        xp.add(result, bias, out=result)
+    if relu and not cut:
+        xp.maximum(result, 0, out=result)
+
+
+def _multiplied(
+    result: Any, left: Any, right: Any, xp: Any, routines: Routines, bias: Any | None, relu: bool
+) -> tuple[bool, bool]:
+    """The product is made: whether the bias was added on the way, and relu taken."""
     depth = left.shape[-1]
     if depth == 0:
         result[...] = 0
-        return
+        return False, False
     if result.dtype.str[1:] not in TYPE_CODES:
         xp.matmul(left, right, out=result)
-        return
+        return False, False
     left = left[None, :] if left.ndim == 1 else left
     right = right[:, None] if right.ndim == 1 else right
     rows, columns = left.shape[-2], right.shape[-1]
     lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    routines.gemm(
-        (columns, rows, depth),
-        _operand(right, lead, xp),
-        _operand(left, lead, xp),
-        Operand(result, columns, rows * columns),
-        math.prod(lead),
-    )
+    sizes, count = (columns, rows, depth), math.prod(lead)
+    first, second = _operand(right, lead, xp), _operand(left, lead, xp)
+    written = Operand(result, columns, rows * columns)
+    if bias is not None or relu:
+        done = routines.gemm_epilogue(sizes, first, second, written, count, bias, relu)
+        if done is not None:
+            return done
+    routines.gemm(sizes, first, second, written, count)
+    return False, False
 
 
 def _operand(array: Any, lead: tuple[int, ...], xp: Any) -> Operand:

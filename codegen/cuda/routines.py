@@ -8,34 +8,19 @@ decides what that means for C order. All is asked for on the current stream, and
 from __future__ import annotations
 
 import importlib
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from codegen.cuda.operands import COMPUTE_CODES, TYPE_CODES, Operand
+from codegen.cuda.products_lt import LtProducts, find_library
 from kernels.lapack import prefix_of
 
-TYPE_CODES = {"f2": 2, "f4": 0, "f8": 1, "c8": 4, "c16": 5}
-"""cudaDataType by dtype."""
-COMPUTE_CODES = {"f2": 68, "f4": 68, "f8": 70, "c8": 68, "c16": 70}
-"""cublasComputeType: sums of float16 in float32, and never TF32."""
 DEFAULT_ALGORITHM = -1
 OPERATIONS = {"N": 0, "T": 1, "C": 2}
 SIDES = {"L": 0, "R": 1}
 TRIANGLES = {"L": 0, "U": 1}
 DIAGONALS = {"N": 0, "U": 1}
-
-
-class Operand(NamedTuple):
-    """A stack of column-major matrices: how far apart columns and matrices are, in elements."""
-
-    array: Any
-    leading: int
-    stride: int
-    transposed: bool = False
-
-
-Sizes = tuple[int, int, int]
-"""Rows, columns and depth of a product."""
 
 
 class Routines(Protocol):
@@ -54,6 +39,20 @@ class Routines(Protocol):
         count: int,
     ) -> None:
         """result = left·right for `count` matrices."""
+
+    def gemm_epilogue(
+        self,
+        sizes: tuple[int, int, int],
+        left: Operand,
+        right: Operand,
+        result: Operand,
+        count: int,
+        bias: Any | None,
+        relu: bool,
+    ) -> tuple[bool, bool] | None:
+        """`gemm`, then each element of `bias`, if there is one, is added to a row, then what is
+        below 0 becomes 0 if `relu` says so: whether a bias was added, and whether relu was taken.
+        None where nothing was done."""
 
     def trsm(self, flags: str, rows: int, columns: int, alpha: Any, a: Any, b: Any) -> None:
         """B = alpha·op(A)⁻¹·B, or B·op(A)⁻¹; `flags` are side, triangle, operation, diagonal."""
@@ -101,6 +100,8 @@ class CudaRoutines:
         self.device = importlib.import_module("cupy.cuda.device")
         self.cublas = importlib.import_module("cupy_backends.cuda.libs.cublas")
         self.cusolver = importlib.import_module("cupy_backends.cuda.libs.cusolver")
+        library = find_library()
+        self.products = None if library is None else LtProducts(self.cupy, library)
 
     def _solver(self, array: Any, routine: str) -> tuple[Any, Any, int]:
         """A routine, what asks for the size of its workspace, and the library's handle."""
@@ -140,6 +141,22 @@ class CudaRoutines:
             COMPUTE_CODES[code],
             DEFAULT_ALGORITHM,
         )
+
+    def gemm_epilogue(
+        self,
+        sizes: tuple[int, int, int],
+        left: Operand,
+        right: Operand,
+        result: Operand,
+        count: int,
+        bias: Any | None,
+        relu: bool,
+    ) -> tuple[bool, bool] | None:
+        """`Routines.gemm_epilogue`."""
+        if self.products is None:
+            return None
+        handle = self.device.get_cublas_handle()
+        return self.products.multiply(handle, sizes, left, right, result, count, bias, relu)
 
     def trsm(self, flags: str, rows: int, columns: int, alpha: Any, a: Any, b: Any) -> None:
         """`Routines.trsm`."""

@@ -62,7 +62,7 @@ class _Fuser:
         self, nest: ProductNest, statement: Statement, pending: list[Statement]
     ) -> Statement:
         """A product's own loop; what is made of it is taken from the statements that follow."""
-        place = self.made(nest, pending)
+        place = place_made(nest, pending)
         inside: Body = ()
         kept = True
         if place is not None:
@@ -76,19 +76,20 @@ class _Fuser:
         marked = _with_params(statement, nest.call, {"kept": kept})
         return loop(self.names.fresh("i"), 1, marked, *inside, kind=PRODUCT)
 
-    def made(self, nest: ProductNest, pending: Sequence[Statement]) -> int | None:
-        """Which of the statements that follow is made of the product."""
-        for place, statement in enumerate(pending[:FARTHEST]):
-            facts = effects(statement)
-            if nest.result not in facts.reads and nest.result not in facts.writes:
-                continue
-            if not isinstance(statement, Loop) or statement.kind != "parallel":
-                return None
-            if match_made(nest, *nest_of(statement)) is None:
-                return None
-            earlier = [effects(before) for before in pending[:place]]
-            return None if any(before.conflicts(facts) for before in earlier) else place
-        return None
+
+def place_made(nest: ProductNest, pending: Sequence[Statement]) -> int | None:
+    """Which of the statements that follow is made of the product, and may come right after it."""
+    for place, statement in enumerate(pending[:FARTHEST]):
+        facts = effects(statement)
+        if nest.result not in facts.reads and nest.result not in facts.writes:
+            continue
+        if not isinstance(statement, Loop) or statement.kind != "parallel":
+            return None
+        if match_made(nest, *nest_of(statement)) is None:
+            return None
+        earlier = [effects(before) for before in pending[:place]]
+        return None if any(before.conflicts(facts) for before in earlier) else place
+    return None
 
 
 def _with_params(statement: Statement, call: Call, params: dict[str, object]) -> Statement:

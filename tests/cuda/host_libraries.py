@@ -4,15 +4,18 @@ addresses and all, and behind them the stand-in of SciPy's. Arrays know their ad
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from codegen.cuda.routines import COMPUTE_CODES, TYPE_CODES, CudaRoutines, Operand
+from codegen.cuda.operands import COMPUTE_CODES, TYPE_CODES, Operand
+from codegen.cuda.products_lt import LtProducts
+from codegen.cuda.routines import CudaRoutines
+from tests.cuda.host_products import HostProducts
 from tests.cuda.host_routines import HostRoutines
+from tests.cuda.memory import memory
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DTYPES = {"s": "f4", "d": "f8", "c": "c8", "z": "c16"}
@@ -35,6 +38,7 @@ def on_device(array: Any) -> Any:
     return np.asarray(array).view(DeviceArray)
 
 
+STREAM = SimpleNamespace(ptr=5, synchronize=lambda: None, is_capturing=lambda: False)
 ARRAYS = SimpleNamespace(
     ascontiguousarray=lambda array: on_device(np.ascontiguousarray(array)),
     arange=lambda start, stop, step, dtype: on_device(np.arange(start, stop, step, dtype)),
@@ -47,16 +51,14 @@ ARRAYS = SimpleNamespace(
     result_type=np.result_type,
     complex64=np.complex64,
     broadcast_to=np.broadcast_to,
-    cuda=SimpleNamespace(get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None)),
+    add=np.add,
+    maximum=np.maximum,
+    cuda=SimpleNamespace(
+        get_current_stream=lambda: STREAM,
+        runtime=SimpleNamespace(getDevice=lambda: 0),
+    ),
 )
 """What is asked of CuPy itself."""
-
-
-def memory(address: int, dtype: Any, size: int) -> Array:
-    """`size` elements at an address."""
-    dtype = np.dtype(dtype)
-    bytes_there = (ctypes.c_char * (size * dtype.itemsize)).from_address(address)
-    return np.frombuffer(bytes_there, dtype)
 
 
 def joined(addresses: int, dtype: Any, size: int, count: int) -> Array:
@@ -298,6 +300,7 @@ def cuda_routines(host: HostRoutines) -> CudaRoutines:
     routines.cupy = ARRAYS
     routines.cusolver = SimpleNamespace(**solver)
     routines.cublas = SimpleNamespace(**blas_routines(host))
+    routines.products = LtProducts(ARRAYS, HostProducts(host, BLAS))
     routines.device = SimpleNamespace(
         get_cublas_handle=lambda: BLAS, get_cusolver_handle=lambda: SOLVER
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from codegen.cuda.routines import Operand, Sizes
+from codegen.cuda.operands import Operand, Sizes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -73,6 +73,19 @@ class HostRoutines:
         assert result.array.flags.c_contiguous, "results lie in C order"
         assert result.leading == rows, "results have no gaps"
         stack(result, rows, columns, count)[...] = x @ y
+
+    def gemm_epilogue(
+        self,
+        sizes: Sizes,
+        left: Operand,
+        right: Operand,
+        result: Operand,
+        count: int,
+        bias: Any | None,
+        relu: bool,
+    ) -> tuple[bool, bool] | None:
+        """Not here: the caller has to do it."""
+        return None
 
     def trsm(self, flags: str, rows: int, columns: int, alpha: Any, a: Any, b: Any) -> None:
         self.asked.append("trsm")

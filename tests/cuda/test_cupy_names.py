@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.cuda import adoption, arrays, cupy_driver, driver
+from codegen.cuda import adoption, arrays, cupy_driver, driver, products_lt
 from codegen.cuda.packing import Packed
 
 ROOTS = {
@@ -37,11 +37,20 @@ MEMBERS = {
         "device_id",
         "memset_async",
         "copy_from_device_async",
+        "copy_to_host_async",
         "__add__",
     ),
     "cupy.cuda.Device": ("id", "attributes", "compute_capability", "mem_info", "__enter__"),
     "cupy.cuda.Stream.null": ("ptr",),
-    "cupy.cuda.Stream": ("begin_capture", "end_capture", "synchronize", "__enter__"),
+    "cupy.cuda.Stream": (
+        "begin_capture",
+        "end_capture",
+        "synchronize",
+        "is_capturing",
+        "__enter__",
+    ),
+    "cupy.cuda.Event": ("record", "done", "synchronize"),
+    "cupy.cuda.PinnedMemoryPointer": ("ptr", "size"),
     "cupy.cuda.MemoryPool": ("malloc",),
     "cupy.cuda.function.Module": ("load", "get_function"),
     "cupy.cuda.function.Function": ("ptr",),
@@ -65,7 +74,7 @@ def resolve(dotted: str) -> object:
 def used_names() -> set[str]:
     """What the driver's files ask of the two packages, as dotted names."""
     found = set()
-    for module in (adoption, arrays, cupy_driver, driver):
+    for module in (adoption, arrays, cupy_driver, driver, products_lt):
         for node in ast.walk(ast.parse(Path(inspect.getfile(module)).read_text("utf-8"))):
             text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
             for root, package in ROOTS.items():
