@@ -57,6 +57,7 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.walk import expressions, subexpressions
 from codegen.passes.batch_calls import batch_products
+from codegen.passes.fuse_epilogues import fuse_epilogues
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
 from codegen.passes.row_sums import row_sums
