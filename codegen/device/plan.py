@@ -78,6 +78,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     split_sums,
     fuse_products,
     small_sorts,
+    fuse_epilogues,
     batch_products,
 )
 """What a program still goes through for the size of the device."""
