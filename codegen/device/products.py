@@ -165,6 +165,8 @@ def product_nest(statement: Statement) -> ProductNest | None:
         (statement,) = statement.body
     if not isinstance(statement, Call) or statement.kernel != "matmul":
         return None
+    if len(statement.operands) != 2 or statement.params.get("relu"):
+        return None
     (result,), (left, right) = statement.results, statement.operands
     shapes = (result.shape, left.shape, right.shape)
     if any(len(shape) != 2 for shape in shapes) or result.axes not in (None, (0, 1)):
