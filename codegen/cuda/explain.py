@@ -9,6 +9,7 @@ from codegen.device.machine import DeviceMachine
 from codegen.device.plan import plan_program
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile, Schedule, Step
+from codegen.device.sort_step import SortStep
 from codegen.device.traffic import repeated_steps, schedule_traffic, step_traffic
 from codegen.device.user_lines import lines_of_names
 from codegen.loops.nodes import Buffer, Loop, While
@@ -87,6 +88,8 @@ def describe_form(plan: KernelPlan) -> str:
         tiling = plan.product.tiling
         return f"one block a tile of {tiling.rows}×{tiling.columns}"
     if not plan.grid:
+    if plan.sort is not None:
+        return describe_sort(plan.sort)
         return "one block" if plan.threads > 1 else "one thread"
     who = "thread" if plan.group == 1 else "block" if plan.group == plan.threads else "warp"
     loops = any(
@@ -96,6 +99,14 @@ def describe_form(plan: KernelPlan) -> str:
 
 
 def size_text(size: float) -> str:
+def describe_sort(step: SortStep) -> str:
+    """What a kernel of a sort does, in words."""
+    if step.step == "rows":
+        return f"one block sorts a row, in {step.passes} passes"
+    parts = {"count": "counts digits of", "offsets": "adds up counts of", "move": "moves"}
+    return f"{parts[step.step]} keys in one of {step.passes} passes"
+
+
     """`40 MB`: three digits and the unit that suits."""
     for unit, name in UNITS:
         if size >= 0.9995 * unit:

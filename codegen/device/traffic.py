@@ -18,6 +18,8 @@ from codegen.device.forms import is_divided
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan, ProductPlan
 from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile, Step
+from codegen.device.sort_step import SortStep
+from codegen.device.sort_traffic import moved_by, statements_of_step
 from codegen.device.tiles import Tiles, find_tiles
 from codegen.device.work import UNKNOWN_TRIPS, is_wide, trips_of
 from codegen.loops.linear import strides
@@ -190,6 +192,9 @@ class _Counter:
             self.values[name] = np.zeros((SAMPLES, 1), np.int64)
         if plan.product is not None:
             self.tiled(plan.product)
+            return
+        if plan.sort is not None:
+            self.sorted(plan.sort)
             return
         rows = math.prod(trips_of(loop) for loop in plan.grid)
         warps = plan.group / self.warp
@@ -436,6 +441,14 @@ class _Counter:
             active = min(self.warp, total)
             self.open((*made.stack, *made.rows, *made.columns), _spread(total, active))
             self.block(made.body, total / active)
+
+    def sorted(self, step: SortStep) -> None:
+        """A kernel of a sort."""
+        for moved in moved_by(self.plan, step):
+            self.touch(moved.buffer, moved.written, moved, moved.elements)
+            self.together_bytes(moved.bytes)
+            self.sectors += moved.sectors - moved.bytes / SECTOR
+        self.steps += statements_of_step(step)
 
     def together_bytes(self, size: float) -> None:
         """Memory that warps access side by side."""

@@ -1,0 +1,85 @@
+"""How much memory the kernels of a sort move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from codegen.device.plan_kernel import KernelPlan
+from codegen.device.sort_step import SortStep
+from codegen.device.sorting import roles_of
+from codegen.loops.nodes import Buffer, Call
+
+SECTOR = 32
+"""Bytes that memory moves at least."""
+
+
+class Moved(NamedTuple):
+    """Elements of memory that a kernel reads or writes, each once, in runs of `run` elements that
+    lie side by side, and begin anywhere."""
+
+    buffer: Buffer
+    written: bool
+    elements: float
+    run: float
+
+    @property
+    def bytes(self) -> float:
+        """What is asked for."""
+        return self.elements * self.buffer.dtype.itemsize
+
+    @property
+    def sectors(self) -> float:
+        """Sectors that are touched."""
+        size = self.buffer.dtype.itemsize
+        return self.elements / self.run * (1 + (self.run - 1) * size / SECTOR)
+
+
+def moved_by(plan: KernelPlan, step: SortStep) -> Iterator[Moved]:
+    """What a kernel of a sort reads and writes; where passes differ, on average."""
+    (call,) = plan.body
+    assert isinstance(call, Call), "the plan is of a sort"
+    memory = {role: view.buffer for role, view in roles_of(call).items()}
+    for role, written, elements, run in _accesses(step):
+        yield Moved(memory[role], written, elements, run)
+
+
+def _accesses(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
+    """What memory is, whether it is written, how many elements, and how many side by side."""
+    keys = float(step.rows * step.length)
+    lines = float(step.rows * step.digits)
+    counts = lines * step.chunks
+    tile = float(min(step.tile, step.length))
+    if step.step == "offsets":
+        yield "counts", False, counts, float(step.chunks)
+        yield "counts", True, counts, float(step.chunks)
+        yield "totals", True, lines, lines
+        return
+    outside = 1.0 if step.step == "rows" else 1 / step.passes
+    between = 1.0 - outside
+    yield "source", False, keys * outside, tile
+    if between:
+        yield "spare_keys", False, keys * between, tile
+    if step.step == "count":
+        yield "counts", True, counts, 1.0
+        return
+    run = tile
+    if step.step == "move":
+        run = max(1.0, tile / step.digits)
+        yield "counts", False, counts, 1.0
+        yield "totals", False, counts, float(step.digits)
+    for name in step.wanted:
+        yield name, True, keys * outside, run
+    if between:
+        yield "spare_keys", True, keys * between, run
+        if "order" in step.wanted:
+            yield "spare_order", False, keys * between, tile
+            yield "spare_order", True, keys * between, run
+
+
+def statements_of_step(step: SortStep) -> float:
+    """Statements that warps run, about: each key asks for each bit of its digit."""
+    keys = step.rows * step.length / step.warp
+    passes = step.passes if step.step == "rows" else 1
+    each = {"count": 8.0, "offsets": 0.0}.get(step.step, 30.0 + 4.0 * step.width)
+    return keys * passes * each
