@@ -68,11 +68,28 @@ class CountedGraph:
     calls: int = 0
 
 
+class CountedGlance:
+    """Values that are there, or will be; whoever takes them has waited."""
+
+    def __init__(self, driver: CountingDriver, values: list[Array]) -> None:
+        self.ready = driver.is_fast
+        self._driver, self._values = driver, values
+
+    def values(self) -> list[Array]:
+        """As they were when the glance was asked for."""
+        self._driver.counts["wait"] += 1
+        return self._values
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class CountingDriver:
     """`codegen.cuda.driver.Driver`; `counts` has how often each thing was asked for.
 
     counts   "launch", "call", "replay", "capture", "update", "copy", "allocate", "upload",
-             "download", "read", "zero", "load", "synchronize"
+             "download", "read", "zero", "fill", "glance", "wait", "load", "synchronize"
+    is_fast  whether the device has done all before the host looks
     live     bytes that are allocated now; `peak`, the most there were
     limit    bytes that may be
     ran      what would have run, in this order: names, with addresses and numbers
@@ -89,6 +106,7 @@ class CountingDriver:
         self.counts: Counter[str] = Counter()
         self.live = self.peak = 0
         self.stream = 0
+        self.is_fast = True
         self.ran: list[tuple[str, list[int]]] = []
         self._free: dict[int, list[int]] = {}
         self._next = 2**32
@@ -177,10 +195,19 @@ class CountingDriver:
         """Count it."""
         self.counts["zero"] += 1
 
+    def fill(self, span: Span, byte: int) -> None:
+        """Count it."""
+        self.counts["fill"] += 1
+
     def read(self, span: Span) -> Array:
         """Zeros: no kernel ever left an error."""
         self.counts["read"] += 1
         return np.zeros(span.size, span.dtype)
+
+    def glance(self, spans: Sequence[Span]) -> CountedGlance:
+        """Zeros: loops end at once."""
+        self.counts["glance"] += 1
+        return CountedGlance(self, [np.zeros(span.size, span.dtype) for span in spans])
 
     def synchronize(self) -> None:
         """Count it."""

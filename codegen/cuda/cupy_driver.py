@@ -31,6 +31,9 @@ from tracer.errors import BackendError, DeviceMemoryError, DeviceMismatchError
 
 DType = np.dtype[Any]
 
+GLANCED = 64
+"""Bytes that a glance may take: flags, and what a kernel says of an error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -62,6 +65,50 @@ class CapturedGraph:
     nodes: list[Node] = field(default_factory=list)
 
 
+class CuPyGlance:
+    """A few values in pinned memory, and the event behind the copies. It is idle again once its
+    values are taken, or nobody is going to; the copies may be under way for a while then.
+    """
+
+    def __init__(self, cupy: Any, idle: list[CuPyGlance]) -> None:
+        self.event = cupy.cuda.Event(block=False, disable_timing=True)
+        self.pinned = cupy.cuda.alloc_pinned_memory(GLANCED)
+        self._idle = idle
+        self._parts: list[tuple[int, DType, int]] = []
+
+    def start(self, spans: Sequence[Span]) -> None:
+        """Copy to the host what comes before on the current stream, and record the event."""
+        offset = 0
+        self._parts = []
+        for span in spans:
+            size = span.size * span.dtype.itemsize
+            place = span.memory + span.offset
+            place.copy_to_host_async(self.pinned.ptr + offset, size)
+            self._parts.append((offset, span.dtype, span.size))
+            offset += -(-size // 8) * 8
+        self.event.record()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the copies are there."""
+        done: bool = self.event.done
+        return done
+
+    def values(self) -> list[np.ndarray[Any, DType]]:
+        """Copies of the copies: the pinned memory is used again."""
+        self.event.synchronize()
+        found = [
+            np.frombuffer(self.pinned, dtype, size, offset).copy()
+            for offset, dtype, size in self._parts
+        ]
+        self.close()
+        return found
+
+    def close(self) -> None:
+        """From now on it serves another, when the copies are there."""
+        self._idle.append(self)
+
+
 class _Thread(threading.local):
     """What a thread is doing with the driver."""
 
@@ -80,6 +127,7 @@ class CuPyDriver:
         self.device = self.cupy.cuda.Device(index)
         self.machine = _machine_of(self.device)
         self._thread = _Thread()
+        self._glances: list[CuPyGlance] = []
         self.texts = self._texts()
 
     def _texts(self) -> Texts:
@@ -229,6 +277,31 @@ class CuPyDriver:
         """Set memory to zero bytes, in the stream's order."""
         with self._current():
             (span.memory + span.offset).memset_async(0, span.size * span.dtype.itemsize)
+
+    def fill(self, span: Span, byte: int) -> None:
+        """As `zero`."""
+        with self._current():
+            size = span.size * span.dtype.itemsize
+            (span.memory + span.offset).memset_async(byte, size)
+
+    def glance(self, spans: Sequence[Span]) -> CuPyGlance:
+        """By way of pinned memory."""
+        with self._current():
+            found = self._idle_glance()
+            found.start(spans)
+        return found
+
+    def _idle_glance(self) -> CuPyGlance:
+        """One whose copies are there, and that nobody has."""
+        for _ in range(len(self._glances)):
+            try:
+                found = self._glances.pop(0)
+            except IndexError:  # another thread has taken it
+                break
+            if found.ready:
+                return found
+            self._glances.append(found)
+        return CuPyGlance(self.cupy, self._glances)
 
     def read(self, span: Span) -> np.ndarray[Any, DType]:
         """A copy, once all before it has run."""

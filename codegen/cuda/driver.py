@@ -65,6 +65,20 @@ class Texts:
     unused: str = ""
 
 
+class Glance(Protocol):
+    """What some memory held at one point of the stream, on its way to the host."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is there."""
+
+    def values(self) -> list[np.ndarray[Any, DType]]:
+        """It, once it is there, for each span; after that the glance is closed."""
+
+    def close(self) -> None:
+        """Nobody is going to ask."""
+
+
 class Driver(Protocol):
     """A device with one current stream. Arrays are the driver's own: CuPy's on a GPU, NumPy's in
     the simulator. Everything is asynchronous but `download`, `read` and `synchronize`.
@@ -110,8 +124,14 @@ class Driver(Protocol):
     def zero(self, span: Span) -> None:
         """Set memory to zero bytes."""
 
+    def fill(self, span: Span, byte: int) -> None:
+        """Set each byte of memory."""
+
     def read(self, span: Span) -> np.ndarray[Any, DType]:
         """What the memory holds, after all that was asked for has run."""
+
+    def glance(self, spans: Sequence[Span]) -> Glance:
+        """Start to copy a few values to the host, behind all that was asked for."""
 
     def synchronize(self) -> None:
         """Wait until all that was asked for has run."""

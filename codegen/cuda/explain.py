@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from codegen.cuda.library import describe_call
+from codegen.cuda.segments import batches
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan import plan_program
 from codegen.device.plan_kernel import KernelPlan
@@ -64,7 +65,8 @@ def _lines(steps: Sequence[Step], machine: DeviceMachine) -> Iterator[str]:
                 yield f"for {index} from {_bound(start)} to {_bound(stop)}, by the host:"
                 yield from ("  " + line for line in _lines(body, machine))
             case RepeatWhile(test, condition, body):
-                yield f"while {condition.name} holds, read by the host:"
+                who = "which kernels look at" if batches(step) else "read by the host"
+                yield f"while {condition.name} holds, {who}:"
                 yield from ("  " + line for line in _lines((*test, *body), machine))
             case Choose(condition, then, otherwise):
                 yield f"if {condition.name} holds, read by the host:"
@@ -87,9 +89,9 @@ def describe_form(plan: KernelPlan) -> str:
     if plan.product is not None:
         tiling = plan.product.tiling
         return f"one block a tile of {tiling.rows}×{tiling.columns}"
-    if not plan.grid:
     if plan.sort is not None:
         return describe_sort(plan.sort)
+    if not plan.grid:
         return "one block" if plan.threads > 1 else "one thread"
     who = "thread" if plan.group == 1 else "block" if plan.group == plan.threads else "warp"
     loops = any(
@@ -98,7 +100,6 @@ def describe_form(plan: KernelPlan) -> str:
     return f"one {who} {'a row' if loops else 'an element'}"
 
 
-def size_text(size: float) -> str:
 def describe_sort(step: SortStep) -> str:
     """What a kernel of a sort does, in words."""
     if step.step == "rows":
@@ -107,6 +108,7 @@ def describe_sort(step: SortStep) -> str:
     return f"{parts[step.step]} keys in one of {step.passes} passes"
 
 
+def size_text(size: float) -> str:
     """`40 MB`: three digits and the unit that suits."""
     for unit, name in UNITS:
         if size >= 0.9995 * unit:

@@ -49,7 +49,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.cuda.driver import Driver, Span
-from codegen.cuda.segments import Part, Segment, Task, split
+from codegen.cuda.segments import Part, Segment, Task, batches, split
 from codegen.device.schedule import (
     Choose,
     Kernel,
@@ -137,6 +137,7 @@ class Graphs:
         self._call = call
         self._loaded: dict[Kernel, Any] = {}
         self._parts: dict[int, tuple[Sequence[Step], tuple[Part, ...]]] = {}
+        self._batches: dict[int, tuple[RepeatWhile, tuple[Segment, ...]]] = {}
         self._states: dict[tuple[int, Segment], _State] = {}
         self.lock = threading.RLock()
         self._busy = False
@@ -159,6 +160,13 @@ class Graphs:
         found = self._parts.get(id(steps))
         if found is None:
             found = self._parts[id(steps)] = (steps, split(steps))
+        return found[1]
+
+    def batches(self, loop: RepeatWhile) -> tuple[Segment, ...]:
+        """As `codegen.cuda.segments.batches`, made once."""
+        found = self._batches.get(id(loop))
+        if found is None:
+            found = self._batches[id(loop)] = (loop, batches(loop))
         return found[1]
 
     def run(self, segment: Segment, memory: Memory, scalars: Scalars) -> Recorded | None:

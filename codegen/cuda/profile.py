@@ -62,6 +62,7 @@ def profile_cuda(
 class _TimedCall(_Call):
     """A call whose launches and library calls run one by one, each between two looks at a clock."""
 
+    runs_ahead = False
     rows: dict[int, tuple[float, int]]
 
     def steps(self, steps: Sequence[Step]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda import warm
+from codegen.cuda.ahead import run_while
 from codegen.cuda.calls import make_run
 from codegen.cuda.driver import Driver, Span
 from codegen.cuda.graphs import Graphs, Recorded
@@ -36,7 +37,10 @@ from tracer.graph.nodes import Graph
 KEPT = 64 * 1024 * 1024
 """Bytes of workspace that a compiled function keeps for its next call; more goes to the pool."""
 FIRST_ROOM = 1024
-"""Entries of a tape at first."""
+"""Entries of a tape at first, at most."""
+FIRST_BYTES = 1024 * 1024
+"""Bytes of a tape at first, at most, if it has more than a few entries."""
+FEW = 4
 KNOWN = 16
 """Sets of addresses whose graph a place knows."""
 
@@ -123,7 +127,7 @@ class CudaProgram:
         self.constants = {
             buffer: driver.span(driver.upload(_flat(buffer))) for buffer in self.schedule.constants
         }
-        self.room = dict.fromkeys(self.schedule.tapes, FIRST_ROOM)
+        self.room = {buffer: _first_room(buffer) for buffer in self.schedule.tapes}
         self.outside = (*self.schedule.inputs, *self.schedule.outputs)
         # Places that no call is in, by stream: what runs on one runs in order.
         self.idle: dict[int, list[Place]] = {}
@@ -181,17 +185,19 @@ class CudaProgram:
         if status is None:
             return True
         code, *details = (int(value) for value in self.driver.read(status))
-        if code == NO_ROOM:
-            self._make_room(details[0])
+        if code <= NO_ROOM:
+            self._make_room(*details[:2])
         elif code:
             raise make_error(self.schedule.errors[code - 1], details)
         return code == 0
 
-    def _make_room(self, needed: int) -> None:
-        """Twice the room for every tape that is shorter than what was asked for."""
+    def _make_room(self, needed: int, extent: int) -> None:
+        """Twice the room for every tape that has fewer elements, and fewer entries, than what was
+        asked for.
+        """
         for buffer in self.room:
             width = math.prod(buffer.shape[1:])
-            while self.room[buffer] * width < needed:
+            while self.room[buffer] * width < needed and self.room[buffer] < extent:
                 self.room[buffer] *= 2
 
     def library(
@@ -209,6 +215,12 @@ class CudaProgram:
         for index in view.indices:
             array = array[int(value_of(index, scalars)), ...]  # not a scalar at the end
         return array if view.axes is None else array.transpose(view.axes)
+
+
+def _first_room(buffer: Buffer) -> int:
+    """Entries of a tape at first."""
+    entry = math.prod(buffer.shape[1:]) * buffer.dtype.itemsize
+    return min(FIRST_ROOM, max(FEW, FIRST_BYTES // max(entry, 1)))
 
 
 def _flat(buffer: Buffer) -> np.ndarray[Any, np.dtype[Any]]:
@@ -258,6 +270,8 @@ class Place:
 class _Call:
     """One call, in a place of its own."""
 
+    runs_ahead = True
+
     def __init__(self, owner: CudaProgram, place: Place) -> None:
         self.owner, self.driver, self.schedule = owner, owner.driver, owner.schedule
         self.place, self.memory, self.scalars = place, place.memory, place.scalars
@@ -278,11 +292,29 @@ class _Call:
         parts = graphs.parts(steps)
         for part in parts:
             if isinstance(part, Segment):
-                recorded = graphs.run(part, self.memory, self.scalars)
+                recorded = self.segment(part)
                 if steps is self.schedule.steps and len(parts) == 1:
                     self.recorded = recorded
             else:
                 self.step(part)
+
+    def segment(self, part: Segment) -> Recorded | None:
+        """Run what can be captured."""
+        return self.owner.graphs.run(part, self.memory, self.scalars)
+
+    def grow(self, tape: Buffer, extent: int) -> None:
+        """Room for so many entries of a tape, or more; what it has stays."""
+        held, width = self.memory[tape], math.prod(tape.shape[1:])
+        room = held.size // width
+        while room < extent:
+            room *= 2
+        size, item = room * width, tape.dtype.itemsize
+        memory = self.driver.allocate(size * item)
+        self.driver.copy(Span(memory, 0, tape.dtype, held.size), held)
+        self.memory[tape] = Span(memory, 0, tape.dtype, size)
+        self.scalars[f"{tape.name}_capacity"] = size
+        self.place.bytes += (size - held.size) * item
+        self.owner.room[tape] = max(self.owner.room[tape], room)
 
     def step(self, step: Step) -> None:
         """Run one step that the host has a part in."""
@@ -296,11 +328,8 @@ class _Call:
                 for turn in reversed(turns) if reverse else turns:
                     self.scalars[index] = turn
                     self.steps(body)
-            case RepeatWhile(test, condition, body):
-                self.steps(test)
-                while not self.failed() and self.driver.read(self.memory[condition])[0]:
-                    self.steps(body)
-                    self.steps(test)
+            case RepeatWhile():
+                run_while(self, step)
             case Choose(condition, then, otherwise):
                 chosen = not self.failed() and self.driver.read(self.memory[condition])[0]
                 self.steps(then if chosen else otherwise)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codegen.cuda.library import allows_capture
-from codegen.device.schedule import Launch, Library, Repeat, Step
+from codegen.device.schedule import Launch, Library, Repeat, RepeatWhile, Step
 from codegen.loops.nodes import Buffer, Expression, Load, Operation, Variable
 
 LONG = 2048
@@ -14,6 +14,12 @@ LONG = 2048
 LONGEST = 8 * LONG
 """Tasks of a loop that is unrolled into several segments: a turn by the host costs a replay, and an
 update of each launch that has the loop's index."""
+
+
+BATCHES = 6
+"""Sizes of batches of turns: the last is of 32."""
+BATCH = 512
+"""Tasks of a batch of more turns than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,20 @@ class Segment:
 
 
 Part = Segment | Step
+
+
+def batches(loop: RepeatWhile) -> tuple[Segment, ...]:
+    """One, two, four … turns of a while loop; none where the host has to wait in each."""
+    turn = (*loop.body, *loop.test)
+    count = task_count(turn) if loop.ahead else None
+    if count is None or count > LONG:
+        return ()
+    made: list[Segment] = []
+    tasks = list(_tasks(turn, ()))
+    while not made or (len(made) < BATCHES and len(tasks) <= BATCH):
+        made.append(Segment(tasks))
+        tasks += tasks
+    return tuple(made)
 
 
 def split(steps: Sequence[Step]) -> tuple[Part, ...]:

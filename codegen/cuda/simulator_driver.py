@@ -39,6 +39,21 @@ class SimulatedGraph:
     launches: list[tuple[int, SimulatedKernel, int, int]] = field(default_factory=list)
 
 
+@dataclass(slots=True, eq=False)
+class SimulatedGlance:
+    """What was there when it was asked for: what comes later does not change it."""
+
+    found: list[Array]
+    ready: bool = True
+
+    def values(self) -> list[Array]:
+        """The copies."""
+        return self.found
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class SimulatorDriver:
     """`codegen.cuda.driver.Driver` on the host. Everything has happened when a call returns."""
 
@@ -139,10 +154,21 @@ class SimulatorDriver:
         _array(span).view(np.uint8)[...] = 0
         self._known.learn(_array(span))
 
+    def fill(self, span: Span, byte: int) -> None:
+        """All bytes alike."""
+        _array(span).view(np.uint8)[...] = byte
+        self._known.learn(_array(span))
+
     def read(self, span: Span) -> Array:
         """A copy."""
         self._known.check("what the host reads", _array(span))
         return _array(span).copy()
+
+    def glance(self, spans: Sequence[Span]) -> SimulatedGlance:
+        """Copies. Details of an error are written where there is one only."""
+        for span in spans:
+            self._known.check("what the host reads", _array(span)[:1])
+        return SimulatedGlance([_array(span).copy() for span in spans])
 
     def synchronize(self) -> None:
         """Nothing is ever under way."""
@@ -206,8 +232,18 @@ class SimulatorDriver:
                 memory.accesses = accesses
         _check_aliases(kernel, [part for part in given if isinstance(part, Memory)])
         loaded.run(blocks, threads, self.machine, accesses, given)
-        states = [part for part in given if isinstance(part, Memory) and part.name == LOOKED_AT]
-        self._stopped = any(bool(state.memory[0]) for state in states)
+        self._stopped = _has_stopped(kernel, given)
+
+
+def _has_stopped(kernel: Kernel, given: Sequence[Any]) -> bool:
+    """Whether a kernel like this one would do nothing now."""
+    wanted = dict(kernel.looks)
+    for argument, memory in zip(kernel.arguments, given, strict=True):
+        if argument.name == LOOKED_AT and memory.memory[0]:
+            return True
+        if argument.buffer in wanted and bool(memory.memory[0]) != wanted[argument.buffer]:
+            return True
+    return False
 
 
 def _check_aliases(kernel: Kernel, memories: Sequence[Memory]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.products import PRODUCT
+from codegen.device.settled_calls import settle_call
 from codegen.device.work import Body, is_wide, size_of, widest_work, work_of
 from codegen.loops.nodes import (
     Assign,
@@ -33,7 +34,7 @@ from tracer import config
 MOST_STATEMENTS = 200
 """Statements of one block's kernel, at most: registers run out, and compiling takes long."""
 ATOMIC = frozenset({"int32", "int64", "uint32", "uint64"})
-"""Dtypes of which sums are the same in any order."""
+"""Dtypes of which sums and extremes are the same in any order."""
 ATOMIC_FLOATS = frozenset({"float32", "float64"})
 """Dtypes of which sums are rounded otherwise in another order, but which can be added at once."""
 
@@ -86,11 +87,13 @@ Item = KernelItem | LibraryItem | RepeatItem | WhileItem | ChooseItem
 
 @dataclass(slots=True)
 class Division:
-    """Divides blocks; `slots` are the one-element buffers that the host reads."""
+    """Divides blocks; `slots` are buffers that they need, most of them of one element, for the host
+    to read, and `hosted` the indices of its loops."""
 
     machine: DeviceMachine
     slots: list[Buffer] = field(default_factory=list)
     mutable: set[str] = field(default_factory=set)
+    hosted: set[str] = field(default_factory=set)
 
     def divide(self, body: Body) -> list[Item]:
         """The items of a block, in order."""
@@ -159,12 +162,18 @@ class Division:
         """Append a statement."""
         match statement:
             case Call() if not self.is_small_product(statement):
-                items.append(LibraryItem(statement))
+                before, call, after = settle_call(statement, self.hosted, self.room)
+                for part in before:
+                    self.add(part, items)
+                items.append(LibraryItem(call))
+                for part in after:
+                    self.add(part, items)
             case Loop() if self.is_grid(statement):
                 items.append(KernelItem([statement], grid=True))
             case Loop() if self.needs_host(statement):
                 start = self.bound(statement.start, items)
                 stop = self.bound(statement.stop, items)
+                self.hosted.add(statement.index)
                 items.append(RepeatItem(statement, start, stop, self.divide(statement.body)))
             case While(test, condition, inner) if self.needs_host(statement):
                 tested = self.divide(test)
@@ -188,10 +197,7 @@ class Division:
         """Whether a loop has enough to do for the whole device."""
         if loop.kind == PRODUCT:
             return True
-        if loop.kind == "scatter":
-            ready = can_add_at_once(loop)
-        else:
-            ready = loop.kind == "parallel"
+        ready = loop.kind in ("parallel", "scatter")
         return ready and work_of((loop,)) > self.machine.small and not self.has_call((loop,))
 
     def needs_host(self, statement: Statement) -> bool:
@@ -229,7 +235,11 @@ class Division:
 
     def slot(self, dtype: DType) -> Buffer:
         """A new buffer for one scalar."""
-        made = Buffer(f"slot{len(self.slots)}", dtype, (), "workspace")
+        return self.room(dtype, ())
+
+    def room(self, dtype: DType, shape: tuple[int, ...]) -> Buffer:
+        """A new buffer."""
+        made = Buffer(f"slot{len(self.slots)}", dtype, shape, "workspace")
         self.slots.append(made)
         return made
 
@@ -267,9 +277,10 @@ def can_add_at_once(loop: Loop) -> bool:
     """Whether iterations may add to the same memory in any order: that gives the same bits, or the
     `scatter` switch asks for it.
     """
-    dtypes = ATOMIC | ATOMIC_FLOATS if config.get("scatter") == "atomic" else ATOMIC
+    floats = ATOMIC_FLOATS if config.get("scatter") == "atomic" else frozenset()
+    dtypes = {"add": ATOMIC | floats, "maximum": ATOMIC, "minimum": ATOMIC}
     return all(
-        part.operation == "add" and part.buffer.dtype.name in dtypes
+        part.buffer.dtype.name in dtypes.get(part.operation, ())
         for part in statements(loop.body)
         if isinstance(part, Update)
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from codegen.device.ahead import Unwatched, find_unwatched
 from codegen.device.choice import kernel_plan
 from codegen.device.forms import statements_of
 from codegen.device.items import (
@@ -36,8 +37,8 @@ from codegen.device.schedule import (
     Schedule,
     Step,
 )
-from codegen.device.trips import note_trips
 from codegen.device.sorting import host_indices, is_sort_step, sort_plan, with_sorts
+from codegen.device.trips import note_trips
 from codegen.device.user_lines import lines_of
 from codegen.device.work import has_failures, memory_read, memory_written
 from codegen.loops.nodes import (
@@ -51,6 +52,7 @@ from codegen.loops.nodes import (
     Loop,
     Program,
     Reduce,
+    Reserve,
     Statement,
     Store,
     Variable,
@@ -61,10 +63,10 @@ from codegen.passes.fuse_epilogues import fuse_epilogues
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
 from codegen.passes.row_sums import row_sums
+from codegen.passes.sort_calls import small_sorts
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
-from codegen.passes.sort_calls import small_sorts
 from codegen.passes.workspace import place_buffers
 from tracer.types import INT64
 
@@ -74,10 +76,10 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     row_sums,
     recompute,
     sorted_scatter,
+    small_sorts,
     split_scans,
     split_sums,
     fuse_products,
-    small_sorts,
     fuse_epilogues,
     batch_products,
 )
@@ -101,12 +103,9 @@ def plan_program(
     scalars = _Scalars(program, items, division)
     scalars.connect()
     failing = has_failures(program.body)
-    details = max(
-        (len(part.details) for part in statements_of(program.body) if isinstance(part, Check)),
-        default=1,
-    )
+    details = max((_details(part) for part in statements_of(program.body)), default=1)
     status = Buffer("status", INT64, (details + 1,), "workspace") if failing else None
-    writer = _Steps(program, machine, render, status, scalars, lines)
+    writer = _Steps(program, machine, render, status, scalars, lines, find_unwatched(items))
     steps = writer.steps(items, ())
     offsets, copies, size = writer.memory(status)
     return Schedule(
@@ -123,6 +122,13 @@ def plan_program(
         details if failing else 0,
         status,
     )
+
+
+def _details(statement: Statement) -> int:
+    """How many values it leaves in `status` behind an error's number."""
+    if isinstance(statement, Check):
+        return len(statement.details)
+    return 2 if isinstance(statement, Reserve) else 1
 
 
 @dataclass(slots=True)
@@ -261,7 +267,8 @@ def names_used(body: Iterable[Statement]) -> set[str]:
 
 @dataclass(slots=True)
 class _Steps:
-    """Makes steps of items, and notes when each piece of memory is in use."""
+    """Makes steps of items, and notes when each piece of memory is in use. `looks` are the flags of
+    the loops and branches around, and `pause` is for the first kernel of a turn."""
 
     program: Program
     machine: DeviceMachine
@@ -269,6 +276,9 @@ class _Steps:
     status: Buffer | None
     scalars: _Scalars
     lines: Mapping[str, str]
+    unwatched: Unwatched
+    looks: tuple[tuple[Buffer, bool], ...] = ()
+    pause: int = 0
     lives: dict[Buffer, tuple[int, int]] = field(default_factory=dict)
     copies: dict[Buffer, int] = field(default_factory=dict)
     owners: dict[Buffer, Loop] = field(default_factory=dict)
@@ -281,7 +291,27 @@ class _Steps:
     def steps(self, items: Iterable[Item], indices: tuple[str, ...]) -> tuple[Step, ...]:
         """The steps of items inside host loops with these indices."""
         idle = self.scalars.idle
-        return tuple([self.step(item, indices) for item in items if id(item) not in idle])
+        made: list[Step] = []
+        for item in items:
+            if id(item) in idle:
+                continue
+            if isinstance(item, ChooseItem) and id(item) in self.unwatched.branches:
+                made += self.branches(item, indices)
+            else:
+                made.append(self.step(item, indices))
+        return tuple(made)
+
+    def branches(self, item: ChooseItem, indices: tuple[str, ...]) -> list[Step]:
+        """The steps of both branches, of which those of one do nothing."""
+        self.position += 1
+        looks = self.looks
+        made: list[Step] = []
+        for block, chosen in ((item.then, True), (item.otherwise, False)):
+            self.looks = (*looks, (item.condition, chosen))
+            made += self.steps(block, indices)
+        self.looks = looks
+        self.touch((item.condition,))
+        return made
 
     def step(self, item: Item, indices: tuple[str, ...]) -> Step:
         """The step of an item."""
@@ -299,22 +329,35 @@ class _Steps:
                 steps = self.steps(body, (*indices, loop.index))
                 self.extend(first)
                 return Repeat(loop.index, start, stop, loop.reverse, steps)
-            case WhileItem(test, condition, body):
-                first = self.position
-                tested = self.steps(test, indices)
-                steps = self.steps(body, indices)
-                self.touch((condition,))
-                self.extend(first)
-                return RepeatWhile(tested, condition, steps)
+            case WhileItem():
+                return self.loop(item, indices)
             case ChooseItem(condition, then, otherwise):
                 self.touch((condition,))
                 return Choose(condition, self.steps(then, indices), self.steps(otherwise, indices))
+
+    def loop(self, item: WhileItem, indices: tuple[str, ...]) -> RepeatWhile:
+        """The steps of a while loop."""
+        first, looks = self.position, self.looks
+        ahead = id(item) in self.unwatched.loops
+        pause = self.unwatched.pauses.get(id(item))
+        self.looks = (*looks, (item.condition, True)) if ahead else looks
+        tested = self.steps(item.test, indices)
+        self.pause = 0 if pause is None else pause.code
+        steps = self.steps(item.body, indices)
+        self.looks = looks
+        self.touch((item.condition,))
+        self.extend(first)
+        if pause is None:
+            return RepeatWhile(tested, item.condition, steps, ahead)
+        return RepeatWhile(tested, item.condition, steps, ahead, pause.code, pause.tapes)
 
     def launch(self, item: KernelItem, indices: tuple[str, ...]) -> Launch:
         """The kernel of an item, and how it is launched."""
         name = f"kernel_{self.kernels}"
         if is_product(item):
             plan = product_plan(item, name, self.machine)
+        elif is_sort_step(item):
+            plan = sort_plan(item, name, self.machine)
         else:
             plan = kernel_plan(item, name, self.machine, self.owners)
         self.kernels += 1
@@ -324,15 +367,19 @@ class _Steps:
             plan,
             before=before,
             guarded=self.status is not None,
+            looks=self.looks,
+            pause=self.pause,
             indices=tuple(name for name in indices if name in used),
         )
+        self.pause = 0
         touched = memory_read((*before, *plan.grid, *plan.body)) | memory_written(plan.body)
+        touched |= {flag for flag, _ in plan.looks}
         for buffer in touched:
             if plan.copies(buffer) > 1:
                 self.copies[buffer] = max(self.copies.get(buffer, 1), plan.copies(buffer))
         self.touch(touched)
         kernel = self.render(plan, self.status, self.machine)
-        kernel = replace(kernel, places=lines_of(plan.body, self.lines))
+        kernel = replace(kernel, places=lines_of(plan.body, self.lines), looks=plan.looks)
         return Launch(kernel, plan.blocks, plan.threads, plan.work, plan=plan)
 
     def touch(self, buffers: Iterable[Buffer]) -> None:
@@ -358,5 +405,3 @@ class _Steps:
         }
         offsets, peak = place_buffers(sizes, self.lives, ALIGNMENT)
         return offsets, self.copies, peak
-        elif is_sort_step(item):
-            plan = sort_plan(item, name, self.machine)

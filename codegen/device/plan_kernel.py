@@ -38,6 +38,8 @@ class KernelPlan:
               no memory, and what is made of each element
     sort      of a kernel of a sort: the body is the call that says where the memory is
     failing   whether it may leave with an error; `guarded`: whether something before it may
+    looks     flags, one-element boolean buffers, and what each has to be: else nothing runs
+    pause     what it leaves in `status` for too little room, if not NO_ROOM
     """
 
     name: str
@@ -51,14 +53,16 @@ class KernelPlan:
     atomic: frozenset[Buffer] = frozenset()
     failing: bool = False
     guarded: bool = False
+    looks: tuple[tuple[Buffer, bool], ...] = ()
+    pause: int = 0
     indices: tuple[str, ...] = ()
     work: int = 0
     product: ProductPlan | None = None
+    sort: SortStep | None = None
 
     @property
     def groups(self) -> int:
         """Groups of the whole grid."""
-    sort: SortStep | None = None
         return self.blocks * (self.threads // self.group)
 
     def copies(self, buffer: Buffer) -> int:

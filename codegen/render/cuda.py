@@ -15,7 +15,7 @@ import numpy as np
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.rows import row_turns
-from codegen.device.schedule import Argument, Kernel
+from codegen.device.schedule import NO_ROOM, Argument, Kernel
 from codegen.device.tiles import merged_grid
 from codegen.device.work import memory_read, memory_written
 from codegen.loops.nodes import Buffer
@@ -36,8 +36,10 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         root: count for root, count in row_turns(plan).items() if plan.own.get(root) == "registers"
     }
     writer.begin(plan.group, plan.threads, plan.failing, turns, written_out=bool(plan.grid))
+    writer.pause = plan.pause or NO_ROOM
     body = _body(plan, writer)
     written = memory_written((*plan.before, *plan.body))
+    look = _look(plan, writer, written)
     arguments = [
         Argument(
             writer.place[root][0],
@@ -65,6 +67,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         *_literals(writer),
         f"def {plan.name}({names}):",
         *_start(plan, writer),
+        *look,
         *body,
     ]
     return Kernel(plan.name, "\n".join(lines) + "\n", tuple(arguments))
@@ -73,6 +76,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
 def _writer(plan: KernelPlan, machine: DeviceMachine) -> tuple[VectorWriter, list[Buffer]]:
     everything = (*plan.before, *plan.grid, *plan.body)
     touched = memory_read(everything) | memory_written(everything)
+    touched |= {flag for flag, _ in plan.looks}
     roots = sorted(touched, key=lambda buffer: _order(buffer.name))
     place: dict[Buffer, tuple[str, int]] = {}
     for root in roots:
@@ -97,12 +101,12 @@ def _body(plan: KernelPlan, writer: VectorWriter) -> list[str]:
     writer.together(plan.before)
     if plan.product is not None:
         return product_lines(plan, writer)
+    if plan.sort is not None:
+        return sort_lines(plan, writer)
     if not plan.grid:
         writer.together(plan.body)
         return writer.lines
     nest, zeros = merged_grid(plan)
-    if plan.sort is not None:
-        return sort_lines(plan, writer)
     writer.substitution.update(zeros)
     if plan.group == 1:
         writer.grid(plan, nest, zeros)
@@ -146,6 +150,21 @@ def _start(plan: KernelPlan, writer: GroupWriter) -> list[str]:
         lines += ["    if cuda.syncthreads_or(failed) != 0:", "        return"]
     elif plan.guarded:
         lines += ["    if status[0] != 0:", "        return"]
+    return lines
+
+
+def _look(plan: KernelPlan, writer: GroupWriter, written: set[Buffer]) -> list[str]:
+    """The lines that leave where a flag is not as it has to be. All threads of a block that writes
+    one have to have looked before: none leaves alone."""
+    lines = []
+    for flag, wanted in plan.looks:
+        name = f"{writer.place[flag][0]}[0]"
+        test = f"not {name}" if wanted else name
+        if flag in written and plan.threads > 1:
+            lines += ["    stopped = np.int32(0)", f"    if {test}:"]
+            lines += ["        stopped = np.int32(1)"]
+            test = "cuda.syncthreads_or(stopped) != 0"
+        lines += [f"    if {test}:", "        return"]
     return lines
 
 

@@ -45,9 +45,11 @@ from tracer.types import INT64
 
 Body = tuple[Statement, ...]
 TAKEN = (
-    "cuda", "status", "failed", "thread", "lane", "place", "group", "own_slot", "thread_slot",
-    "types",
+    "cuda", "status", "failed", "stopped", "thread", "lane", "place", "group", "own_slot",
+    "thread_slot", "types",
 )  # fmt: skip
+ATOMIC = {"add": "add", "maximum": "max", "minimum": "min"}
+"""What CUDA calls the operations that read, combine and write in one step."""
 
 
 def inline_template(name: str, dtype: DType) -> Template:
@@ -81,6 +83,7 @@ class ThreadWriter(ExpressionWriter):
         self.machine = machine
         self.capacities: dict[Buffer, str] = {}
         self.flagged = False
+        self.pause = NO_ROOM
         self.products = 0
 
     # Expressions
@@ -199,7 +202,8 @@ class ThreadWriter(ExpressionWriter):
         text = self.atom(value)
         if buffer.root in self.atomic:
             place = self.offset(buffer, indices)
-            self.line(f"cuda.atomic.add({self.array(buffer)}, {place}, {text})")
+            how = ATOMIC[operation]
+            self.line(f"cuda.atomic.{how}({self.array(buffer)}, {place}, {text})")
             return
         place = self.offset(buffer, indices)
         if not place.isidentifier() and not place.isdigit():
@@ -299,8 +303,9 @@ class ThreadWriter(ExpressionWriter):
             return condition, check.code + 1, [self.value(part) for part in check.details]
         name = self.capacities.setdefault(check.buffer, f"{check.buffer.name}_capacity")
         size = math.prod(check.buffer.shape[1:])
-        needed = self.temporary(f"({self.value(check.extent)}) * {size}")
-        return f"{needed} <= {name}", NO_ROOM, [needed]
+        extent = self.atom(check.extent)
+        needed = self.temporary(f"{extent} * {size}")
+        return f"{needed} <= {name}", self.pause, [needed, extent]
 
     def fail(self, code: int, details: list[str]) -> None:
         """The lines that leave an error, unless there is one."""

@@ -44,6 +44,10 @@ class FakePointer:
     def memset_async(self, value: int, size: int) -> None:
         ctypes.memset(self.ptr, value, size)
 
+    def copy_to_host_async(self, mem: int, size: int) -> None:
+        assert any(start <= mem < start + 64 for start in self.mem.owner.pinned), "it is not pinned"
+        ctypes.memmove(mem, self.ptr, size)
+
     def copy_from_device_async(self, source: FakePointer, size: int) -> None:
         ctypes.memmove(self.ptr, source.ptr, size)
 
@@ -140,6 +144,33 @@ class FakeDevice:
         self.owner.current = self.before.pop()
 
 
+class FakePinned(ctypes.Array[ctypes.c_uint8]):
+    """Pinned memory of the host, which NumPy can see."""
+
+    _type_, _length_ = ctypes.c_uint8, 64
+
+    @property
+    def ptr(self) -> int:
+        """Where it is."""
+        return ctypes.addressof(self)
+
+
+class FakeEvent:
+    """What comes before it is done when it has been waited for, or the device is not busy."""
+
+    def __init__(self, owner: FakeCuPy) -> None:
+        self.owner, self.recorded = owner, False
+        self.done = True
+
+    def record(self) -> None:
+        self.recorded, self.done = True, not self.owner.busy
+
+    def synchronize(self) -> None:
+        assert self.recorded, "nothing to wait for"
+        self.owner.waits += not self.done
+        self.done = True
+
+
 class FakeStream:
     """A stream, current within a `with`; what is launched while it is captured is a graph's."""
 
@@ -183,6 +214,8 @@ class FakeCuPy:
         self.allocators = threading.local()
         self.pools: list[int] = []
         self.words: dict[Any, int] = {}
+        self.pinned: list[int] = []
+        self.busy = False
         owner = self
 
         class Array(FakeArray):
@@ -205,6 +238,8 @@ class FakeCuPy:
             Stream=lambda non_blocking: FakeStream(self, 77),
             get_current_stream=lambda: self.streams[-1],
             alloc=self.alloc,
+            Event=lambda block, disable_timing: FakeEvent(self),
+            alloc_pinned_memory=self._pin,
             MemoryPool=self._pool,
             using_allocator=self._using,
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
@@ -229,6 +264,12 @@ class FakeCuPy:
             raise OutOfMemoryError("Out of memory")
         memory = FakeMemory(self, size, self.current)
         return FakePointer(memory, memory.start, self.current)
+
+    def _pin(self, size: int) -> FakePinned:
+        assert size == 64
+        made = FakePinned()
+        self.pinned.append(made.ptr)
+        return made
 
     def _pool(self) -> Any:
         def malloc(size: int) -> FakePointer:

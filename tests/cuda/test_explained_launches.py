@@ -60,12 +60,16 @@ def test_loops_of_the_host_are_told_and_counted() -> None:
     assert launch_count(schedule.steps) >= 14
 
 
-def test_a_condition_is_read_by_the_host() -> None:
+def test_who_looks_at_a_condition_is_told() -> None:
     def grown(x: Any, w: Any) -> Any:
         return tracer.while_loop(lambda c: np.sum(c) < 1.0, lambda c: c @ w + 1.0, x)
 
-    text = "\n".join(explained(grown, zeros(1024, 1024), zeros(1024, 1024)))
-    assert " holds, read by the host:" in text
+    def solved(x: Any, w: Any) -> Any:
+        return tracer.while_loop(lambda c: np.sum(c) < 1.0, lambda c: np.linalg.eigh(c)[1] + w, x)
+
+    x = zeros(512, 512)
+    assert " holds, which kernels look at:" in "\n".join(explained(grown, x, x))
+    assert " holds, read by the host:" in "\n".join(explained(solved, x, x))
 
 
 def test_the_derivation_ends_with_the_launches() -> None:
