@@ -116,6 +116,14 @@ class _Atomic:
         """The element before."""
         return array.change(index, lambda before: before + value)
 
+    def max(self, array: Memory, index: Any, value: Any) -> Any:
+        """The element before."""
+        return array.change(index, lambda before: max(before, value))
+
+    def min(self, array: Memory, index: Any, value: Any) -> Any:
+        """The element before."""
+        return array.change(index, lambda before: min(before, value))
+
     def cas(self, array: Memory, index: Any, old: Any, value: Any) -> Any:
         """The element before, which only gives way to `value` if it is `old`."""
         return array.change(index, lambda before: value if before == old else before)

@@ -57,8 +57,9 @@ def block_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPla
         threads = machine.warp
         while threads < min(wide, machine.threads):
             threads *= 2
+    atomic, failing = added_at_once(body), has_failures(body)
     return KernelPlan(
-        name, (), (), body, threads, threads, 1, failing=has_failures(body), work=work_of(body)
+        name, (), (), body, threads, threads, 1, {}, atomic, failing, work=work_of(body)
     )
 
 
@@ -78,13 +79,20 @@ def grid_plan(
         group = _group(grid, body, rows, failing, machine)
     threads = machine.threads
     blocks = max(1, min(-(-rows * group // threads), machine.blocks))
-    atomic = frozenset(
-        part.buffer.root
-        for part in statements(body)
-        if isinstance(part, Update) and loop.kind == "scatter"
-    )
+    atomic = added_at_once((loop,))
     return KernelPlan(
         name, grid, (), body, group, threads, blocks, {}, atomic, failing, work=work_of((loop,))
+    )
+
+
+def added_at_once(body: Body) -> frozenset[Buffer]:
+    """The memory that iterations of scatters add to, at the same time and place maybe."""
+    return frozenset(
+        part.buffer.root
+        for outer in statements_of(body)
+        if isinstance(outer, Loop) and outer.kind == "scatter"
+        for part in statements(outer.body)
+        if isinstance(part, Update)
     )
 
 

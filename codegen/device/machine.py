@@ -14,6 +14,7 @@ class DeviceMachine:
     processors   multiprocessors: blocks that run at one time, at least
     shared       bytes of shared memory a block may declare
     small        statements that one block runs in about the time of a launch
+    serial       iterations that one thread runs in about the time of a sort
     capability   the architecture, as (9, 0)
     vector       bytes of the widest access of one thread; 0 where kernels have none but elements
     simulated    whether Python runs the threads one after another
@@ -24,6 +25,7 @@ class DeviceMachine:
     processors: int = 132
     shared: int = 48 * 1024
     small: int = 2**15
+    serial: int = 128
     capability: tuple[int, int] = (9, 0)
     vector: int = 16
     simulated: bool = False
@@ -34,5 +36,5 @@ class DeviceMachine:
         return self.processors * (1 if self.simulated else 8)
 
 
-SIMULATED = DeviceMachine(warp=2, threads=4, processors=2, small=2**9, simulated=True)
+SIMULATED = DeviceMachine(warp=2, threads=4, processors=2, small=2**9, serial=8, simulated=True)
 """The simulator: a thread takes milliseconds to start, so there are few."""

@@ -46,8 +46,9 @@ def size_of(body: Iterable[Statement]) -> int:
 
 
 def is_wide(loop: Loop) -> bool:
-    """Whether the threads of a group may share a loop's iterations."""
-    return loop.kind in ("parallel", "reduce")
+    """Whether the threads of a group may share a loop's iterations: of scatters only those are left
+    that may add at once."""
+    return loop.kind in ("parallel", "reduce", "scatter")
 
 
 def widest_work(body: Iterable[Statement]) -> int:

@@ -1,0 +1,417 @@
+"""Terms added up by where they go: their places sorted, then each segment of equal ones by itself.
+
+    a nest that computes the place of each iteration,
+    a stable sort of the places, with the iteration each belongs to,
+    a nest in which each segment is added up, by its first term or by a group of threads.
+
+What a term needs is computed again from the number of its iteration. Of more than `LONGEST` terms
+for one place each further `LONGEST` are added up by themselves, one part a stretch of that length,
+and then what they gave. The order is fixed: that of the loop where a thread adds up a segment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codegen.loops.linear import constant_trip
+from codegen.loops.nodes import (
+    Buffer,
+    Expression,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Variable,
+    View,
+)
+from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, integer
+from codegen.lower.device_sequence import add_sort, bisect
+from codegen.lower.reduction import identity
+from codegen.passes.rewrite import Body
+from codegen.passes.scatter_terms import Plan, names_of
+from tracer.types import ArrayType, kind_of
+
+LONGEST = 1024
+"""Terms that one thread or group of threads adds up: a power of two."""
+OFTEN = 32
+"""Terms for each place, on average, from which on each place looks for its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The places of `count` iterations, sorted, and the iteration that each belongs to."""
+
+    places: Buffer
+    order: Buffer
+    count: int
+
+
+def write_segments(context: Context, plan: Plan) -> Segments:
+    """Write the loops that compute places and sort them."""
+    count = plan.count
+    kind = _fitting(math.prod(plan.extents))
+    places, ordered = [context.new_buffer(ArrayType(kind, (count,))) for _ in range(2)]
+    found = Segments(ordered, context.new_buffer(ArrayType(_fitting(count), (count,))), count)
+    with context.loop(count) as number:
+        _name_iteration(context, plan, number)
+        for let in plan.needed(names_of(plan.place())):
+            context.add(let)
+        flat: Expression = ZERO
+        for index, extent in zip(plan.place(), plan.extents, strict=True):
+            flat = context.operation("multiply", flat, integer(extent))
+            flat = context.operation("add", flat, index)
+        _save(context, places, number, flat)
+
+    bits = max(1, (math.prod(plan.extents) - 1).bit_length())
+    add_sort(context, View(places), View(found.places), View(found.order), bits)
+    return found
+
+
+def write_sums(context: Context, plan: Plan, found: Segments) -> None:
+    """Write the loops that add up segments, or parts of long ones, and then those parts."""
+    buffer, inner = plan.term.update.buffer, tuple(constant_trip(loop) or 0 for loop in plan.inner)
+    places = math.prod(plan.extents)
+    many = found.count >= places * OFTEN
+    sums = _Dense(context, plan, found) if many else _Sparse(context, plan, found)
+    stretches = -(-found.count // LONGEST)
+    sums.write_first()
+    if stretches > 1:
+        partial = context.new_buffer(ArrayType(buffer.dtype, (stretches, *inner)))
+        sums.each_element(stretches, lambda where: sums.sum_part(where, partial))
+        sums.write_parts(partial)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch's part of a long segment, which is not its first: whether there is one, where the
+    segment and the part begin, and the place that it is added to."""
+
+    exists: Expression
+    first: Expression
+    begin: Expression
+    place: Expression
+
+
+class _Sums:
+    """What an update adds up, and where segments begin and end."""
+
+    def __init__(self, context: Context, plan: Plan, found: Segments) -> None:
+        self.context, self.plan, self.found = context, plan, found
+        self.usual = min(LONGEST, max(1, 2 * found.count // math.prod(plan.extents)))
+
+    def write_first(self) -> None:
+        """Write the sums of the first terms of all segments."""
+        raise NotImplementedError
+
+    def write_parts(self, partial: Buffer) -> None:
+        """Write the sums of the parts of long segments."""
+        raise NotImplementedError
+
+    def begin_of(self, place: Expression) -> Expression:
+        """Where the segment of a place begins."""
+        raise NotImplementedError
+
+    def each_element(self, count: int, write: Callable[[Expression], None]) -> None:
+        """Write parallel loops over so many numbers and over the loops of the update that lie
+        apart: neighbouring threads have neighbouring elements of the update's last dimension."""
+        context, plan = self.context, self.plan
+        name = context.fresh("i")
+        with context.inner_block() as block:
+            write(Variable(name, INT64))
+        own = Loop(name, ZERO, integer(count), ())
+        body: Body = tuple(block.statements)
+        nest = [*plan.inner, own] if plan.ends_inside else [own, *plan.inner]
+        for loop in reversed(nest):
+            body = (replace(loop, body=body, kind="parallel"),)
+        context.add(body[0])
+
+    def sum_part(self, stretch: Expression, partial: Buffer) -> None:
+        """Write the sum of a stretch's part of a long segment."""
+        context, update = self.context, self.plan.term.update
+        part = self.part(stretch)
+        with context.inner_block() as block:
+            total = context.declare("s", _neutral(update.operation, update.buffer.dtype))
+            self.add_terms(total, part.begin, _end(context, self.found, part.begin), LONGEST)
+            context.store(partial, self.slot(stretch), context.settled(total))
+        context.branch(part.exists, block)
+
+    def part(self, stretch: Expression) -> _Part:
+        """Find the part that begins in a stretch: parts of one segment, and those of others but
+        for their first, begin `LONGEST` apart at least, so there is no more than one. Its segment
+        begins before the stretch, whose first place therefore belongs to it."""
+        context, found = self.context, self.found
+        start = context.operation("multiply", stretch, integer(LONGEST))
+        place = _read(context, found.places, start)
+        first = self.begin_of(place)
+        behind = context.operation("subtract", start, first)
+        above = context.operation("remainder", behind, integer(LONGEST))
+        missing = context.operation("subtract", integer(LONGEST), above)
+        moved = context.operation("remainder", missing, integer(LONGEST))
+        begin = context.operation("add", start, moved)
+        there = _read(context, found.places, _inside(context, found, begin))
+        exists = context.operation("less", ZERO, behind, dtype=BOOL)
+        for test in (
+            context.operation("less", begin, integer(found.count), dtype=BOOL),
+            context.operation("equal", there, place, dtype=BOOL),
+        ):
+            exists = context.operation("logical_and", exists, test, dtype=BOOL)
+        return _Part(exists, first, begin, place)
+
+    def slot(self, stretch: Expression) -> Indices:
+        """Where the sum of a stretch's part lies."""
+        return (stretch, *[_from_zero(self.context, loop) for loop in self.plan.inner])
+
+    def element(self, place: Expression) -> Indices:
+        """Name the element that a segment is added to; its indices."""
+        context, plan, update = self.context, self.plan, self.plan.term.update
+        indices = list(update.indices)
+        for axis, extent in reversed(list(zip(plan.axes, plan.extents, strict=True))):
+            indices[axis] = context.operation("remainder", place, integer(extent))
+            place = context.operation("floor_divide", place, integer(extent))
+        fixed = {name for index in indices for name in names_of((index,))}
+        for let in plan.needed(fixed):
+            context.add(let)
+        return tuple(indices)
+
+    def add_terms(
+        self, total: Variable, begin: Expression, end: Expression, most: int, kind: str = "reduce"
+    ) -> None:
+        """Write the loop that adds terms to a scalar, of which there are `most`."""
+        context, plan, update = self.context, self.plan, self.plan.term.update
+        name = context.fresh("i")
+        known = {let.name for let in context.block.statements if isinstance(let, Let)}
+        with context.inner_block() as inner:
+            number = _read(context, self.found.order, Variable(name, INT64))
+            _name_iteration(context, plan, number)
+            for let in plan.needed(names_of((update.value,))):
+                if let.name not in known:
+                    context.add(let)
+            context.reduce(total, update.operation, update.value)
+        context.add(Loop(name, begin, end, tuple(inner.statements), kind, most=most))
+
+    def add_parts(
+        self,
+        total: Variable,
+        stretch: Expression,
+        number: tuple[Expression, Expression],
+        partial: Buffer,
+    ) -> None:
+        """Write the loop that adds the sums of parts from one number to another, of which the
+        first, number 0, lies in a stretch."""
+        context = self.context
+        name = context.fresh("i")
+        with context.inner_block() as inner:
+            at = self.slot(context.operation("add", stretch, Variable(name, INT64)))
+            operation = self.plan.term.update.operation
+            context.reduce(total, operation, context.let(Load(partial, at)))
+        most = max(1, 2 * partial.shape[0] // math.prod(self.plan.extents))
+        context.add(Loop(name, *number, tuple(inner.statements), "reduce", most=most))
+
+    def parts_between(self, begin: Expression, stop: Expression) -> Expression:
+        """How many parts there are from where one begins to where the segment ends."""
+        context = self.context
+        missing = context.operation("subtract", stop, begin)
+        above = context.operation("add", missing, integer(LONGEST - 1))
+        return context.operation("floor_divide", above, integer(LONGEST))
+
+
+class _Dense(_Sums):
+    """Places that have many terms each: there is a table of where their segments begin."""
+
+    def write_first(self) -> None:
+        """As above: each place adds up its own."""
+        context, found, plan = self.context, self.found, self.plan
+        places = math.prod(plan.extents)
+        self.starts = context.new_buffer(ArrayType(_fitting(found.count), (places + 1,)))
+        with context.loop(places + 1) as place:
+            _save(context, self.starts, place, _counted(context, found, "less", place))
+
+        def sum_first(place: Expression) -> None:
+            begin, stop = self.begin_of(place), self.begin_of(_next(context, place))
+            reach = context.operation("add", begin, integer(LONGEST))
+            end = context.operation("minimum", reach, stop)
+            indices = self.element(place)
+            total = context.declare("s", Load(plan.term.update.buffer, indices))
+            self.add_terms(total, begin, end, self.usual)
+            context.store(plan.term.update.buffer, indices, context.settled(total))
+
+        self.each_element(places, sum_first)
+
+    def write_parts(self, partial: Buffer) -> None:
+        """As above."""
+        context, plan = self.context, self.plan
+
+        def sum_parts(place: Expression) -> None:
+            begin, stop = self.begin_of(place), self.begin_of(_next(context, place))
+            indices = self.element(place)
+            total = context.declare("s", Load(plan.term.update.buffer, indices))
+            stretch = context.operation("floor_divide", begin, integer(LONGEST))
+            parts = self.parts_between(begin, stop)
+            self.add_parts(total, stretch, (integer(1), parts), partial)
+            context.store(plan.term.update.buffer, indices, context.settled(total))
+
+        self.each_element(math.prod(plan.extents), sum_parts)
+
+    def begin_of(self, place: Expression) -> Expression:
+        """As above."""
+        return _read(self.context, self.starts, place)
+
+
+class _Sparse(_Sums):
+    """Places that have few terms each, or none: the first term of a segment looks for its last.
+    Where several threads need to know, `ends` has what it finds, and 0 for other terms."""
+
+    def write_first(self) -> None:
+        """As above: the first term of each segment adds it up."""
+        context, found = self.context, self.found
+        if not self.plan.inner:
+            self.each_element(
+                found.count, lambda where: self.sum_first(where, _begins(context, found, where))
+            )
+            return
+        ends = context.new_buffer(ArrayType(_fitting(found.count), (found.count,)))
+        with context.loop(found.count) as where:
+            leads = _begins(context, found, where)
+            with context.inner_block() as block:
+                _save(context, ends, where, _end(context, found, where))
+            with context.inner_block() as otherwise:
+                context.store(ends, (where,), Literal(0, ends.dtype))
+            context.branch(leads, block, otherwise)
+
+        def sum_first(where: Expression) -> None:
+            end = _read(context, ends, where)
+            self.sum_first(where, context.operation("less", where, end, dtype=BOOL), end)
+
+        self.each_element(found.count, sum_first)
+
+    def sum_first(
+        self, where: Expression, begins: Expression, end: Expression | None = None
+    ) -> None:
+        """Write the sum of the first terms of the segment that begins at a place, if one does."""
+        context, found, update = self.context, self.found, self.plan.term.update
+        with context.inner_block() as block:
+            end = _end(context, found, where) if end is None else end
+            indices = self.element(_read(context, found.places, where))
+            total = context.declare("s", Load(update.buffer, indices))
+            self.add_terms(total, where, end, self.usual, "serial")
+            context.store(update.buffer, indices, context.settled(total))
+        context.branch(begins, block)
+
+    def write_parts(self, partial: Buffer) -> None:
+        """As above: the first part of a segment behind its first terms adds them up."""
+        context, found, update = self.context, self.found, self.plan.term.update
+
+        def sum_parts(stretch: Expression) -> None:
+            part = self.part(stretch)
+            behind = context.operation("subtract", part.begin, part.first)
+            second = context.operation("equal", behind, integer(LONGEST), dtype=BOOL)
+            with context.inner_block() as block:
+                stop = _counted(context, found, "less_equal", part.place)
+                indices = self.element(part.place)
+                total = context.declare("s", Load(update.buffer, indices))
+                parts = self.parts_between(part.begin, stop)
+                self.add_parts(total, stretch, (ZERO, parts), partial)
+                context.store(update.buffer, indices, context.settled(total))
+            context.branch(context.operation("logical_and", part.exists, second, dtype=BOOL), block)
+
+        self.each_element(partial.shape[0], sum_parts)
+
+    def begin_of(self, place: Expression) -> Expression:
+        """As above."""
+        return _counted(self.context, self.found, "less", place)
+
+
+def _next(context: Context, place: Expression) -> Expression:
+    return context.operation("add", place, integer(1))
+
+
+def _inside(context: Context, found: Segments, where: Expression) -> Expression:
+    return context.operation("minimum", where, integer(found.count - 1))
+
+
+def _begins(context: Context, found: Segments, where: Expression) -> Expression:
+    """Whether a segment begins at a place."""
+    before = context.operation("subtract", where, integer(1))
+    left = context.load(found.places, (context.operation("maximum", before, ZERO),))
+    own = context.load(found.places, (where,))
+    differs = context.operation("not_equal", left, own, dtype=BOOL)
+    first = context.operation("equal", where, ZERO, dtype=BOOL)
+    return context.operation("logical_or", first, differs, dtype=BOOL)
+
+
+def _end(context: Context, found: Segments, where: Expression) -> Expression:
+    """Where the terms end that are added up from a place on: of its segment, at most `LONGEST`."""
+    place = context.load(found.places, (where,))
+    most = min(LONGEST, found.count)
+    missing = context.operation("subtract", integer(found.count), where)
+    extent = context.operation("minimum", missing, integer(most))
+
+    def belongs(position: Expression) -> Expression:
+        at = _inside(context, found, context.operation("add", where, position))
+        return context.operation("equal", context.load(found.places, (at,)), place, dtype=BOOL)
+
+    steps = most.bit_length()
+    length = bisect(context, integer(1 << (steps - 1)), integer(steps), extent, belongs)
+    return context.operation("add", where, length)
+
+
+def _counted(context: Context, found: Segments, comparison: str, value: Expression) -> Expression:
+    """How many of the places are less than a value, or at most as large."""
+    steps = found.count.bit_length()
+
+    def holds(position: Expression) -> Expression:
+        probe = _read(context, found.places, _inside(context, found, position))
+        return context.operation(comparison, probe, value, dtype=BOOL)
+
+    first = integer(1 << (steps - 1))
+    return bisect(context, first, integer(steps), integer(found.count), holds)
+
+
+def _fitting(size: int) -> np.dtype:
+    """The integers that number so many things, in as few bytes as a device likes."""
+    return np.dtype(np.int32) if size <= np.iinfo(np.int32).max else INT64
+
+
+def _save(context: Context, buffer: Buffer, where: Expression, value: Expression) -> None:
+    if value.dtype != buffer.dtype:
+        value = Operation("cast", (value,), buffer.dtype)
+    context.store(buffer, (where,), context.let(value))
+
+
+def _read(context: Context, buffer: Buffer, where: Expression) -> Expression:
+    value = context.load(buffer, (where,))
+    return value if value.dtype == INT64 else context.operation("cast", value, dtype=INT64)
+
+
+def _name_iteration(context: Context, plan: Plan, number: Expression) -> None:
+    """Give the indices of the loops that meet the values of their iteration with that number."""
+    rest = number
+    loops = list(zip(plan.meeting, plan.trips, strict=True))
+    for position, (loop, trip) in reversed(list(enumerate(loops))):
+        index = rest
+        if position:
+            index = Operation("remainder", (rest, integer(trip)), INT64)
+            rest = context.operation("floor_divide", rest, integer(trip))
+        if isinstance(loop.start, Literal) and loop.start.value != 0:
+            index = Operation("add", (index, loop.start), INT64)
+        context.add(Let(loop.index, index))
+
+
+def _neutral(combiner: str, dtype: np.dtype) -> Literal:
+    """What changes no number, not even the sign of a zero."""
+    if combiner == "add" and kind_of(dtype) in "fc":
+        return Literal(complex(-0.0, -0.0) if dtype.kind == "c" else -0.0, dtype)
+    return identity(combiner, dtype)
+
+
+def _from_zero(context: Context, loop: Loop) -> Expression:
+    """The number of an iteration of a loop."""
+    index = Variable(loop.index, INT64)
+    if isinstance(loop.start, Literal) and loop.start.value == 0:
+        return index
+    return context.operation("subtract", index, loop.start)
