@@ -16,7 +16,7 @@ from codegen.render.llvm_code import DISK, MEMORY, Found, adopt
 from codegen.render.llvm_machine import host_machine, processor
 from tracer import config
 from tracer.graph.nodes import Graph
-from tracer.types import ArrayType
+from tracer.types import ArrayType, dtype_called, dtype_text
 
 LARGEST_CONSTANTS = 1 << 16
 """Bytes of constant arrays up to which a compiled graph is kept on disk."""
@@ -46,7 +46,7 @@ def find(graph: Graph, key: str) -> LlvmProgram | None:
     constants, offset = [], 0
     for dtype, shape in known["constants"]:
         count = int(np.prod(shape, dtype=np.int64))
-        array = np.frombuffer(rest, np.dtype(dtype), count, offset).reshape(shape)
+        array = np.frombuffer(rest, dtype_called(dtype), count, offset).reshape(shape)
         constants.append(array.copy())
         offset += array.nbytes
     recipe = Recipe.from_plain(known["recipe"])
@@ -92,7 +92,7 @@ def keep(key: str, made: LlvmProgram) -> None:
         "table": made.constants[-1].tolist(),
         "workspace": made.workspace_bytes,
         "errors": [[error.kind, error.text, error.source] for error in made.program.errors],
-        "constants": [[array.dtype.str, array.shape] for array in arrays],
+        "constants": [[dtype_text(array.dtype), array.shape] for array in arrays],
     }
     parts = [json.dumps(header).encode(), b"\n", *(array.tobytes() for array in arrays)]
     store.put(key, b"".join([*parts, made.code.machine_code]))

@@ -11,9 +11,10 @@ from codegen.dispatch import runtime_text as at
 from codegen.dispatch.abi import ErrorHandler, default_error
 from codegen.dispatch.compile import compile_module
 from codegen.dispatch.entry_text import entry_text
+from codegen.dispatch.layout import is_scalar_plain
 from codegen.dispatch.python_entry import make_python_entry
 from codegen.dispatch.runtime import load, native_entry_available
-from codegen.dispatch.spec import CallSpec
+from codegen.dispatch.spec import CallSpec, ScalarLeaf
 
 _METHOD_FLAGS = 0x0080 | 0x0002  # METH_FASTCALL | METH_KEYWORDS
 
@@ -81,7 +82,9 @@ def make_entry(
     on_error: makes the exception for a code that the kernel returns.
     release_gil: let other threads run meanwhile; for kernels of 50 µs and more.
     """
-    make = make_native_entry if native_entry_available() else make_python_entry
+    scalars = [leaf for leaf in (*spec.inputs, *spec.outputs) if isinstance(leaf, ScalarLeaf)]
+    plain = native_entry_available() and all(is_scalar_plain(leaf.kind) for leaf in scalars)
+    make = make_native_entry if plain else make_python_entry
     return make(
         spec,
         kernel_address,

@@ -8,6 +8,7 @@ raises `UnexpectedLayoutError`, and calls then go through Python (`codegen.dispa
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 import sys
@@ -136,6 +137,18 @@ def _probe_scalars() -> None:
             scalar = np.dtype(kind).type(value)
             stored_bytes = ctypes.string_at(id(scalar) + SCALAR_VALUE, scalar.nbytes)
             _expect(stored_bytes == scalar.tobytes(), f"value of a {kind.__name__}")
+
+
+@functools.cache
+def is_scalar_plain(kind: type) -> bool:
+    """Whether scalars of a class hold their value where NumPy's own do. ml_dtypes' bfloat16 is a
+    class of another package's.
+    """
+    if not issubclass(kind, np.generic) or kind in SCALAR_CLASSES:
+        return True
+    scalar: Any = kind(1.5)
+    stored: bytes = ctypes.string_at(id(scalar) + SCALAR_VALUE, scalar.nbytes)
+    return kind.__basicsize__ >= SCALAR_VALUE + scalar.nbytes and stored == scalar.tobytes()
 
 
 def _array_samples() -> list[np.ndarray[Any, Any]]:

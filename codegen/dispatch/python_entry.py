@@ -46,6 +46,7 @@ def _check_array(leaf: ArrayLeaf, value: Any) -> np.ndarray[Any, Any]:
     _require(type(value) is np.ndarray)
     array: np.ndarray[Any, Any] = value
     same = (array.dtype.kind, array.dtype.itemsize) == (leaf.dtype.kind, leaf.dtype.itemsize)
+    same = same and (leaf.dtype.kind != "V" or array.dtype == leaf.dtype)
     _require(same and array.dtype.isnative and array.shape == leaf.shape)
     flags = array.flags
     _require(flags.aligned and (flags.writeable or not leaf.writeable))

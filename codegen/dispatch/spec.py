@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tracer.types import kind_of
+
 _KINDS = "biufc"
 _PYTHON_SCALARS: dict[type, np.dtype[Any]] = {
     float: np.dtype(np.float64),
@@ -24,7 +26,7 @@ _PYTHON_SCALARS: dict[type, np.dtype[Any]] = {
 
 
 def _check_dtype(dtype: np.dtype[Any]) -> None:
-    plain = dtype.kind in _KINDS and dtype.char not in "gG" and dtype.names is None
+    plain = kind_of(dtype) in _KINDS and dtype.char not in "gG" and dtype.names is None
     if not plain or not dtype.isnative:
         raise ValueError(f"an entry cannot take or give arrays of dtype {dtype!r}")
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from codegen.dispatch import layout as at
+from tracer.types import is_brain
 
 _DTYPE_CODES = "?bBhHiIlLqQefdFD"
 
@@ -40,7 +41,12 @@ class Table:
         return self.word(id(value))
 
     def dtype(self, dtype: np.dtype[Any]) -> int:
-        """Add the built-in dtype object and the two type numbers that mean the same values."""
+        """Add the built-in dtype object and the two type numbers that mean the same values. That of
+        bfloat16 has a number from the time on that it was registered.
+        """
+        if is_brain(dtype):
+            self.objects.append(dtype)
+            return self.row((id(dtype), dtype.num, dtype.num))
         canonical = np.dtype(dtype.char)
         numbers = [
             other.num

@@ -11,9 +11,9 @@ from codegen.loops.nodes import Buffer, Call, Expression, View
 from codegen.lower.context import Context, Indices, Inline, Stored
 from codegen.lower.reduction import identity
 from tracer.graph.nodes import Node, Variable
-from tracer.types import ArrayType, kind_of
+from tracer.types import ArrayType, is_half, kind_of
 
-HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+SINGLE = np.dtype(np.float32)
 SMALL_PRODUCT = 4096
 SMALL_TILES = 512
 SHORTEST, SHORT = 4, 16
@@ -45,7 +45,7 @@ def _rest(ndim: int, used: tuple[int, ...]) -> tuple[int, ...]:
 
 def uses_kernel(node: Node, target: str) -> bool:
     """Whether a matrix product is called; else loops are written. A device multiplies float16."""
-    return (target == "device" or node.results[0].type.dtype != HALF) and _pays(node)
+    return (target == "device" or not is_half(node.results[0].type.dtype)) and _pays(node)
 
 
 def _pays(node: Node) -> bool:
@@ -111,13 +111,14 @@ def _count(shape: Any, axes: Any) -> int:
 
 
 def emit_contraction(context: Context, node: Node, target: Buffer, place: Indices) -> None:
-    """Write a contraction; of float16 on the CPU one in float32, rounded at its end."""
-    if node.results[0].type.dtype == HALF and context.target == "cpu":
+    """Write a contraction; of float16 or bfloat16 on the CPU one in float32, rounded at its end."""
+    dtype = node.results[0].type.dtype
+    if is_half(dtype) and context.target == "cpu":
         single = context.new_buffer(ArrayType(SINGLE, target.shape[len(place) :]))
         emit = _emit_kernel if _pays(node) else _emit_loops
         emit(context, node, single, ())
         with context.loops(single.shape) as indices:
-            value = context.operation("cast", context.load(single, indices), dtype=HALF)
+            value = context.operation("cast", context.load(single, indices), dtype=dtype)
             context.store(target, (*place, *indices), value)
     elif uses_kernel(node, context.target):
         _emit_kernel(context, node, target, place)

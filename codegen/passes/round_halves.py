@@ -1,6 +1,6 @@
-"""float16 as NumPy computes it: each operation in float32, and its result rounded.
+"""float16 and bfloat16 as NumPy computes them: each operation in float32, and its result rounded.
 
-Scalars become float32, and each that an operation has computed is rounded to float16 and back, so
+Scalars become float32, and each that an operation has computed is rounded to its dtype and back, so
 that a value is the same number whether it is kept in a register, stored or computed again. Sums
 and products alone are rounded at their end: their registers are float32, and so is the memory that
 adds up.
@@ -31,9 +31,9 @@ from codegen.loops.nodes import (
 from codegen.loops.walk import expressions, statements
 from codegen.passes.rewrite import Body, map_blocks, map_own, map_view
 from tracer.errors import UnsupportedProgramError
-from tracer.types import INT64
+from tracer.types import INT64, is_brain, is_half
 
-HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+SINGLE = np.dtype(np.float32)
 OF_THE_BITS = frozenset({"spacing", "nextafter"})
 """Operations whose result tells how a number is stored."""
 EXACT = frozenset(
@@ -43,17 +43,17 @@ EXACT = frozenset(
         *("floor", "ceil", "trunc", "rint"),
     )
 )
-"""Operations that give float16 for float16 without rounding."""
+"""Operations that give a number of the dtype without rounding."""
 
 
 def round_halves(program: Program) -> Program:
-    """The program with float16 in memory and in conversions only.
+    """The program with float16 and bfloat16 in memory and in conversions only.
 
-    Raises UnsupportedProgramError for operations on the bits of float16.
+    Raises UnsupportedProgramError for operations on their bits.
     """
     buffers = (*program.inputs, *program.outputs, *program.constants, *program.workspace)
-    if not any(buffer.dtype == HALF for buffer in buffers) and not any(
-        part.dtype == HALF for part in expressions(program.body)
+    if not any(is_half(buffer.dtype) for buffer in buffers) and not any(
+        is_half(part.dtype) for part in expressions(program.body)
     ):
         return program
     writer = _Writer(program)
@@ -61,14 +61,21 @@ def round_halves(program: Program) -> Program:
     for buffer in program.outputs:
         if buffer in writer.wide:
             body = (*body, writer.copied(writer.wide[buffer], buffer))
-    kept = tuple([buffer for buffer in program.workspace if buffer not in writer.wide])
+    kept = tuple(
+        [
+            buffer
+            for buffer in program.workspace
+            if buffer not in writer.wide or buffer in writer.read
+        ]
+    )
     wide = tuple([buffer for buffer in writer.wide.values() if buffer.base is None])
     return replace(program, body=body, workspace=(*kept, *wide))
 
 
 class _Writer:
-    """`wide` has the float32 memory that takes the place of memory that is updated; `sums` the
-    names of registers and the memory of which an element is rounded when it is read.
+    """`wide` has the float32 memory that takes the place of memory that is updated, which is
+    rounded before a call that reads it (`read`); `sums` the names of registers and the memory of
+    which an element is rounded when it is read.
     """
 
     def __init__(self, program: Program) -> None:
@@ -76,21 +83,24 @@ class _Writer:
         self.sums: set[str | Buffer] = set()
         self.wide: dict[Buffer, Buffer] = {}
         updated: dict[Buffer, None] = {}
+        self.read: set[Buffer] = set()
         called: set[Buffer] = set()
         for statement in statements(program.body):
             match statement:
                 case Reduce(name, operation, value):
-                    if value.dtype == HALF and operation not in EXACT:
+                    if is_half(value.dtype) and operation not in EXACT:
                         self.sums.add(name)
                 case Update(buffer, _, operation, _):
-                    if buffer.dtype == HALF:
+                    if is_half(buffer.dtype):
                         updated[buffer.root] = None
                         if operation not in EXACT:
                             self.sums.add(buffer.root)
                 case Call(_, results, operands):
-                    called.update([view.buffer.root for view in (*results, *operands)])
+                    called.update([view.buffer.root for view in results])
+                    self.read.update([view.buffer.root for view in operands])
         for buffer in updated:
-            if buffer not in called:
+            # NumPy rounds each partial sum of float16 along an axis that is not the last.
+            if buffer not in called and (buffer not in self.read or is_brain(buffer.dtype)):
                 self.wide[buffer] = Buffer(
                     self.fresh(buffer.name), SINGLE, buffer.shape, "workspace"
                 )
@@ -117,7 +127,8 @@ class _Writer:
         """float32 memory rounded into an output."""
         names = [f"{source.name}_{axis}" for axis in range(len(target.shape))]
         indices = tuple([Variable(name, INT64) for name in names])
-        copy: Statement = Store(target, indices, Operation("cast", (Load(source, indices),), HALF))
+        value = Operation("cast", (Load(source, indices),), target.dtype)
+        copy: Statement = Store(target, indices, value)
         for name, extent in zip(reversed(names), reversed(target.shape), strict=True):
             copy = Loop(name, Literal(0, INT64), Literal(extent, INT64), (copy,))
         return copy
@@ -126,19 +137,26 @@ class _Writer:
 
     def block(self, body: Body) -> Body:
         """The statements of a block."""
-        return tuple([map_blocks(self.statement(statement), self.block) for statement in body])
+        written: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, Call):
+                roots = dict.fromkeys(view.buffer.root for view in statement.operands)
+                changed = [root for root in roots if root in self.wide]
+                written += [self.copied(self.wide[root], root) for root in changed]
+            written.append(map_blocks(self.statement(statement), self.block))
+        return tuple(written)
 
     def statement(self, statement: Statement) -> Statement:
         """A statement, but for its blocks."""
         match statement:
-            case Store(buffer, indices, value) if buffer.dtype == HALF:
+            case Store(buffer, indices, value) if is_half(buffer.dtype):
                 memory, places = self.buffer(buffer), tuple(map(self.single, indices))
                 return Store(memory, places, self.kept(memory, value))
-            case Update(buffer, indices, operation, value) if buffer.dtype == HALF:
+            case Update(buffer, indices, operation, value) if is_half(buffer.dtype):
                 memory, places = self.buffer(buffer), tuple(map(self.single, indices))
                 if memory.dtype == SINGLE:
                     return Update(memory, places, operation, self.single(value))
-                changed = Operation(operation, (Load(buffer, indices), value), HALF)
+                changed = Operation(operation, (Load(buffer, indices), value), buffer.dtype)
                 return Store(memory, places, self.kept(memory, changed))
             case Reserve(buffer, extent):
                 return Reserve(self.buffer(buffer), self.single(extent))
@@ -154,54 +172,56 @@ class _Writer:
         if memory.dtype == SINGLE:
             return single
         match single:
-            case Operation("cast", (source,)) if source.dtype == HALF:
+            case Operation("cast", (source,)) if source.dtype == memory.dtype:
                 return source
-        return Operation("cast", (single,), HALF)
+        return Operation("cast", (single,), memory.dtype)
 
     # Expressions
 
     def single(self, expression: Expression) -> Expression:
-        """The expression, as float32 where it is float16."""
+        """The expression, as float32 where it is float16 or bfloat16."""
         match expression:
             case Literal(value, dtype):
-                if dtype != HALF:
+                if not is_half(dtype):
                     return expression
-                return Literal(float(HALF.type(value.real)), SINGLE)
+                return Literal(float(dtype.type(value.real)), SINGLE)
             case Variable(name, dtype):
-                if dtype != HALF:
+                if not is_half(dtype):
                     return expression
                 found = Variable(name, SINGLE)
-                return _rounded(found) if name in self.sums else found
+                return _rounded(found, dtype) if name in self.sums else found
             case Load(buffer, indices):
                 memory = self.buffer(buffer)
                 load = Load(memory, tuple(map(self.single, indices)))
-                if memory.dtype == HALF:
+                if is_half(memory.dtype):
                     return Operation("cast", (load,), SINGLE)
-                return _rounded(load) if buffer.root in self.sums else load
+                return _rounded(load, buffer.dtype) if buffer.root in self.sums else load
             case Operation(name, operands, dtype):
                 return self.operation(name, operands, dtype)
 
     def operation(self, name: str, operands: tuple[Expression, ...], dtype: np.dtype) -> Expression:
-        """An operation on float32 in place of float16."""
-        if name in OF_THE_BITS and operands[0].dtype == HALF:
+        """An operation on float32 in place of float16 or bfloat16."""
+        if name in OF_THE_BITS and is_half(operands[0].dtype):
             raise UnsupportedProgramError(
-                f"{name} of float16 is not compiled: convert with x.astype(np.float32) where "
-                "that precision is meant, or compute it outside of jit"
+                f"{name} of {operands[0].dtype.name} is not compiled: convert with "
+                "x.astype(np.float32) where that precision is meant, or compute it outside of jit"
             )
         single = tuple(map(self.single, operands))
         if name == "cast":
-            if dtype != HALF:
+            if not is_half(dtype):
                 return single[0] if single[0].dtype == dtype else Operation("cast", single, dtype)
-            return single[0] if operands[0].dtype == HALF else _rounded(single[0])
-        if dtype != HALF:
+            return single[0] if operands[0].dtype == dtype else _rounded(single[0], dtype)
+        if not is_half(dtype):
             return Operation(name, single, dtype)
         found = Operation(name, single, SINGLE)
-        return found if name in EXACT else _rounded(found)
+        return found if name in EXACT else _rounded(found, dtype)
 
 
-def _rounded(value: Expression) -> Expression:
-    """The nearest float16 as a float32."""
-    return Operation("cast", (Operation("cast", (value,), HALF),), SINGLE)
+def _rounded(value: Expression, dtype: np.dtype) -> Expression:
+    """The nearest number of a dtype as a float32."""
+    if is_brain(dtype) and value.dtype != SINGLE:  # ml_dtypes goes by way of float32
+        value = Operation("cast", (value,), SINGLE)
+    return Operation("cast", (Operation("cast", (value,), dtype),), SINGLE)
 
 
 def _buffers(program: Program) -> tuple[Buffer, ...]:

@@ -18,10 +18,11 @@ from codegen.loops.operations import DType
 from codegen.loops.sizes import Number, Size, is_size
 from codegen.render.vector_math import LineCollector, Target
 from codegen.render.vector_math.builder import float_literal, splat
+from tracer.types import is_half, kind_of
 
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)
-HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+SINGLE = np.dtype(np.float32)
 FLOAT_NAMES = {4: "float", 8: "double"}
 
 
@@ -61,7 +62,7 @@ def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that this renderer cannot compute with."""
     if dtype.char in "dl?":
         return
-    if dtype.kind not in "biufc" or dtype.itemsize > 16 or dtype.char in "gG":
+    if kind_of(dtype) not in "biufc" or dtype.itemsize > 16 or dtype.char in "gG":
         raise UnsupportedProgramError(
             f"the llvm backend has no {dtype.name}; compute in float64 (x.astype(np.float64)), or "
             'use backend="numpy"'
@@ -79,12 +80,12 @@ def part_dtype(dtype: DType) -> DType:
 @cache
 def element_type(dtype: DType) -> str:
     """LLVM's type of a scalar in a register: i1 for bool, the type of a part for complex, for
-    float16 its bits.
+    float16 and bfloat16 their bits.
     """
     require_dtype(dtype)
     if dtype.kind == "b":
         return "i1"
-    if dtype.kind in "iu" or dtype == HALF:
+    if dtype.kind in "iu" or is_half(dtype):
         return f"i{dtype.itemsize * 8}"
     return FLOAT_NAMES[part_dtype(dtype).itemsize]
 
@@ -112,8 +113,8 @@ def real_literal(value: float | int | bool, dtype: DType) -> str:
         return "true" if value else "false"
     if dtype.kind in "iu":
         return str(value) if is_size(value) else str(int(value))
-    if dtype == HALF:
-        return str(int(HALF.type(value).view(np.uint16)))
+    if is_half(dtype):
+        return str(int(np.asarray(value, dtype).view(np.uint16)))
     return float_literal(float(dtype.type(value)))
 
 

@@ -13,7 +13,6 @@ from codegen.render.llvm_complex import COMPLEX, TESTS
 from codegen.render.llvm_composite import COMPOSITES
 from codegen.render.llvm_emit import (
     BOOL,
-    HALF,
     SINGLE,
     Value,
     literal_value,
@@ -22,25 +21,26 @@ from codegen.render.llvm_emit import (
     require_dtype,
     vector_type,
 )
-from codegen.render.llvm_halves import double_to_single_odd, half_to_single, single_to_half
+from codegen.render.llvm_halves import double_to_single_odd, from_single, to_single
 from codegen.render.llvm_integer import INTEGER, bitwise_count
 from codegen.render.llvm_memory import MemoryWriter
 from codegen.render.llvm_operands import Lanes
 from codegen.render.llvm_real import BOOLEAN, FLOATING, binary_exponent
 from codegen.render.vector_math import Target
+from tracer.types import is_half
 
 REAL_TABLES = {"b": BOOLEAN, "i": INTEGER, "u": INTEGER, "f": FLOATING}
 
 
 class ExpressionWriter(MemoryWriter):
-    """Writes expressions; `scalars` holds the value of every name, `halves` the float16 that a
-    register of float32 was made from.
+    """Writes expressions; `scalars` holds the value of every name, `halves` the bits that a
+    register of float32 was made from, and their dtype.
     """
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self.scalars: dict[str, Value] = {}
-        self.halves: dict[str, str] = {}
+        self.halves: dict[str, tuple[str, DType]] = {}
         self.composites = 0
 
     def statement(self, statement: Statement) -> None:
@@ -78,9 +78,10 @@ class ExpressionWriter(MemoryWriter):
         source = values[0].dtype
         if name == "cast":
             return self.cast(values[0], dtype)
-        if HALF in (source, dtype):
+        half = source if is_half(source) else dtype
+        if is_half(half):
             raise UnsupportedProgramError(
-                f"the llvm backend has no {name} of float16; compute in float32 "
+                f"the llvm backend has no {name} of {half.name}; compute in float32 "
                 "(x.astype(np.float32))"
             )
         if name in COMPOSITES and (name != "power" or source.kind in "iu"):
@@ -207,9 +208,9 @@ class ExpressionWriter(MemoryWriter):
         require_dtype(source)
         if source == target:
             return value
-        if source == HALF:
-            text = half_to_single(self, value.text, width)
-            self.halves[text] = value.text
+        if is_half(source):
+            text = to_single(self, value.text, source, width)
+            self.halves[text] = value.text, source
             return self.cast(self.made(SINGLE, width, text), target)
         if target.kind == "b":
             lanes = Lanes(self, source, width)
@@ -228,14 +229,14 @@ class ExpressionWriter(MemoryWriter):
         """A real number in another dtype than bool."""
         if source == target:
             return text
-        if target == HALF:
-            if source == SINGLE and text in self.halves:
-                return self.halves[text]
-            if source.itemsize == 8 and source.kind == "f":
+        if is_half(target):
+            if source == SINGLE and self.halves.get(text, ("", source))[1] == target:
+                return self.halves[text][0]
+            if source == np.float64 and target == np.float16:
                 single = double_to_single_odd(self, text, width)
-            else:
+            else:  # ml_dtypes rounds a float64 twice
                 single = self.convert(text, source, SINGLE, width)
-            return single_to_half(self, single, width)
+            return from_single(self, single, target, width)
         if source.kind == "f" and target.kind in "iu":
             return self.to_integer(text, source, target, width)
         if source.kind == "f":

@@ -1,13 +1,15 @@
-"""float16 in LLVM code: its bits in 16-bit integers, converted from and to float32.
+"""float16 and bfloat16 in LLVM code: their bits in 16-bit integers, converted from and to float32.
 
 Without instructions for it LLVM would call functions that are not linked; there the conversions are
-integer arithmetic, of whole vectors as well.
+integer arithmetic, of whole vectors as well. Those of bfloat16, float32's upper half, always are.
 """
 
 from __future__ import annotations
 
+from codegen.loops.operations import DType
 from codegen.render.llvm_emit import Emitter, of_width
 from codegen.render.vector_math.builder import splat
+from tracer.types import is_brain
 
 SIGN, SIZE = 0x8000, 0x7FFF
 SINGLE_SIZE = 0x7FFFFFFF
@@ -22,6 +24,10 @@ OVERFLOW = 0x47800000
 """2¹⁶: from here on a number is infinite, NaN included for the while."""
 REBIASED = 0xC8000FFF
 """−112 steps of float32's exponent, and just less than half of what is dropped."""
+QUIET = 0x7FC0
+"""bfloat16's NaN but for its sign, the one that ml_dtypes makes of every NaN."""
+JUST_LESS = 0x7FFF
+"""Just less than half of the last place of float32's upper half."""
 HALF_ONE = 0x3F000000
 """0.5, whose last place is float16's least subnormal number."""
 
@@ -50,6 +56,31 @@ class _Bits:
     def convert(self, name: str, value: str, source: str, target: str) -> str:
         """A conversion instruction."""
         return self.emitter.write(f"{name} {source} {value} to {target}")
+
+
+def to_single(emitter: Emitter, text: str, dtype: DType, width: int) -> str:
+    """A float32 from the bits of float16 or bfloat16; exact."""
+    if not is_brain(dtype):
+        return half_to_single(emitter, text, width)
+    bits = _Bits(emitter, width)
+    wide = bits.op("shl", bits.convert("zext", text, bits.short, bits.integer), 16)
+    return bits.convert("bitcast", wide, bits.integer, bits.single)
+
+
+def from_single(emitter: Emitter, text: str, dtype: DType, width: int) -> str:
+    """A float32 rounded to the nearest float16 or bfloat16, to an even one in the middle, as its
+    bits.
+    """
+    if not is_brain(dtype):
+        return single_to_half(emitter, text, width)
+    bits = _Bits(emitter, width)
+    value = bits.convert("bitcast", text, bits.single, bits.integer)
+    high = bits.op("lshr", value, 16)
+    odd = bits.op("and", high, 1)
+    near = bits.op("lshr", bits.op("add", bits.op("add", value, JUST_LESS), odd), 16)
+    quiet = bits.op("or", bits.op("and", high, SIGN), QUIET)
+    nan = bits.op("icmp ugt", bits.op("and", value, SINGLE_SIZE), INFINITE)
+    return bits.convert("trunc", bits.select(nan, quiet, near), bits.integer, bits.short)
 
 
 def half_to_single(emitter: Emitter, text: str, width: int) -> str:

@@ -28,7 +28,6 @@ from codegen.loops.nodes import (
 from codegen.loops.sizes import Size, whole
 from codegen.loops.walk import blocks, statements
 from codegen.render.llvm_emit import (
-    HALF,
     INT64,
     SINGLE,
     Value,
@@ -37,6 +36,7 @@ from codegen.render.llvm_emit import (
     vector_type,
 )
 from codegen.render.llvm_expressions import ExpressionWriter
+from tracer.types import is_half
 
 OUT_OF_MEMORY = 1 << 20
 PYTHON_ERROR = -1
@@ -88,9 +88,9 @@ class StatementWriter(ExpressionWriter):
             self.statement(statement)
 
     def updated(self, operation: str, present: Value, change: Value) -> Value:
-        """What an element of memory becomes; float16 is computed in float32."""
+        """What an element of memory becomes; float16 and bfloat16 are computed in float32."""
         dtype = present.dtype
-        computed = SINGLE if dtype == HALF else dtype
+        computed = SINGLE if is_half(dtype) else dtype
         values = [self.cast(present, computed), self.cast(change, computed)]
         return self.cast(self.operate(operation, values, computed), dtype)
 

@@ -54,7 +54,8 @@ HUGE_BODY = 250.0
 well: four run a twentieth faster at most, and take twice as long to compile.
 """
 MOST_LANES = 16
-LANE_TYPES = frozenset("?bBhHiIlLqQefd")
+LANE_TYPES = frozenset("?bBhHiIlLqQefdE")
+"""E is bfloat16's."""
 """The dtypes, by their letter, that lanes can hold."""
 CALL, MULTIPLICATIONS = 40.0, 8.0
 """The cost of a call of a matrix product, and how many of its multiplications cost as much as an

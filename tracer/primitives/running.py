@@ -1,4 +1,7 @@
-"""Running sums, products and extremes along an axis, and the recurrence of their derivatives."""
+"""Running sums, products and extremes along an axis, and the recurrence of their derivatives.
+
+Those of bfloat16 are float32's, rounded at their end.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tracer.primitives.comparison import equal, isnan, logical_and, logical_or, 
 from tracer.primitives.linear import linear
 from tracer.primitives.shape import concatenate, slice_axis
 from tracer.trace import bind
-from tracer.types import ArrayType
+from tracer.types import FLOAT32, ArrayType, is_brain
 
 
 def _running(function: np.ufunc) -> Callable[..., Any]:
@@ -45,6 +48,8 @@ cumsum_p = linear(
 
 def cumsum(x: Any, axis: int, reverse: bool = False) -> Any:
     """Running sums along an axis, from the last element on with `reverse`."""
+    if is_brain(x.dtype):
+        return cast(cumsum(cast(x, FLOAT32), axis, reverse), x.dtype)
     return bind(cumsum_p, x, axis=axis, reverse=reverse)
 
 
@@ -128,6 +133,8 @@ def recurrence(a: Any, b: Any, axis: int, reverse: bool = False) -> Any:
 
     `a` and `b` have one shape and dtype. With `reverse`, from the last element on.
     """
+    if is_brain(b.dtype):
+        return cast(recurrence(cast(a, FLOAT32), cast(b, FLOAT32), axis, reverse), b.dtype)
     return bind(recurrence_p, a, b, axis=axis, reverse=reverse)
 
 
@@ -148,6 +155,8 @@ def _scan(
     )
 
     def apply(x: Any, axis: int, reverse: bool = False) -> Any:
+        if is_brain(x.dtype):
+            return cast(apply(cast(x, FLOAT32), axis, reverse), x.dtype)
         return bind(primitive, x, axis=axis, reverse=reverse)
 
     apply.__name__ = apply.__qualname__ = name
