@@ -139,10 +139,15 @@ class Plan:
         """The indices that say a place."""
         return tuple(self.term.update.indices[axis] for axis in self.axes)
 
-    def key(self) -> object:
+    def sort_key(self) -> object:
         """Equal for updates whose places are sorted alike."""
         loops = tuple(loop.index for loop in self.meeting)
         return loops, self.place(), tuple(self.extents)
+
+    def key(self) -> object:
+        """Equal for updates that may be made by the same loops besides."""
+        inner = tuple(loop.index for loop in self.inner)
+        return self.sort_key(), inner, self.ends_inside
 
     def is_sum(self) -> bool:
         """Whether all iterations of the loops that meet go to one place."""

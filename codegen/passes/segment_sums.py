@@ -12,7 +12,7 @@ and then what they gave. The order is fixed: that of the loop where a thread add
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +29,7 @@ from codegen.loops.nodes import (
     Variable,
     View,
 )
-from codegen.lower.context import BOOL, INT64, ZERO, Context, Indices, integer
+from codegen.lower.context import BOOL, INT64, ZERO, Block, Context, Indices, integer
 from codegen.lower.device_sequence import add_sort, bisect
 from codegen.lower.reduction import identity
 from codegen.passes.rewrite import Body
@@ -72,16 +72,20 @@ def write_segments(context: Context, plan: Plan) -> Segments:
     return found
 
 
-def write_sums(context: Context, plan: Plan, found: Segments) -> None:
-    """Write the loops that add up segments, or parts of long ones, and then those parts."""
-    buffer, inner = plan.term.update.buffer, tuple(constant_trip(loop) or 0 for loop in plan.inner)
-    places = math.prod(plan.extents)
-    many = found.count >= places * OFTEN
-    sums = _Dense(context, plan, found) if many else _Sparse(context, plan, found)
+def write_sums(context: Context, plans: Sequence[Plan], found: Segments) -> None:
+    """Write the loops that add up segments, or parts of long ones, and then those parts; for
+    updates whose places are the same, and so are their loops."""
+    first = plans[0]
+    inner = tuple(constant_trip(loop) or 0 for loop in first.inner)
+    many = found.count >= math.prod(first.extents) * OFTEN
+    sums = _Dense(context, plans, found) if many else _Sparse(context, plans, found)
     stretches = -(-found.count // LONGEST)
     sums.write_first()
     if stretches > 1:
-        partial = context.new_buffer(ArrayType(buffer.dtype, (stretches, *inner)))
+        shape = (stretches, *inner)
+        partial = [
+            context.new_buffer(ArrayType(plan.term.update.buffer.dtype, shape)) for plan in plans
+        ]
         sums.each_element(stretches, lambda where: sums.sum_part(where, partial))
         sums.write_parts(partial)
 
@@ -98,17 +102,19 @@ class _Part:
 
 
 class _Sums:
-    """What an update adds up, and where segments begin and end."""
+    """What updates add up, and where segments begin and end."""
 
-    def __init__(self, context: Context, plan: Plan, found: Segments) -> None:
-        self.context, self.plan, self.found = context, plan, found
-        self.usual = min(LONGEST, max(1, 2 * found.count // math.prod(plan.extents)))
+    def __init__(self, context: Context, plans: Sequence[Plan], found: Segments) -> None:
+        self.context, self.plans, self.found = context, plans, found
+        self.plan = plans[0]
+        self.number = math.prod(self.plan.extents)
+        self.usual = min(LONGEST, max(1, 2 * found.count // self.number))
 
     def write_first(self) -> None:
         """Write the sums of the first terms of all segments."""
         raise NotImplementedError
 
-    def write_parts(self, partial: Buffer) -> None:
+    def write_parts(self, partial: Sequence[Buffer]) -> None:
         """Write the sums of the parts of long segments."""
         raise NotImplementedError
 
@@ -130,15 +136,33 @@ class _Sums:
             body = (replace(loop, body=body, kind="parallel"),)
         context.add(body[0])
 
-    def sum_part(self, stretch: Expression, partial: Buffer) -> None:
+    def sum_part(self, stretch: Expression, partial: Sequence[Buffer]) -> None:
         """Write the sum of a stretch's part of a long segment."""
-        context, update = self.context, self.plan.term.update
+        context = self.context
         part = self.part(stretch)
         with context.inner_block() as block:
-            total = context.declare("s", _neutral(update.operation, update.buffer.dtype))
-            self.add_terms(total, part.begin, _end(context, self.found, part.begin), LONGEST)
-            context.store(partial, self.slot(stretch), context.settled(total))
+            updates = [plan.term.update for plan in self.plans]
+            totals = [
+                context.declare("s", _neutral(update.operation, update.buffer.dtype))
+                for update in updates
+            ]
+            self.add_terms(totals, part.begin, _end(context, self.found, part.begin), LONGEST)
+            for buffer, total in zip(partial, totals, strict=True):
+                context.store(buffer, self.slot(stretch), context.settled(total))
         context.branch(part.exists, block)
+
+    def sum_elements(self, place: Expression, add: Callable[[list[Variable]], None]) -> None:
+        """Write what reads the elements of a place, adds to them, and stores them."""
+        context = self.context
+        places = [self.element(plan, place) for plan in self.plans]
+        buffers = [plan.term.update.buffer for plan in self.plans]
+        totals = [
+            context.declare("s", Load(buffer, indices))
+            for buffer, indices in zip(buffers, places, strict=True)
+        ]
+        add(totals)
+        for buffer, indices, total in zip(buffers, places, totals, strict=True):
+            context.store(buffer, indices, context.settled(total))
 
     def part(self, stretch: Expression) -> _Part:
         """Find the part that begins in a stretch: parts of one segment, and those of others but
@@ -166,51 +190,55 @@ class _Sums:
         """Where the sum of a stretch's part lies."""
         return (stretch, *[_from_zero(self.context, loop) for loop in self.plan.inner])
 
-    def element(self, place: Expression) -> Indices:
+    def element(self, plan: Plan, place: Expression) -> Indices:
         """Name the element that a segment is added to; its indices."""
-        context, plan, update = self.context, self.plan, self.plan.term.update
+        context, update = self.context, plan.term.update
         indices = list(update.indices)
         for axis, extent in reversed(list(zip(plan.axes, plan.extents, strict=True))):
             indices[axis] = context.operation("remainder", place, integer(extent))
             place = context.operation("floor_divide", place, integer(extent))
-        fixed = {name for index in indices for name in names_of((index,))}
-        for let in plan.needed(fixed):
-            context.add(let)
+        _define(context, plan.needed({name for index in indices for name in names_of((index,))}))
         return tuple(indices)
 
     def add_terms(
-        self, total: Variable, begin: Expression, end: Expression, most: int, kind: str = "reduce"
+        self,
+        totals: list[Variable],
+        begin: Expression,
+        end: Expression,
+        most: int,
+        kind: str = "reduce",
     ) -> None:
-        """Write the loop that adds terms to a scalar, of which there are `most`."""
-        context, plan, update = self.context, self.plan, self.plan.term.update
+        """Write the loop that adds terms to scalars, of which there are `most`."""
+        context = self.context
         name = context.fresh("i")
-        known = {let.name for let in context.block.statements if isinstance(let, Let)}
+        before = context.block
         with context.inner_block() as inner:
             number = _read(context, self.found.order, Variable(name, INT64))
-            _name_iteration(context, plan, number)
-            for let in plan.needed(names_of((update.value,))):
-                if let.name not in known:
-                    context.add(let)
-            context.reduce(total, update.operation, update.value)
+            _name_iteration(context, self.plan, number)
+            for plan, total in zip(self.plans, totals, strict=True):
+                update = plan.term.update
+                _define(context, plan.needed(names_of((update.value,))), before)
+                context.reduce(total, update.operation, update.value)
         context.add(Loop(name, begin, end, tuple(inner.statements), kind, most=most))
 
     def add_parts(
         self,
-        total: Variable,
+        totals: list[Variable],
         stretch: Expression,
-        number: tuple[Expression, Expression],
-        partial: Buffer,
+        numbers: tuple[Expression, Expression],
+        partial: Sequence[Buffer],
     ) -> None:
-        """Write the loop that adds the sums of parts from one number to another, of which the
-        first, number 0, lies in a stretch."""
+        """Write the loop that adds the sums of parts from one number to another, of which number 0
+        lies in a stretch."""
         context = self.context
         name = context.fresh("i")
         with context.inner_block() as inner:
             at = self.slot(context.operation("add", stretch, Variable(name, INT64)))
-            operation = self.plan.term.update.operation
-            context.reduce(total, operation, context.let(Load(partial, at)))
-        most = max(1, 2 * partial.shape[0] // math.prod(self.plan.extents))
-        context.add(Loop(name, *number, tuple(inner.statements), "reduce", most=most))
+            for plan, total, buffer in zip(self.plans, totals, partial, strict=True):
+                value = context.let(Load(buffer, at))
+                context.reduce(total, plan.term.update.operation, value)
+        most = max(1, 2 * partial[0].shape[0] // self.number)
+        context.add(Loop(name, *numbers, tuple(inner.statements), "reduce", most=most))
 
     def parts_between(self, begin: Expression, stop: Expression) -> Expression:
         """How many parts there are from where one begins to where the segment ends."""
@@ -223,39 +251,38 @@ class _Sums:
 class _Dense(_Sums):
     """Places that have many terms each: there is a table of where their segments begin."""
 
+    def __init__(self, context: Context, plans: Sequence[Plan], found: Segments) -> None:
+        super().__init__(context, plans, found)
+        table = ArrayType(_fitting(found.count), (self.number + 1,))
+        self.starts = context.new_buffer(table)
+
     def write_first(self) -> None:
         """As above: each place adds up its own."""
-        context, found, plan = self.context, self.found, self.plan
-        places = math.prod(plan.extents)
-        self.starts = context.new_buffer(ArrayType(_fitting(found.count), (places + 1,)))
-        with context.loop(places + 1) as place:
+        context, found = self.context, self.found
+        with context.loop(self.number + 1) as place:
             _save(context, self.starts, place, _counted(context, found, "less", place))
 
         def sum_first(place: Expression) -> None:
             begin, stop = self.begin_of(place), self.begin_of(_next(context, place))
             reach = context.operation("add", begin, integer(LONGEST))
             end = context.operation("minimum", reach, stop)
-            indices = self.element(place)
-            total = context.declare("s", Load(plan.term.update.buffer, indices))
-            self.add_terms(total, begin, end, self.usual)
-            context.store(plan.term.update.buffer, indices, context.settled(total))
+            self.sum_elements(place, lambda totals: self.add_terms(totals, begin, end, self.usual))
 
-        self.each_element(places, sum_first)
+        self.each_element(self.number, sum_first)
 
-    def write_parts(self, partial: Buffer) -> None:
+    def write_parts(self, partial: Sequence[Buffer]) -> None:
         """As above."""
-        context, plan = self.context, self.plan
+        context = self.context
 
         def sum_parts(place: Expression) -> None:
             begin, stop = self.begin_of(place), self.begin_of(_next(context, place))
-            indices = self.element(place)
-            total = context.declare("s", Load(plan.term.update.buffer, indices))
             stretch = context.operation("floor_divide", begin, integer(LONGEST))
-            parts = self.parts_between(begin, stop)
-            self.add_parts(total, stretch, (integer(1), parts), partial)
-            context.store(plan.term.update.buffer, indices, context.settled(total))
+            numbers = integer(1), self.parts_between(begin, stop)
+            self.sum_elements(
+                place, lambda totals: self.add_parts(totals, stretch, numbers, partial)
+            )
 
-        self.each_element(math.prod(plan.extents), sum_parts)
+        self.each_element(self.number, sum_parts)
 
     def begin_of(self, place: Expression) -> Expression:
         """As above."""
@@ -293,18 +320,18 @@ class _Sparse(_Sums):
         self, where: Expression, begins: Expression, end: Expression | None = None
     ) -> None:
         """Write the sum of the first terms of the segment that begins at a place, if one does."""
-        context, found, update = self.context, self.found, self.plan.term.update
+        context, found = self.context, self.found
         with context.inner_block() as block:
-            end = _end(context, found, where) if end is None else end
-            indices = self.element(_read(context, found.places, where))
-            total = context.declare("s", Load(update.buffer, indices))
-            self.add_terms(total, where, end, self.usual, "serial")
-            context.store(update.buffer, indices, context.settled(total))
+            stop = _end(context, found, where) if end is None else end
+            self.sum_elements(
+                _read(context, found.places, where),
+                lambda totals: self.add_terms(totals, where, stop, self.usual, "serial"),
+            )
         context.branch(begins, block)
 
-    def write_parts(self, partial: Buffer) -> None:
+    def write_parts(self, partial: Sequence[Buffer]) -> None:
         """As above: the first part of a segment behind its first terms adds them up."""
-        context, found, update = self.context, self.found, self.plan.term.update
+        context, found = self.context, self.found
 
         def sum_parts(stretch: Expression) -> None:
             part = self.part(stretch)
@@ -312,18 +339,26 @@ class _Sparse(_Sums):
             second = context.operation("equal", behind, integer(LONGEST), dtype=BOOL)
             with context.inner_block() as block:
                 stop = _counted(context, found, "less_equal", part.place)
-                indices = self.element(part.place)
-                total = context.declare("s", Load(update.buffer, indices))
-                parts = self.parts_between(part.begin, stop)
-                self.add_parts(total, stretch, (ZERO, parts), partial)
-                context.store(update.buffer, indices, context.settled(total))
+                numbers = ZERO, self.parts_between(part.begin, stop)
+                self.sum_elements(
+                    part.place, lambda totals: self.add_parts(totals, stretch, numbers, partial)
+                )
             context.branch(context.operation("logical_and", part.exists, second, dtype=BOOL), block)
 
-        self.each_element(partial.shape[0], sum_parts)
+        self.each_element(partial[0].shape[0], sum_parts)
 
     def begin_of(self, place: Expression) -> Expression:
         """As above."""
         return _counted(self.context, self.found, "less", place)
+
+
+def _define(context: Context, lets: Iterable[Let], outside: Block | None = None) -> None:
+    """Write definitions, but for those that stand in this block, or in the one outside."""
+    statements = [*context.block.statements, *(outside.statements if outside else ())]
+    known = {part.name for part in statements if isinstance(part, Let)}
+    for let in lets:
+        if let.name not in known:
+            context.add(let)
 
 
 def _next(context: Context, place: Expression) -> Expression:

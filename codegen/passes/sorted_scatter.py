@@ -17,11 +17,11 @@ from dataclasses import replace
 from codegen.device.items import can_add_at_once
 from codegen.device.machine import DeviceMachine
 from codegen.device.work import work_of
-from codegen.loops.nodes import Load, Loop, Program, Statement
+from codegen.loops.nodes import Expression, Let, Literal, Load, Loop, Program, Statement
 from codegen.loops.walk import statements
-from codegen.lower.context import Context
+from codegen.lower.context import INT64, Context, integer
 from codegen.passes.chunks import Names
-from codegen.passes.rewrite import Body, map_blocks
+from codegen.passes.rewrite import Body, map_blocks, rename
 from codegen.passes.scatter_nests import scatter_nests, serial_steps
 from codegen.passes.scatter_terms import Plan, UnsupportedError, names_of, terms_of
 from codegen.passes.segment_sums import Segments, write_segments, write_sums
@@ -32,11 +32,27 @@ def sorted_scatter(program: Program, machine: DeviceMachine) -> Program:
     those are left of kind "scatter" whose iterations may add at once."""
     if not _scatters(program.body):
         return program
-    program = scatter_nests(program, machine)
+    known = _constants(program.body)
+    program = scatter_nests(replace(program, body=rename(program.body, known)), machine)
     context = Context("device")
     context.count = Names(program).last
     body = _block(context, program.body, machine)
     return replace(program, body=body, workspace=(*program.workspace, *context.workspace))
+
+
+def _constants(body: Body) -> dict[str, Expression]:
+    """Integers that are elements of constant arrays: columns of loops that have been written out
+    are found there."""
+    found: dict[str, Expression] = {}
+    for statement in body:
+        if isinstance(statement, Let) and isinstance(statement.value, Load):
+            value, places = statement.value.buffer.value, statement.value.indices
+            if value is not None and value.dtype == INT64 and value.shape:
+                numbers = [int(part.value.real) for part in places if isinstance(part, Literal)]
+                if len(numbers) == len(places):
+                    element = value.reshape(statement.value.buffer.shape)[tuple(numbers)]
+                    found[statement.name] = integer(int(element))
+    return found
 
 
 def _scatters(body: Body) -> bool:
@@ -66,19 +82,27 @@ def _ordered(context: Context, loop: Loop, machine: DeviceMachine) -> list[State
         return [_serial(loop)]
     if can_add_at_once(loop) and any(plan.steps > machine.serial for plan in plans):
         return [loop]
-    sorts: dict[object, Segments] = {}
     with context.inner_block() as block:
+        alike: dict[object, list[Plan]] = {}
         for plan in plans:
             if plan.is_sum():
                 _write_reduction(context, plan)
             elif plan.in_order(machine):
                 _write_in_order(context, plan)
             else:
-                key = plan.key()
-                if key not in sorts:
-                    sorts[key] = write_segments(context, plan)
-                write_sums(context, plan, sorts[key])
+                alike.setdefault(plan.key(), []).append(plan)
+        _write_sorted(context, list(alike.values()))
     return list(block.statements)
+
+
+def _write_sorted(context: Context, groups: list[list[Plan]]) -> None:
+    """Write sorts and sums of segments for updates, together for those that go to like places."""
+    sorts: dict[object, Segments] = {}
+    for group in groups:
+        key = group[0].sort_key()
+        if key not in sorts:
+            sorts[key] = write_segments(context, group[0])
+        write_sums(context, group, sorts[key])
 
 
 def _in_threads(context: Context, loop: Loop, machine: DeviceMachine) -> Statement:
