@@ -86,8 +86,19 @@ def _conversions() -> list[str]:
 
 
 def _integers() -> list[str]:
-    """The upper halves of products."""
+    """The upper halves of products; shifts, by any number of bits."""
     found = []
+    for width in (32, 64):
+        kind, last = f"i{width}", width - 1
+        for name in ("shl", "lshr", "ashr"):
+            beyond = f"ashr {kind} %a, {last}" if name == "ashr" else f"add {kind} 0, 0"
+            body = f"""%inside = icmp ult {kind} %b, {width}
+            %by = and {kind} %b, {last}
+            %moved = {name} {kind} %a, %by
+            %other = {beyond}
+            %r = select i1 %inside, {kind} %moved, {kind} %other
+            ret {kind} %r"""
+            found.append(_function(kind, f"{name}.{kind}", f"{kind} %a, {kind} %b", body))
     for name, width in WIDTHS.items():
         extend, twice = "zext" if name[0] == "u" else "sext", 2 * width
         body = f"""%x = {extend} i{width} %a to i{twice}
@@ -149,8 +160,31 @@ define internal double @host.rsqrt.approx.d(double %a) {
   %r = fdiv double 1.0, %q
   ret double %r
 }
+define internal half @host.d2h(double %a) {
+  %near = fptrunc double %a to float
+  %back = fpext float %near to double
+  %inexact = fcmp one double %back, %a
+  %size = call double @llvm.fabs.f64(double %a)
+  %size.back = call double @llvm.fabs.f64(double %back)
+  %above = fcmp ogt double %size.back, %size
+  %bits = bitcast float %near to i32
+  %less = zext i1 %above to i32
+  %cut = sub i32 %bits, %less
+  %odd = or i32 %cut, 1
+  %chosen = select i1 %inexact, i32 %odd, i32 %bits
+  %single = bitcast i32 %chosen to float
+  %r = fptrunc float %single to half
+  ret half %r
+}
 define internal float @host.div.approx.f(float %a, float %b) {
   %r = fdiv float %a, %b
+  ret float %r
+}
+define internal float @host.div.approx.ftz.f(float %a, float %b) {
+  %x = call float @host.flush.f(float %a)
+  %y = call float @host.flush.f(float %b)
+  %q = fdiv float %x, %y
+  %r = call float @host.flush.f(float %q)
   ret float %r
 }
 define internal float @host.saturate.f(float %a) {

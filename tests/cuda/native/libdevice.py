@@ -5,24 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from codegen.nvvm.library import device_library
 from tests.cuda.native import intrinsics
 from tests.cuda.native.text import REFLECT, USED, plain
 
 ANSWERS = {"__CUDA_ARCH": 900, "__CUDA_FTZ": 0, "__CUDA_PREC_SQRT": 1, "__CUDA_PREC_DIV": 1}
 """What libdevice asks its compiler for: as for sm_90, without options."""
 ATTACHED = re.compile(r", ![\w.]+ !\d+| #\d+")
+SHIFT = re.compile(r"\b(shl|lshr|ashr)(?: nuw| nsw| exact)* (i\d+) (\S+), (%[\w.]+)")
+"""By how much is not known: by more than there are bits gives 0 on a GPU, or the sign everywhere."""
 START = re.compile(r"^(?:define|declare) ", re.MULTILINE)
-
-
-def path() -> Path:
-    """Where the bitcode is."""
-    from numba.cuda.cudadrv.libs import get_libdevice
-
-    return Path(get_libdevice())
 
 
 class Library:
@@ -31,7 +26,7 @@ class Library:
     """
 
     def __init__(self) -> None:
-        whole = str(llvm.parse_bitcode(path().read_bytes()))
+        whole = str(llvm.parse_bitcode(device_library()))
         head, *functions = START.split(whole)
         self.asked = dict(re.findall(r'^@([\w.]+) = .* c"(__CUDA_\w+)\\00"', head, re.MULTILINE))
         self.structures = "\n".join(re.findall(r"^%[\w.]+ = type .*$", head, re.MULTILINE))
@@ -54,6 +49,7 @@ class Library:
         if name not in self.clean and name in self.raw:
             text = plain(ATTACHED.sub("", self.raw[name]))
             text = re.sub(r"^define (?!internal)", "define internal ", text)
+            text = SHIFT.sub(r"call \2 @host.\1.\2(\2 \3, \2 \4)", text)
             answer = REFLECT.sub(lambda found: f"add i32 0, {ANSWERS[self.asked[found[1]]]}", text)
             self.clean[name] = answer
         return self.clean.get(name)

@@ -312,7 +312,7 @@ leave:
 """
 
 BLOCKS = f"""
-define internal void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward) {{
+define internal void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward) noinline {{
   call void @llvm.memset.p0.i64(ptr @host.threads, i8 0, i64 {MOST * 40}, i1 false)
   store i64 0, ptr @host.frames.next
   %more = add i32 %threads, 31
@@ -343,7 +343,7 @@ leave:
 }}
 """
 ALONE = f"""
-define internal void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward) {{
+define internal void @host.threads.run(ptr %arguments, i32 %threads, i1 %backward) noinline {{
   {counted("i", "%threads", '''
   %t = call i32 @host.turn(i32 %i, i32 %threads, i1 %backward)
   store i32 %t, ptr @host.now

@@ -13,6 +13,7 @@ SPACE = re.compile(r"\s*addrspace\(\d+\)\s*$")
 WORD = re.compile(r'(?:[\w.$%@-]|"[^"]*")+$')
 INTRINSIC = re.compile(r'@"?llvm\.nvvm\.([\w.$]+)"?')
 ASSEMBLY = re.compile(r'asm (?:sideeffect )?"((?:[^"\\]|\\.)*)",\s*"[^"]*"')
+HALVED = re.compile(r"fptrunc double ([^\s]+) to half")
 REFLECT = re.compile(r"call i32 @__nvvm_reflect\([^\n]*?@([\w.$]+)[^\n]*")
 QUOTED = re.compile(r'([@%])"([A-Za-z_.$][\w.$-]*)"')
 LABEL = re.compile(r'^"([A-Za-z_.$][\w.$-]*)":', re.MULTILINE)
@@ -38,6 +39,8 @@ def plain(text: str) -> str:
     """
     text = "\n".join(_opaque(line) if "*" in line else line for line in text.split("\n"))
     text = ASSEMBLY.sub(lambda found: f"@{assembly_name(found[1])}", text)
+    # By way of the odd of two float32, since what the host has for it may not be there.
+    text = HALVED.sub(r"call half @host.d2h(double \1)", text)
     text = INTRINSIC.sub(r"@host.\1", text)
     text = re.sub(r"\s*addrspace\(\d+\)", "", re.sub(r"\baddrspacecast\b", "bitcast", text))
     return LABEL.sub(r"\1:", QUOTED.sub(r"\1\2", text))
