@@ -7,9 +7,11 @@ what the arguments are, the architecture, the compilers' versions, and our own p
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +24,7 @@ COMPILERS = ("cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink")
 VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 MOST_IN_MEMORY = 512
 """Kernels whose code is kept in memory; it takes some ten thousand bytes each."""
+MOST_THREADS = 16
 
 _memory: OrderedDict[str, bytes] = OrderedDict()
 _lock = threading.Lock()
@@ -32,31 +35,63 @@ def cubin_of_kernel(kernel: Kernel, capability: tuple[int, int]) -> bytes:
 
     Raises BackendError, which names the user's lines, where it does not compile.
     """
-    key = key_of(kernel, capability)
+    return cubins_of([kernel], capability)[0]
+
+
+def cubins_of(kernels: Sequence[Kernel], capability: tuple[int, int]) -> list[bytes]:
+    """The machine code of several kernels: what is not at hand is compiled by several threads.
+
+    Raises BackendError, which names the user's lines, where one does not compile.
+    """
+    keys = [key_of(kernel, capability) for kernel in kernels]
+    found = {key: code for key in keys if (code := _remembered(key)) is not None}
+    missing: dict[str, tuple[Kernel, str]] = {}
+    for key, kernel in zip(keys, kernels, strict=True):
+        if key not in found and key not in missing:
+            # Python's parser is not for several threads, and takes little of the time.
+            missing[key] = kernel, target.kernel_ir(kernel)
+    if missing:
+        from concurrent.futures import ThreadPoolExecutor
+
+        threads = min(len(missing), os.cpu_count() or 1, MOST_THREADS)
+        with ThreadPoolExecutor(threads, "tracer-compile") as pool:
+            made = pool.map(lambda part: _machine_code(*part, capability), missing.values())
+            for key, code in zip(missing, made, strict=True):
+                found[key] = code
+                _remember(key, code)
+    return [found[key] for key in keys]
+
+
+def _machine_code(kernel: Kernel, ir: str, capability: tuple[int, int]) -> bytes:
+    return assemble.cubin_of(target.kernel_ptx(kernel, ir, capability), capability)
+
+
+def _remembered(key: str) -> bytes | None:
+    """What the memory, or the disk, has under the key."""
     with _lock:
         code = _memory.get(key)
-    if code is None:
-        code = _stored(key, kernel, capability)
+    store = object_store()
+    if code is None and store is not None:
+        code = store.get(key)
+    if code is not None:
+        _keep(key, code)
+    return code
+
+
+def _remember(key: str, code: bytes) -> None:
+    """Keep new code, on the disk too."""
+    store = object_store()
+    if store is not None:
+        store.put(key, code)
+    _keep(key, code)
+
+
+def _keep(key: str, code: bytes) -> None:
     with _lock:
         _memory[key] = code
         _memory.move_to_end(key)
         if len(_memory) > MOST_IN_MEMORY:
             _memory.popitem(last=False)
-    return code
-
-
-def _stored(key: str, kernel: Kernel, capability: tuple[int, int]) -> bytes:
-    """What the disk has under the key; made, and written there, where it has nothing."""
-    store = object_store()
-    code = None if store is None else store.get(key)
-    if code is None:
-        ptx = target.compile_ptx(
-            kernel.source, kernel.name, kernel.arguments, capability, kernel.places
-        )
-        code = assemble.cubin_of(ptx, capability)
-        if store is not None:
-            store.put(key, code)
-    return code
 
 
 def forget() -> None:

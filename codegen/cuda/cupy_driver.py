@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda.adoption import aligned_copy, device_view, is_host_value
-from codegen.cuda.cubins import cubin_of_kernel
+from codegen.cuda.cubins import cubin_of_kernel, cubins_of
 from codegen.cuda.driver import Span, Texts
 from codegen.cuda.library import run_call
 from codegen.cuda.packing import Packed, words_of
@@ -218,6 +218,10 @@ class CuPyDriver:
         """Memory from the pool, whose pieces start at multiples of 512."""
         with self._current():
             return self._within(size, lambda: self.cupy.cuda.alloc(size))
+
+    def prepare(self, kernels: Sequence[Kernel]) -> None:
+        """Their machine code, in memory from here on."""
+        cubins_of(kernels, self.machine.capability)
 
     def load(self, kernel: Kernel) -> Loaded:
         """The kernel's machine code, from the cache or compiled, in a module of its own."""

@@ -109,6 +109,9 @@ class Driver(Protocol):
     def allocate(self, size: int) -> Any:
         """`size` bytes from the pool, at a multiple of 256; freed when dropped, in stream order."""
 
+    def prepare(self, kernels: Sequence[Kernel]) -> None:
+        """Compile kernels which will be loaded, as many at a time as there are processors."""
+
     def load(self, kernel: Kernel) -> Any:
         """The kernel, compiled for this device."""
 

@@ -51,13 +51,12 @@ from typing import Any
 from codegen.cuda.driver import Driver, Span
 from codegen.cuda.segments import Part, Segment, Task, batches, split
 from codegen.device.schedule import (
-    Choose,
     Kernel,
     Launch,
     Library,
-    Repeat,
     RepeatWhile,
     Step,
+    kernels_of,
 )
 from codegen.loops.nodes import Buffer
 from tracer.errors import BackendError
@@ -144,16 +143,10 @@ class Graphs:
 
     def load(self, steps: Sequence[Step]) -> None:
         """Compile and load every kernel of the steps and of their bodies."""
-        for step in steps:
-            match step:
-                case Launch(kernel):
-                    self._kernel(kernel)
-                case Repeat(body=body):
-                    self.load(body)
-                case RepeatWhile(test=test, body=body):
-                    self.load((*test, *body))
-                case Choose(then=then, otherwise=otherwise):
-                    self.load((*then, *otherwise))
+        kernels = list(dict.fromkeys(kernels_of(steps)))
+        self.driver.prepare(kernels)
+        for kernel in kernels:
+            self._kernel(kernel)
 
     def parts(self, steps: Sequence[Step]) -> tuple[Part, ...]:
         """The steps with all that can be captured joined into segments."""

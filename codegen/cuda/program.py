@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -21,13 +21,12 @@ from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import (
     NO_ROOM,
     Choose,
-    Kernel,
-    Launch,
     Library,
     Repeat,
     RepeatWhile,
     Schedule,
     Step,
+    kernels_of,
 )
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Buffer, Expression, Literal, Operation, Program, Variable, View
@@ -358,17 +357,3 @@ def value_of(expression: Expression, indices: Mapping[str, int]) -> Any:
         case Operation(name, operands, dtype):
             return evaluate(name, dtype, tuple(value_of(part, indices) for part in operands))
     raise TypeError(f"the host cannot find {type(expression).__name__}")
-
-
-def kernels_of(steps: Sequence[Step]) -> Iterator[Kernel]:
-    """All kernels of a schedule, those of loops once."""
-    for step in steps:
-        match step:
-            case Launch(kernel):
-                yield kernel
-            case Repeat(body=body):
-                yield from kernels_of(body)
-            case RepeatWhile(test, _, body):
-                yield from kernels_of((*test, *body))
-            case Choose(_, then, otherwise):
-                yield from kernels_of((*then, *otherwise))

@@ -114,6 +114,9 @@ class SimulatorDriver:
         self._known.add(memory)
         return memory
 
+    def prepare(self, kernels: Sequence[Kernel]) -> None:
+        """Texts run as they are."""
+
     def load(self, kernel: Kernel) -> SimulatedKernel:
         """The kernel's text, executed."""
         return SimulatedKernel(kernel)

@@ -10,8 +10,9 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 
-from codegen.device.schedule import Argument
+from codegen.device.schedule import Argument, Kernel
 from codegen.nvvm.library import NvvmError, ptx_of
 from codegen.nvvm.statements import ir_of
 from codegen.nvvm.values import KernelError
@@ -28,6 +29,7 @@ def simulated() -> bool:
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0").strip() not in ("", "0")
 
 
+@cache
 def require_compiler() -> None:
     """Raise BackendError, which says what to install, where NVVM or what it needs is missing."""
     if importlib.util.find_spec("cuda") is None:
@@ -49,16 +51,30 @@ def compile_ptx(
 ) -> str:
     """The kernel as PTX, whose one entry has the kernel's own name.
 
-    Products and sums are fused, as on the CPU, but in kernels with complex numbers. Raises
-    BackendError with the user's `places`, and the file in which the source is kept, where the
+    Raises BackendError with the user's `places`, and the file in which the source is kept, where a
     compiler refuses it.
+    """
+    kernel = Kernel(name, source, tuple(arguments), tuple(places))
+    return kernel_ptx(kernel, kernel_ir(kernel), capability)
+
+
+def kernel_ir(kernel: Kernel) -> str:
+    """The kernel in NVVM's IR; BackendError as in `compile_ptx`."""
+    try:
+        return ir_of(kernel.source, kernel.name, kernel.arguments)
+    except KernelError as error:
+        raise _refused(kernel, error) from error
+
+
+def kernel_ptx(kernel: Kernel, ir: str, capability: tuple[int, int]) -> str:
+    """The PTX of a kernel's IR. Products and sums are fused, as on the CPU, but in kernels with
+    complex numbers. Several threads may ask at a time; BackendError as in `compile_ptx`.
     """
     require_compiler()
     try:
-        ir = ir_of(source, name, arguments)
-        return ptx_of(ir, capability, fused=not has_complex(source, arguments))
-    except (KernelError, NvvmError) as error:
-        raise _refused(source, name, places, error) from error
+        return ptx_of(ir, capability, fused=not has_complex(kernel.source, kernel.arguments))
+    except NvvmError as error:
+        raise _refused(kernel, error) from error
 
 
 def has_complex(source: str, arguments: Sequence[Argument]) -> bool:
@@ -68,12 +84,12 @@ def has_complex(source: str, arguments: Sequence[Argument]) -> bool:
     return "complex" in source or any(argument.dtype.kind == "c" for argument in arguments)
 
 
-def _refused(source: str, name: str, places: Sequence[str], error: Exception) -> BackendError:
-    handle, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".py")
+def _refused(kernel: Kernel, error: Exception) -> BackendError:
+    handle, path = tempfile.mkstemp(prefix=f"{kernel.name}-", suffix=".py")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(source)
-    lines = "".join(f"\n  {place}" for place in places)
-    where = f"\nIt computes what these lines ask for:{lines}" if places else ""
+        file.write(kernel.source)
+    lines = "".join(f"\n  {place}" for place in kernel.places)
+    where = f"\nIt computes what these lines ask for:{lines}" if lines else ""
     return BackendError(
-        f"the CUDA kernel {name} does not compile: {error}{where}\nIts source: {path}"
+        f"the CUDA kernel {kernel.name} does not compile: {error}{where}\nIts source: {path}"
     )

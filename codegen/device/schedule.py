@@ -6,6 +6,7 @@ arena, and `status`, int64 values in which kernels leave errors. Steps run in or
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,8 @@ elements and in entries. Numbers below it are those of loops that can go on from
 class Argument:
     """A parameter of a kernel: the memory of a buffer, flat, or a scalar of the host.
 
-    `kind` is "pointer", or "scalar": the value of the host's variable `name`. `buffer` is a root: never a view of another.
+    `kind` is "pointer", or "scalar": the value of the host's variable `name`. `buffer` is a root:
+    never a view of another.
     """
 
     name: str
@@ -146,3 +148,17 @@ class Schedule:
     errors: tuple[ErrorMessage, ...] = ()
     details: int = 0
     status: Buffer | None = field(default=None)
+
+
+def kernels_of(steps: Sequence[Step]) -> Iterator[Kernel]:
+    """All kernels of a schedule, those of loops once."""
+    for step in steps:
+        match step:
+            case Launch(kernel):
+                yield kernel
+            case Repeat(body=body):
+                yield from kernels_of(body)
+            case RepeatWhile(test, _, body):
+                yield from kernels_of((*test, *body))
+            case Choose(_, then, otherwise):
+                yield from kernels_of((*then, *otherwise))

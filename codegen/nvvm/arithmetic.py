@@ -36,9 +36,7 @@ def cast(builder: Builder, value: Value, kind: Scalar) -> Value:
     source = value.scalar
     if source is kind:
         return value
-    if value.number is not None and (
-        kind.family in "bfc" or source.family in "biu"
-    ):
+    if value.number is not None and (kind.family in "bfc" or source.family in "biu"):
         return constant(kind, value.number)
     if kind.family == "c":
         return _complex_of(builder, value, kind)

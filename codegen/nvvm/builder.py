@@ -47,8 +47,7 @@ class Builder:
         self.block = label
 
     def jump(self, label: str, rolled: bool = False) -> None:
-        """Leave the block, if it has not been left; back to a loop's head that stays `rolled`, too.
-        """
+        """Leave the block, if it has not been left; for the head of a loop `rolled`."""
         if self.block is not None:
             self.do(f"br label %{label}" + (", !llvm.loop !6" if rolled else ""))
             self.block = None
@@ -90,9 +89,7 @@ class Builder:
         kind = Pointer(element, space)
         if space == SHARED:
             name = f"@{self.fresh('shared')}"
-            self.shared.append(
-                f"{name} = internal addrspace(3) global {whole} undef, align 16"
-            )
+            self.shared.append(f"{name} = internal addrspace(3) global {whole} undef, align 16")
             place = f"getelementptr inbounds ({whole}, {whole} addrspace(3)* {name}, i64 0, i64 0)"
             return Value(kind, (place,))
         name = f"%{self.fresh('a')}"

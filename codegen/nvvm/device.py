@@ -16,7 +16,6 @@ from codegen.nvvm.kinds import (
     UINT16,
     UINT32,
     Pointer,
-    Scalar,
     Several,
     leaves,
 )

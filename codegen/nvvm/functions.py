@@ -25,14 +25,12 @@ from codegen.nvvm.values import KernelError, Value, constant, several
 
 Function = Callable[[Builder, list[Value]], Value]
 
-UNARY = {
-    name: name
-    for name in (
-        "acos acosh asin asinh atan atanh cbrt ceil cos cosh erf erfc exp exp2 expm1 floor lgamma "
-        "log log10 log1p log2 sin sinh sqrt tan tanh trunc"
-    ).split()
-} | {"gamma": "tgamma", "fabs": "fabs"}
-BINARY = {name: name for name in "atan2 copysign fmod hypot nextafter pow remainder".split()}
+LIBRARY = (
+    "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 "
+    "fabs floor fmod hypot lgamma log log10 log1p log2 nextafter pow remainder sin sinh sqrt tan "
+    "tanh trunc"
+)
+"""Functions of `math` that libdevice has under the same name."""
 CONSTANTS = {
     "inf": float("inf"),
     "nan": float("nan"),
@@ -174,7 +172,8 @@ def power(builder: Builder, values: list[Value]) -> Value:
 
 
 FUNCTIONS: dict[str, Function] = {
-    **{f"math.{name}": library(of) for name, of in (UNARY | BINARY).items()},
+    **{f"math.{name}": library(name) for name in LIBRARY.split()},
+    "math.gamma": library("tgamma"),
     "math.isnan": isnan,
     "math.isinf": _size_compared("=="),
     "math.isfinite": _size_compared("<"),

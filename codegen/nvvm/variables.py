@@ -122,9 +122,7 @@ def _assignments(function: ast.FunctionDef) -> tuple[set[str], Counter[str]]:
     """The names that a function assigns to, and how often otherwise than as a loop's index."""
     names = {argument.arg for argument in function.args.args}
     counted: Counter[str] = Counter(names)
-    indices = {
-        id(part.target) for part in ast.walk(function) if isinstance(part, ast.For)
-    }
+    indices = {id(part.target) for part in ast.walk(function) if isinstance(part, ast.For)}
     for part in ast.walk(function):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
             names.add(part.id)

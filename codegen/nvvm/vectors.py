@@ -61,9 +61,7 @@ def store(count: int) -> Function:
         for number, address in enumerate(addresses):
             part = numbers[number * each : (number + 1) * each]
             whole = _vector(builder, part, kind.element.stored, size)
-            builder.do(
-                f"store {vector} {whole}, {vector}{_space(kind)}* {address}, align {size}"
-            )
+            builder.do(f"store {vector} {whole}, {vector}{_space(kind)}* {address}, align {size}")
         return NONE
 
     return call
@@ -100,12 +98,11 @@ def _pieces(
     start = element(builder, pointer, place)
     typed = f"{vector}{_space(kind)}*"
     first = builder.value(f"bitcast {kind.llvm} {start} to {typed}")
-    addresses = [first]
-    for piece in range(1, size // each):
-        addresses.append(
-            builder.value(f"getelementptr inbounds {vector}, {typed} {first}, i64 {piece}")
-        )
-    return vector, addresses, each
+    others = [
+        builder.value(f"getelementptr inbounds {vector}, {typed} {first}, i64 {piece}")
+        for piece in range(1, size // each)
+    ]
+    return vector, [first, *others], each
 
 
 def _numbers(builder: Builder, whole: str, stored: str, size: int) -> list[str]:

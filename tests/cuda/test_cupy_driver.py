@@ -36,8 +36,9 @@ KERNEL = Kernel(
 @pytest.fixture
 def cupy(monkeypatch: pytest.MonkeyPatch) -> FakeCuPy:
     monkeypatch.setattr(cupy_driver, "cubin_of_kernel", lambda kernel, cc: b"code %d.%d" % cc)
+    monkeypatch.setattr(cupy_driver, "cubins_of", lambda kernels, capability: [])
     made = FakeCuPy()
-    made.words["kernel"] = 9
+    made.words["kernel"] = 3
     return made
 
 

@@ -32,6 +32,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> FakeCuPy:
     monkeypatch.setattr(drivers, "cuda_runtime", lambda: made.runtime)
     monkeypatch.setattr(drivers, "_gpu", chosen.__getitem__)
     monkeypatch.setattr(cupy_driver, "cubin_of_kernel", lambda kernel, capability: b"")
+    monkeypatch.setattr(cupy_driver, "cubins_of", lambda kernels, capability: [])
     return made
 
 

@@ -1,8 +1,8 @@
 """Every scalar operation on every dtype compiles for a GPU, many in a kernel.
 
-What a kernel computes is tested in the simulator. Here is what the simulator cannot show: that the
-compiler knows the text, and that it stays in the dtype, since a uint64 beside an int64, or a float32
-beside a constant, may become a float64.
+What a kernel computes is tested in the simulator. Here is what the simulator cannot show: that
+the compiler knows the text, and that it stays in the dtype, since a uint64 beside an int64, or a
+float32 beside a constant, may become a float64.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -151,7 +150,7 @@ def test_machine_code_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*arguments: object) -> str:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr("codegen.cuda.target.compile_ptx", refuse)
+    monkeypatch.setattr("codegen.cuda.target.kernel_ptx", refuse)
     assert cubins.cubin_of_kernel(kernel, (9, 0)) == code
     (file,) = cache.glob("*.bin")
     file.write_bytes(file.read_bytes()[:-1] + b"?")
@@ -159,6 +158,18 @@ def test_machine_code_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
     cubins.forget()
     with pytest.raises(AssertionError, match="compiled again"):
         cubins.cubin_of_kernel(kernel, (9, 0))
+
+
+def test_several_kernels_are_compiled_at_a_time(cache: Path) -> None:
+    kernels = [*KERNELS.values(), KERNELS["total"]]
+    codes = cubins.cubins_of(kernels, (9, 0))
+    cubins.forget()
+    assert codes == [cubins.cubin_of_kernel(kernel, (9, 0)) for kernel in kernels]
+    assert len(list(cache.glob("*.bin"))) == len(KERNELS)
+    cubins.forget()
+    wrong = replace(kernels[0], source=kernels[0].source.replace("math.exp", "math.expo"))
+    with pytest.raises(BackendError, match="exponential does not compile"):
+        cubins.cubins_of([kernels[1], wrong], (8, 0))
 
 
 def test_keys_tell_apart_what_compiles_to_other_code() -> None:

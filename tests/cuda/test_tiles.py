@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from codegen.cuda.assemble import figures
-from codegen.cuda.program import kernels_of
 from codegen.cuda.target import compile_ptx
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan import plan_program
-from codegen.device.schedule import Kernel
+from codegen.device.schedule import Kernel, kernels_of
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import optimize
 from codegen.render.cuda import render_kernel

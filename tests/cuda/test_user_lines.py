@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 import tracer
-from codegen.cuda.program import kernels_of
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan import plan_program
+from codegen.device.schedule import kernels_of
 from codegen.device.user_lines import lines_of_names
 from codegen.lower.graph import lower_with_places
 from codegen.passes.pipeline import optimize

@@ -80,9 +80,7 @@ def test_whole_division(numba: Any) -> None:
 def test_comparisons(numba: Any) -> None:
     for left, right in PAIRS:
         name = compared_kind(SCALARS[left], SCALARS[right]).name
-        found = numba.resolve_function_type(
-            operator.eq, (numba_type(left), numba_type(right)), {}
-        )
+        found = numba.resolve_function_type(operator.eq, (numba_type(left), numba_type(right)), {})
         given = {numpy_support.as_dtype(each).name for each in found.args}
         assert given == {name}, (left, right)
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codegen.cuda.program import CudaProgram, kernels_of
+from codegen.cuda.program import CudaProgram
 from codegen.cuda.simulator_driver import SimulatorDriver
 from codegen.device.machine import DeviceMachine
+from codegen.device.schedule import kernels_of
 from codegen.lower.graph import lower_graph
 from codegen.passes.pipeline import optimize
 from tracer import grad, jit

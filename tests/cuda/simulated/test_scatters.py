@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codegen.cuda.program import CudaProgram, kernels_of
+from codegen.cuda.program import CudaProgram
 from codegen.cuda.simulator_driver import SIMULATED, SimulatorDriver
 from codegen.device.machine import DeviceMachine
+from codegen.device.schedule import kernels_of
 from codegen.lower.graph import lower_graph
 from codegen.passes import segment_sums
 from codegen.passes.pipeline import optimize
@@ -115,7 +116,12 @@ CASES: dict[str, tuple[Any, ...]] = {
     "complex": (at("add"), numbers(4) + 1j, places(4, 13), numbers(13) * 2j),
     "halves": (at("add"), np.zeros(4, "f2"), places(4, 9), np.arange(9).astype("f2")),
     "integers": (at("add"), np.zeros(4, "i8"), places(4, 19), np.arange(19)),
-    "least integers": (at("minimum"), np.zeros(4, "i4"), places(4, 9), np.arange(-5, 4, dtype="i4")),
+    "least integers": (
+        at("minimum"),
+        np.zeros(4, "i4"),
+        places(4, 9),
+        np.arange(-5, 4, dtype="i4"),
+    ),
     "written": (written, numbers(5), places(5, 17), numbers(17)),
     "written rows": (written, numbers(5, 2), places(5, 9), numbers(9, 2)),
     "batched writes": (vmap(written), numbers(2, 4), places(4, 2, 13), numbers(2, 13)),
