@@ -163,18 +163,21 @@ class SimulatedCuda:
 
 
 def _fresh(name: str, shape: int, dtype: Any, accesses: Accesses | None) -> Memory:
-    if not isinstance(dtype, (np.dtype, type)):
-        from numba.cuda.np import numpy_support
-
-        dtype = numpy_support.as_dtype(dtype)
     memory = np.empty(shape, dtype)
     memory.view(np.uint8)[...] = 255
     return Memory(name, memory, accesses, np.zeros(shape, np.bool_))
 
 
 def _with_stops(kernel: Kernel) -> ast.Module:
-    """The text in which threads stop at meetings; functions of the device are plain ones."""
+    """The text in which threads stop at meetings; functions of the device are plain ones, and
+    Numba is not needed.
+    """
     module = ast.parse(kernel.source)
+    module.body = [
+        part
+        for part in module.body
+        if not (isinstance(part, ast.ImportFrom) and part.module == "numba")
+    ]
     for part in module.body:
         stops = _Stops()
         stops.visit(part)

@@ -60,7 +60,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         "import math",
         "",
         "import numpy as np",
-        "from numba import cuda, types",
+        "from numba import cuda",
         "",
         *_vectors(writer, machine),
         *_helpers(writer),
@@ -169,7 +169,7 @@ def _look(plan: KernelPlan, writer: GroupWriter, written: set[Buffer]) -> list[s
 
 
 def _type(dtype: np.dtype[Any]) -> str:
-    return "types.boolean" if dtype.kind == "b" else f"types.{dtype.name}"
+    return "np.bool_" if dtype.kind == "b" else f"np.{dtype.name}"
 
 
 def _vectors(writer: VectorWriter, machine: DeviceMachine) -> list[str]:

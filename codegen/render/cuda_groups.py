@@ -422,7 +422,7 @@ class GroupWriter(ThreadWriter):
         """The values of the warps of a block, put together in their order."""
         warps = self.threads // self.machine.warp
         array = self.fresh("part")
-        self.shared.append(f"{array} = cuda.shared.array({warps}, types.{dtype.name})")
+        self.shared.append(f"{array} = cuda.shared.array({warps}, np.{dtype.name})")
         self.line(f"if lane % {self.machine.warp} == 0:")
         self.line(f"    {array}[lane // {self.machine.warp}] = {name}")
         self.line("cuda.syncthreads()")

@@ -140,7 +140,7 @@ class ProductKernel:
             "import math",
             "",
             "import numpy as np",
-            "from numba import cuda, types",
+            "from numba import cuda",
             "",
             f"def {self.names[0]}({', '.join((*self.names[1:], *self.more))}):",
         ]
@@ -235,8 +235,8 @@ class _Writer:
     def start(self) -> list[str]:
         """Memory, and which elements of each tile a thread loads: those that lie side by side in
         memory go to threads that follow each other."""
-        t, kept = self.tiling, f"types.{self.product.dtype.name}"
-        summed = f"types.{accumulator(self.product.dtype).name}"
+        t, kept = self.tiling, f"np.{self.product.dtype.name}"
+        summed = f"np.{accumulator(self.product.dtype).name}"
         lines = _array("sums", t.high * t.wide, summed)
         for side, count in zip(self.sides, (t.high, t.wide), strict=True):
             s = side.name

@@ -153,17 +153,17 @@ class _Text:
         """Memory of the block, and what each thread knows of itself."""
         step = self.step
         self.write(f"""
-counters = cuda.shared.array({self.warps * step.digits}, types.int32)
-begins = cuda.shared.array({step.digits + 1}, types.int32)
-parts = cuda.shared.array({self.warps}, types.{self.number})
-kept_keys = cuda.shared.array({step.tile}, types.{self.held})
-keys_here = cuda.local.array({step.items}, types.{self.wide})
-ranks = cuda.local.array({step.items}, types.int32)
+counters = cuda.shared.array({self.warps * step.digits}, np.int32)
+begins = cuda.shared.array({step.digits + 1}, np.int32)
+parts = cuda.shared.array({self.warps}, np.{self.number})
+kept_keys = cuda.shared.array({step.tile}, np.{self.held})
+keys_here = cuda.local.array({step.items}, np.{self.wide})
+ranks = cuda.local.array({step.items}, np.int32)
 """)
         if self.ordered:
             self.write(f"""
-kept_order = cuda.shared.array({step.tile}, types.{self.number})
-order_here = cuda.local.array({step.items}, types.{self.number})
+kept_order = cuda.shared.array({step.tile}, np.{self.number})
+order_here = cuda.local.array({step.items}, np.{self.number})
 """)
         self.warp()
 
@@ -321,8 +321,8 @@ shift = np.{self.wide}({self.turn} * {step.width})
         """How often each digit is there, in each chunk."""
         step = self.step
         self.write(f"""
-counters = cuda.shared.array({step.digits}, types.int32)
-keys_here = cuda.local.array({BATCH}, types.{self.wide})
+counters = cuda.shared.array({step.digits}, np.int32)
+keys_here = cuda.local.array({BATCH}, np.{self.wide})
 """)
         self.chunk()
         self.write(
@@ -371,7 +371,7 @@ for line in range(thread_slot, {lines}, {self.plan.blocks * step.threads}):
         step = self.step
         each = -(-step.chunks // step.threads)
         count = self.element("counts", f"line * {step.chunks} + at")
-        self.write(f"parts = cuda.shared.array({self.warps}, types.{self.number})")
+        self.write(f"parts = cuda.shared.array({self.warps}, np.{self.number})")
         self.warp()
         self.open(f"for line in range(group, {step.rows * step.digits}, {self.plan.blocks}):")
         self.write(f"""
@@ -398,7 +398,7 @@ cuda.syncthreads()
         """Each key to its place."""
         step, every = self.step, (1 << self.step.bits) - 1
         self.shared()
-        self.write(f"bases = cuda.shared.array({step.digits}, types.{self.number})")
+        self.write(f"bases = cuda.shared.array({step.digits}, np.{self.number})")
         self.write(f"if thread == 0:\n    begins[{step.digits}] = {step.tile}")
         self.chunk()
         self.write(f"total = np.{self.number}(0)")

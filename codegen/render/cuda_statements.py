@@ -46,7 +46,7 @@ from tracer.types import INT64
 Body = tuple[Statement, ...]
 TAKEN = (
     "cuda", "status", "failed", "stopped", "thread", "lane", "place", "group", "own_slot",
-    "thread_slot", "types",
+    "thread_slot",
 )  # fmt: skip
 ATOMIC = {"add": "add", "maximum": "max", "minimum": "min"}
 """What CUDA calls the operations that read, combine and write in one step."""

@@ -84,8 +84,8 @@ class TileWriter(GroupWriter):
     def tile_array(self, side: int, dtype: DType) -> str:
         """Shared memory for a tile."""
         name = self.fresh("tile")
-        kind = "boolean" if dtype.kind == "b" else dtype.name
-        self.shared.append(f"{name} = cuda.shared.array({side * (side + 1)}, types.{kind})")
+        kind = "bool_" if dtype.kind == "b" else dtype.name
+        self.shared.append(f"{name} = cuda.shared.array({side * (side + 1)}, np.{kind})")
         return name
 
     def read_tiles(
