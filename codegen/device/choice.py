@@ -5,13 +5,14 @@ estimate of its instructions, of the sectors that its accesses touch, and of wha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from codegen.device.forms import LONG, SHORT, block_plan, grid_plan, own_memory
 from codegen.device.items import KernelItem
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan_kernel import KernelPlan
+from codegen.device.staged import staged_rows
 from codegen.device.traffic import SECTOR, kernel_usage
 from codegen.device.work import trips_of, widest_trips
 from codegen.loops.nodes import Buffer, Loop
@@ -24,10 +25,14 @@ PER_STATEMENT = 3.0
 """Instructions of a statement; a sector of the cache takes about as long as one of them."""
 PER_SECTOR = 6.0
 """Instructions in whose time memory moves a sector."""
+PER_SHARED = 4.5
+"""Instructions in whose time the cache that all processors share takes, or gives, a sector."""
 ENOUGH = 512
 """Threads of a processor that hide how long memory takes."""
 GAIN = 0.7
 """What another form has to take of the time of the usual one: the estimate is rough."""
+STAGED_GAIN = 0.8
+"""The same where the threads run the same iterations, on rows that are brought near."""
 
 
 def kernel_plan(
@@ -38,21 +43,39 @@ def kernel_plan(
         plan = block_plan(item, name, machine)
         return replace(plan, own=own_memory(plan, owners, machine))
     usual = _formed(item, name, machine, owners, None)
+    others = list(_others(item, name, machine, owners, usual))
+    if not others:
+        return usual
+    best, least = usual, _time(usual, machine)
+    for plan, gain in others:
+        time = _time(plan, machine) / gain
+        if time < least:
+            best, least = plan, time
+    return best
+
+
+def _others(
+    item: KernelItem,
+    name: str,
+    machine: DeviceMachine,
+    owners: Mapping[Buffer, Loop],
+    usual: KernelPlan,
+) -> Iterator[tuple[KernelPlan, float]]:
+    """Other forms than the usual one, and what each has to take of its time."""
+    staged = staged_rows(item, machine)
+    if staged is not None:
+        small = replace(machine, threads=staged.threads)
+        mine = {**owners, **staged.owners}
+        yield _formed(staged.item, name, small, mine, staged.threads), STAGED_GAIN
     inner = widest_trips(usual.body)
     if inner < FEWEST or (inner > MOST and usual.group == machine.threads):
-        return usual
-    best, least = usual, _time(usual, machine) * GAIN
+        return
     for group in (1, machine.warp, machine.threads):
         long = usual.failing or inner > LONG
         if group == usual.group or (group == machine.warp and long):
             continue
-        if group > 1 and inner < min(SHORT, machine.threads):
-            continue
-        plan = _formed(item, name, machine, owners, group)
-        time = _time(plan, machine)
-        if time < least:
-            best, least = plan, time
-    return best
+        if group == 1 or inner >= min(SHORT, machine.threads):
+            yield _formed(item, name, machine, owners, group), GAIN
 
 
 def _formed(
@@ -68,8 +91,11 @@ def _formed(
 
 def _time(plan: KernelPlan, machine: DeviceMachine) -> float:
     """About how many instructions of one processor the kernel takes the time of."""
-    steps, traffic = kernel_usage(plan, machine)
+    usage = kernel_usage(plan, machine)
+    steps, traffic = usage.steps, usage.traffic
     rows = math.prod(trips_of(loop) for loop in plan.grid)
     full = min(1.0, rows * plan.group / (machine.processors * min(ENOUGH, 2 * machine.threads)))
     issued = PER_STATEMENT * steps + traffic.sectors
-    return max(issued / full, traffic.least / SECTOR * PER_SECTOR) + issued
+    moved = traffic.least / SECTOR
+    shared = usage.stored + moved / 2
+    return max(issued / full, moved * PER_SECTOR, shared * PER_SHARED) + issued

@@ -138,14 +138,24 @@ def step_traffic(step: Launch | Library, machine: DeviceMachine) -> Traffic:
 
 def kernel_traffic(plan: KernelPlan, machine: DeviceMachine) -> Traffic:
     """That of one launch of a kernel."""
-    return kernel_usage(plan, machine)[1]
+    return kernel_usage(plan, machine).traffic
 
 
-def kernel_usage(plan: KernelPlan, machine: DeviceMachine) -> tuple[float, Traffic]:
-    """How many statements the warps of a launch run, and its traffic."""
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a launch of a kernel takes: the statements that its warps run, its traffic, and the
+    sectors that its stores touch, each of which goes as far as the cache that all share."""
+
+    steps: float
+    traffic: Traffic
+    stored: float
+
+
+def kernel_usage(plan: KernelPlan, machine: DeviceMachine) -> Usage:
+    """What a launch takes."""
     counter = _Counter(plan, machine, min(machine.warp, plan.threads))
     counter.kernel()
-    return counter.steps, counter.traffic()
+    return Usage(counter.steps, counter.traffic(), counter.stored)
 
 
 @dataclass(slots=True)
@@ -158,6 +168,7 @@ class _Counter:
     touched  elements of each buffer that are read, and written, by what is accessed
     staged   accesses through shared memory, in tiles; `turned` are the indices of these
     steps    statements that warps run
+    stored   sectors that stores touch
     """
 
     plan: KernelPlan
@@ -174,6 +185,7 @@ class _Counter:
     turned: dict[str, Lanes] = field(default_factory=dict)
     scattered: int = 0
     steps: float = 0.0
+    stored: float = 0.0
 
     def traffic(self) -> Traffic:
         """What was counted."""
@@ -276,7 +288,8 @@ class _Counter:
         saved = self.values.get("thread_slot")
         self.values["thread_slot"] = self.values["group"] * self.plan.group + place % active
         self.block(nest[-1].body, groups * total / active)
-        reduced = sum(isinstance(part, Reduce) for part in nest[-1].body)
+        own = {part.name for part in nest[-1].body if isinstance(part, Declare)}
+        reduced = sum(isinstance(p, Reduce) and p.name not in own for p in nest[-1].body)
         each = EXCHANGE if self.plan.group <= self.warp else EXCHANGE + MEETING
         self.steps += groups * self.plan.group / self.warp * reduced * each
         if saved is not None:
@@ -383,7 +396,10 @@ class _Counter:
             found = self.value(index)
             place = place + (found % extent if extent > 0 else found) * step
         self.values = usual
+        before = self.sectors
         self.warps_access(buffer, place, warps)
+        if written:
+            self.stored += self.sectors - before
 
     def stage(self, tiles: Tiles, lanes: int) -> None:
         """What is staged is accessed by neighbours along the other index of a tile."""
