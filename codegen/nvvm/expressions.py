@@ -246,7 +246,7 @@ class Expressions:
     def dtype(self, node: ast.expr) -> Scalar:
         """The kind that a dtype's text names."""
         name = dotted(node).rpartition(".")[2]
-        kind = SCALARS.get({"boolean": "bool", "bool_": "bool"}.get(name, name))
+        kind = SCALARS.get("bool" if name == "bool_" else name)
         if kind is None:
             raise KernelError(f"there is no dtype {ast.unparse(node)}")
         return kind

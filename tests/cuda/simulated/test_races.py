@@ -18,7 +18,7 @@ from codegen.loops.nodes import Buffer, Call
 
 F64 = np.dtype(np.float64)
 I64 = np.dtype(np.int64)
-HEAD = "import math\nimport numpy as np\nfrom numba import cuda, types\n\n"
+HEAD = "import math\nimport numpy as np\nfrom numba import cuda\n\n"
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -133,7 +133,7 @@ def test_what_is_fixed_is_written_under_no_name() -> None:
         driver.launch(loaded, 1, 4, [span, span])
 
 
-SHARED = "s = cuda.shared.array(4, types.float64)\nr = cuda.shared.array(4, np.float64)\n"
+SHARED = "s = cuda.shared.array(4, np.float64)\nr = cuda.shared.array(4, np.float64)\n"
 
 
 def test_shared_memory() -> None:
@@ -150,7 +150,7 @@ def test_shared_memory() -> None:
 
 
 def test_memory_of_a_threads_own() -> None:
-    own = "own = cuda.local.array(2, types.float64)\n"
+    own = "own = cuda.local.array(2, np.float64)\n"
     assert run(own + "own[1] = x[t]\ny[t] = own[1]")[:4].tolist() == [0, 1, 2, 3]
     with pytest.raises(UnwrittenError, match=r"a local array\[1\]") as caught:
         run(own + "own[0] = x[t]\ny[t] = own[1]")
