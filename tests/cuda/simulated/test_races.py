@@ -146,7 +146,7 @@ def test_shared_memory() -> None:
     with pytest.raises(IndexError, match=r"shared array 0\[-1\] of 4 elements"):
         run(SHARED + "y[t] = s[-1]")
     with pytest.raises(MemoryError, match="64032 bytes of shared memory"):
-        run(SHARED.replace("4, np", "8000, np") + "y[t] = 1.0")
+        run(SHARED.replace("4, np", "8000, np", 1) + "y[t] = 1.0")
 
 
 def test_memory_of_a_threads_own() -> None:

@@ -57,7 +57,7 @@ def test_rows_of_every_length(function: Callable[..., Any], shape: tuple[int, in
 
 def test_a_row_lies_in_registers() -> None:
     source = run(softmax, random.normal(size=(9, 30)))
-    assert re.search(r"w\d+ = cuda\.local\.array\((8|15), types\.float64\)", source)
+    assert re.search(r"w\d+ = cuda\.local\.array\((8|15), np\.float64\)", source)
     assert not re.search(r"w\d+ = cuda\.shared", source)
 
 
