@@ -23,7 +23,7 @@ from codegen.passes.workspace import WorkspacePlan, plan_workspace
 from codegen.render.numba_expressions import RESERVED
 from codegen.render.numba_functions import FUNCTIONS, NEEDS
 from codegen.render.numba_runtime import IMPORTS, INTRINSICS
-from codegen.render.numba_scalars import require_dtype
+from codegen.render.numba_scalars import require_dtype, stored_name
 from codegen.render.numba_statements import StatementWriter
 from tracer.types import SHORT_NAMES, ArrayType
 
@@ -275,7 +275,7 @@ def _flat_views(layout: _Layout, writer: StatementWriter) -> list[str]:
 def _tapes(program: Program, layout: _Layout) -> list[str]:
     """One line for each tape, empty at first."""
     return [
-        f"    {layout.place[buffer][0]} = np.empty(0, np.{buffer.dtype.name})"
+        f"    {layout.place[buffer][0]} = np.empty(0, np.{stored_name(buffer.dtype)})"
         for buffer in program.workspace
         if buffer.is_tape
     ]
@@ -283,7 +283,7 @@ def _tapes(program: Program, layout: _Layout) -> list[str]:
 
 def numba_type(argument: Argument) -> str:
     """The type of an array argument in a Numba signature."""
-    name = "boolean" if argument.dtype.kind == "b" else argument.dtype.name
+    name = "boolean" if argument.dtype.kind == "b" else stored_name(argument.dtype)
     if argument.role not in ("input", "output"):
         return f"{name}[::1]"
     ndim = len(argument.buffers[0].shape)

@@ -13,6 +13,8 @@ from codegen.dispatch.memory import CHECKED, memory_error
 from codegen.loops.interpret import make_error
 from codegen.loops.nodes import Program
 from codegen.render.numba import Array, RenderedKernel, render_kernel
+from codegen.render.numba_scalars import stored_name
+from tracer.types import is_brain
 
 
 class NumbaProgram:
@@ -71,12 +73,13 @@ def _make_call(
     """Python that is written for this program: no loop over arguments, no table to look up."""
     namespace: dict[str, Any] = {"empty": np.empty, "entry": entry, "pool": []}
     namespace["contiguous"] = np.ascontiguousarray
-    workspace = [(part.name, part.dtype, part.size) for part in rendered.arguments_of("workspace")]
+    parts = rendered.arguments_of("workspace")
+    workspace = [(stored_name(part.dtype), part.size) for part in parts]
     if rendered.detail_count:
-        workspace.append(("status", np.dtype(np.int64), rendered.detail_count))
+        workspace.append(("int64", rendered.detail_count))
 
     def allocate() -> tuple[Array, ...]:
-        return tuple(aligned_empty(size, dtype) for _, dtype, size in workspace)
+        return tuple(aligned_empty(size, np.dtype(name)) for name, size in workspace)
 
     def mismatch(inputs: Sequence[Array]) -> TypeError:
         expected = ", ".join(f"{b.dtype}{list(b.shape)}" for b in program.inputs)
@@ -121,13 +124,18 @@ def _call_lines(program: Program, rendered: RenderedKernel, namespace: dict[str,
     constants = []
     for position, argument in enumerate(rendered.arguments_of("constant")):
         flat = [np.ascontiguousarray(buffer.value).reshape(-1) for buffer in argument.buffers]
-        namespace[f"c{position}"] = flat[0] if len(flat) == 1 else np.concatenate(flat)
+        whole = flat[0] if len(flat) == 1 else np.concatenate(flat)
+        namespace[f"c{position}"] = whole.view(stored_name(argument.dtype))
         constants.append(f"c{position}")
     arguments = [
         f"contiguous({name})" if buffer.shape else name
         for name, buffer in zip(inputs, program.inputs, strict=True)
     ]
-    arguments += outputs + constants + memory
+    arguments += outputs
+    for place, buffer in enumerate((*program.inputs, *program.outputs)):
+        if is_brain(buffer.dtype):  # of which Numba knows nothing
+            arguments[place] += ".view('uint16')"
+    arguments += constants + memory
     lines += ["    try:", f"        code = entry({', '.join(arguments)})"]
     # Where a signal has set an exception, Python finds it beside a result, and wraps it.
     lines.append("    except SystemError as error:")

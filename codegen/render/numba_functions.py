@@ -43,6 +43,21 @@ def lcm(a: Any, b: Any) -> Any:
     return a // divisor * b if divisor != 0 else divisor
 
 
+def single_of_brain(bits: Any) -> Any:
+    """The float32 of a bfloat16's bits, a uint16."""
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+
+
+def brain_of_single(x: Any) -> Any:
+    """The bits of the bfloat16 nearest to a float32, of two the even one; NaN is the quiet one."""
+    bits = np.float32(x).view(np.uint32)
+    high = bits >> np.uint32(16)
+    near = (bits + np.uint32(0x7FFF) + (high & np.uint32(1))) >> np.uint32(16)
+    quiet = (high & np.uint32(0x8000)) | np.uint32(0x7FC0)
+    is_nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    return np.uint16(quiet if is_nan else near)
+
+
 def digamma_positive(x: float) -> float:
     """The logarithmic derivative of the gamma function for x > 0.
 
@@ -164,6 +179,8 @@ def binary_exponent(x: float) -> np.int32:
 
 
 FUNCTIONS = (
+    single_of_brain,
+    brain_of_single,
     grown,
     integer_power,
     lcm,

@@ -14,6 +14,7 @@ import numpy as np
 
 from codegen.loops.errors import UnsupportedProgramError
 from codegen.loops.operations import DType
+from tracer.types import is_brain, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +272,7 @@ def find_template(name: str, dtype: DType) -> Template:
     Raises UnsupportedProgramError where Numba has nothing for it, float16 on the CPU included.
     """
     require_dtype(dtype)
-    template = TABLES[dtype.kind].get(name)
+    template = None if is_brain(dtype) else TABLES[dtype.kind].get(name)
     if template is None:
         raise UnsupportedProgramError(f"the numba backend has no {name} of {dtype.name}")
     return template
@@ -279,7 +280,7 @@ def find_template(name: str, dtype: DType) -> Template:
 
 def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that Numba cannot compute with on the CPU."""
-    if dtype.kind not in TABLES or dtype == np.float16 or dtype.itemsize > 16:
+    if kind_of(dtype) not in TABLES or dtype == np.float16 or dtype.itemsize > 16:
         cure = "llvm" if dtype == np.float16 else "numpy"
         raise UnsupportedProgramError(
             f"the numba backend has no {dtype.name} on the CPU; compute in float32 "
@@ -287,9 +288,23 @@ def require_dtype(dtype: DType) -> None:
         )
 
 
+def _brain_cast(source: DType, target: DType) -> Template:
+    """Between bfloat16 and float32, by way of which every other conversion goes."""
+    if target == np.float32:
+        return Template("single_of_brain({0})", helpers=("single_of_brain",))
+    if source == np.float32:
+        return Template("brain_of_single({0})", helpers=("brain_of_single",))
+    raise UnsupportedProgramError(f"no conversion from {source.name} to {target.name} at once")
+
+
 def constructor(dtype: DType) -> str:
     """What makes a scalar of a dtype in Numba's Python."""
-    return "bool" if dtype.kind == "b" else f"np.{dtype.name}"
+    return "bool" if dtype.kind == "b" else f"np.{stored_name(dtype)}"
+
+
+def stored_name(dtype: DType) -> str:
+    """The name of the dtype that Numba takes memory for: bfloat16 is uint16."""
+    return "uint16" if is_brain(dtype) else dtype.name
 
 
 def find_cast(source: DType, target: DType) -> Template:
@@ -301,6 +316,8 @@ def find_cast(source: DType, target: DType) -> Template:
     require_dtype(target)
     if source == target:
         return Template("{0}")
+    if is_brain(source) or is_brain(target):
+        return _brain_cast(source, target)
     if target.kind == "b":
         return Template("{0} != {zero}")
     make = constructor(target)

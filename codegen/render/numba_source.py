@@ -15,6 +15,8 @@ from codegen.loops.nodes import Buffer, Call, ErrorMessage, Program
 from codegen.loops.walk import statements
 from codegen.render.numba import RenderedKernel, describe, render_kernel
 from codegen.render.numba_expressions import literal_text
+from codegen.render.numba_scalars import stored_name
+from tracer.types import is_brain
 
 LITERAL_CONSTANT = 64
 
@@ -29,16 +31,28 @@ def run(*inputs):
         if array.dtype != dtype or array.shape != shape:
             got = f"{{array.dtype}}{{list(array.shape)}}"
             raise TypeError(f"{{name}} must be {{dtype}}{{list(shape)}}, not {{got}}")
-        arrays.append(np.require(array, requirements=["C", "A", "W"]))
+        arrays.append({array})
     results = [np.empty(shape, dtype) for _, dtype, shape in OUTPUTS]
     workspace = [np.empty(size, dtype) for dtype, size in WORKSPACE]
 {call}
     return results
 '''
-PLAIN_CALL = "    kernel(*arrays, *results, *CONSTANTS, *workspace)"
+ARRAY = 'np.require(array, requirements=["C", "A", "W"])'
+BRAIN_ARRAY = f"memory({ARRAY})"
+BRAIN_RESULTS = "map(memory, results)"
+BRAIN_HEAD = (
+    "import ml_dtypes  # noqa: E402, F401 - registers the dtype with NumPy",
+    "",
+    "",
+    "def memory(array):",
+    '    """The memory of bfloat16 is that of uint16 to the kernel."""',
+    '    return array.view(np.uint16) if array.dtype == "bfloat16" else array',
+    "",
+)
+PLAIN_CALL = "    kernel(*arrays, *{results}, *CONSTANTS, *workspace)"
 CHECKED_CALL = """    status = np.zeros({details}, np.int64)
     try:
-        code = kernel(*arrays, *results, *CONSTANTS, *workspace, status)
+        code = kernel(*arrays, *{results}, *CONSTANTS, *workspace, status)
     except SystemError as error:  # a signal has set an exception beside the result
         raise error.__cause__ or error from None
     if code:
@@ -55,7 +69,7 @@ DEMO = """
 
 if __name__ == "__main__":
     # A first call: floating and complex inputs are ones, integers and booleans zeros.
-    first = [(np.ones if np.dtype(d).kind in "fc" else np.zeros)(s, d) for _, d, s in INPUTS]
+    first = [(np.ones if np.dtype(d).kind in "fcV" else np.zeros)(s, d) for _, d, s in INPUTS]
     for (name, dtype, shape), result in zip(OUTPUTS, run(*first)):
         print(f"{name}: {dtype}{list(shape)}")
         print(result)
@@ -71,14 +85,17 @@ def render(program: Program) -> str:
     """
     rendered = render_kernel(program)
     details = rendered.detail_count
-    call = CHECKED_CALL.format(details=details) if details else PLAIN_CALL
+    brains = any(is_brain(buffer.dtype) for buffer in (*program.inputs, *program.outputs))
+    array, results = (BRAIN_ARRAY, BRAIN_RESULTS) if brains else (ARRAY, "results")
+    call = (CHECKED_CALL if details else PLAIN_CALL).format(details=details, results=results)
     parts = [
         _docstring(program, rendered),
         rendered.source,
         "",
         _tables(program, rendered),
         "",
-        RUN.format(summary=_summary(program), call=call).rstrip("\n"),
+        *(BRAIN_HEAD if brains else ()),
+        RUN.format(summary=_summary(program), call=call, array=array).rstrip("\n"),
         DEMO,
     ]
     return "\n".join(parts)
@@ -119,7 +136,7 @@ def _tables(program: Program, rendered: RenderedKernel) -> str:
     lines = [*_table("INPUTS", program.inputs), *_table("OUTPUTS", program.outputs)]
     lines += ["WORKSPACE = ["]
     lines += [
-        f'    ("{argument.dtype.name}", {argument.size}),'
+        f'    ("{stored_name(argument.dtype)}", {argument.size}),'
         for argument in rendered.arguments_of("workspace")
     ]
     lines += ["]"]
@@ -147,6 +164,7 @@ def _constant(buffer: Buffer) -> str:
     """A flat array expression: a list where it is short, else compressed bytes."""
     assert buffer.value is not None, "constants have values"
     value = np.ascontiguousarray(buffer.value).reshape(-1)
+    value = value.view(stored_name(value.dtype))
     if value.size <= LITERAL_CONSTANT:
         items = ", ".join(literal_text(item) for item in value.tolist())
         text = f'np.array([{items}], "{value.dtype.name}"),'
