@@ -2,8 +2,8 @@
 
 The parameters are `wanted`, which results there are: "keys", the elements in order, "order", where
 each stood, or both; `order`, the name of the dtype of those places; `bits`, 0 or how many bits hold
-any of the keys, none of which is negative then; and `first` and `last`: of each sorted row only the
-places from `first` to before `last` are results.
+any of the keys, none of which is negative then; and `parts`, pairs of places in ascending order: of
+each sorted row only what lies from one to before the other is in the results, part behind part.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
         raise ValueError("a sort has one operand, of one axis at least")
     ((dtype, shape),) = operands
     values: Any = params
-    wanted, first, last = values["wanted"], values["first"], values["last"]
+    wanted, parts = values["wanted"], values["parts"]
     if dtype.kind not in KINDS:
         raise TypeError(f"no sort of {dtype}")
-    if not 0 <= first < last <= shape[-1]:
-        raise ValueError(f"no places from {first} to {last} in rows of {shape[-1]}")
-    shape = (*shape[:-1], last - first)
+    bounds = [bound for part in parts for bound in part]
+    ascending = all(first < last for first, last in parts) and bounds == sorted(bounds)
+    if not parts or not ascending or bounds[0] < 0 or bounds[-1] > shape[-1]:
+        raise ValueError(f"no parts {parts} in rows of {shape[-1]}")
+    shape = (*shape[:-1], sum(last - first for first, last in parts))
     specs = {"keys": ArraySpec(dtype, shape), "order": ArraySpec(np.dtype(values["order"]), shape)}
     return tuple([specs[name] for name in wanted])
 
@@ -38,8 +40,8 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
 def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
     """NumPy's stable sort."""
     values: Any = params
-    part = slice(values["first"], values["last"])
-    order = np.argsort(operands[0], axis=-1, kind="stable")[..., part]
+    places = np.concatenate([np.arange(*part) for part in values["parts"]])
+    order = np.argsort(operands[0], axis=-1, kind="stable")[..., places]
     found = {
         "keys": np.take_along_axis(operands[0], order, -1),
         "order": order.astype(values["order"]),

@@ -63,7 +63,7 @@ from codegen.passes.fuse_epilogues import fuse_epilogues
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
 from codegen.passes.row_sums import row_sums
-from codegen.passes.sort_calls import small_sorts
+from codegen.passes.sort_calls import settle_sorts
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
@@ -76,7 +76,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     row_sums,
     recompute,
     sorted_scatter,
-    small_sorts,
+    settle_sorts,
     split_scans,
     split_sums,
     fuse_products,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
 SORT = "sort"
 """What calls of a sort are named."""
 
@@ -21,7 +20,10 @@ class SortStep:
     mapped   how bits become an unsigned number of the same order: "plain", "signed" or "float"
     passes   in which `width` bits each are sorted by
     threads  of a block, in warps of `warp`; each has `items` keys of a tile
-    chunks   into which a row is divided, of `span` keys, a multiple of the tile, but the last
+    chunks   into which a row is divided, of `span` keys, a multiple of the tile, but the last; of
+             "rows" chunks are sorted by themselves, and differ in length by one at most
+    parts    of "rows": what becomes of each row or chunk, as pairs of places; negative ones are
+             counted from the end, where 0 stands for the end itself
     turn     the host's variable with the number of the pass, if there is one
     """
 
@@ -38,7 +40,15 @@ class SortStep:
     warp: int
     chunks: int
     span: int
+    parts: tuple[tuple[int, int], ...] = ()
     turn: str = ""
+
+    @property
+    def kept(self) -> int:
+        """Keys that are left of a row or chunk."""
+        if not self.parts:
+            return self.length
+        return sum(last - first for first, last in self.parts)
 
     @property
     def tile(self) -> int:

@@ -68,8 +68,11 @@ def _accesses(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
         run = max(1.0, tile / step.digits)
         yield "counts", False, counts, 1.0
         yield "totals", False, counts, float(step.digits)
+    left = keys * outside
+    if step.parts:
+        left, run = float(step.rows * step.chunks * step.kept), float(step.kept)
     for name in step.wanted:
-        yield name, True, keys * outside, run
+        yield name, True, left, run
     if between:
         yield "spare_keys", True, keys * between, run
         if "order" in step.wanted:

@@ -1,14 +1,17 @@
 """Sorts as kernels of their own: from the least digit to the greatest, each pass a stable one.
 
 A pass of a long row is three kernels. Blocks count the digits of their chunks; what they counted
-becomes where the digits of each chunk begin; and blocks move their chunks' keys there, tile by tile:
-ranks within a tile come from votes of warps, and its keys leave it in order, through shared memory,
-so that neighbours are written side by side. All passes are the same three kernels, which the host
-tells the number of the pass. What fits a tile is sorted there, all passes in one kernel.
+becomes where the digits of each chunk begin; and blocks move their chunks' keys there, tile by
+tile. Ranks within a tile come from votes of warps, and its keys leave it in order, through shared
+memory, so that neighbours are written side by side. All passes are the same three kernels, which
+the host tells the number of the pass. What fits a tile is sorted there, all passes in one kernel.
+
+Where only the least or the greatest few of a row are wanted, tiles are sorted by themselves, and of
+each remain its least or greatest, until one tile holds them all.
 
 Keys stay as they are in all passes. What is sorted by is found from their bits: those of signed
-numbers and of floats are mapped to unsigned numbers in the same order, equal zeros to one, every NaN
-to the greatest.
+numbers and of floats are mapped to unsigned numbers in the same order, both zeros to one number,
+every NaN to the greatest.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +49,8 @@ ITEMS = 16
 SIMULATED_ITEMS = 18
 WAVES = 4
 """Blocks for each processor that a pass is divided into, at most."""
+FEW = 8
+"""What part of the keys of a chunk its ends are that are kept of it, at most."""
 SHORT = 16
 """Chunks that one thread adds up."""
 
@@ -81,25 +86,33 @@ def with_sorts(items: list[Item], machine: DeviceMachine) -> list[Item]:
 
 def sort_items(call: Call, machine: DeviceMachine, number: int) -> list[Item]:
     """The kernels of a sort, the program's `number`-th."""
-    whole = sort_step(call, machine)
     (source,) = call.operands
-    results = dict(zip(whole.wanted, call.results, strict=True))
-    if whole.length <= whole.threads * whole.items:
-        return [_item(whole, results, {"source": source})]
-    counted = np.dtype(np.int32 if whole.length < 2**31 else np.int64)
+    params: Any = call.params
+    step = sort_step(source, params, machine)
+    results = dict(zip(step.wanted, call.results, strict=True))
+    if params["parts"] != ((0, step.length),):
+        return _few(call, step, results, number)
+    if step.length <= most_keys(source.buffer.dtype, machine):
+        return [_item(step, results, {"source": source})]
+    return _all(step, results, source, number)
 
-    def buffer(role: str, dtype: np.dtype[Any], *shape: int) -> Buffer:
-        return Buffer(f"sort{number}_{role}", dtype, shape, "workspace")
+
+def _all(whole: SortStep, results: Mapping[str, View], source: View, number: int) -> list[Item]:
+    """The kernels of a sort in passes."""
+    counted = _counted(whole.length)
+
+    def buffer(role: str, dtype: np.dtype[Any], *shape: int) -> View:
+        return View(Buffer(f"sort{number}_{role}", dtype, shape, "workspace"))
 
     digits = whole.rows * whole.digits
-    counts = View(buffer("counts", counted, digits, whole.chunks))
-    totals = View(buffer("totals", counted, digits))
+    counts = buffer("counts", counted, digits, whole.chunks)
+    totals = buffer("totals", counted, digits)
     spare: dict[str, View] = {}
     if whole.passes > 1:
         shape = min(2, whole.passes - 1), whole.rows, whole.length
-        spare["spare_keys"] = View(buffer("keys", whole.dtype, *shape))
+        spare["spare_keys"] = buffer("keys", whole.dtype, *shape)
         if "order" in results:
-            spare["spare_order"] = View(buffer("order", counted, *shape))
+            spare["spare_order"] = buffer("order", counted, *shape)
     turn = f"sort{number}_pass"
     keys = {name: view for name, view in spare.items() if name == "spare_keys"}
     items: list[Item] = [
@@ -115,24 +128,90 @@ def sort_items(call: Call, machine: DeviceMachine, number: int) -> list[Item]:
     return [RepeatItem(loop, 0, whole.passes, items)]
 
 
-def sort_step(call: Call, machine: DeviceMachine) -> SortStep:
-    """How a call's rows are sorted, each in one block where it fits."""
-    (source,) = call.operands
+def _few(call: Call, step: SortStep, results: Mapping[str, View], number: int) -> list[Item]:
+    """The kernels that leave parts of rows near their ends: each chunk's own, again and again,
+    until those of a row fit a block."""
     params: Any = call.params
+    operands = {"source": call.operands[0]}
+    length = step.length
+    low, high = ends_of(params["parts"], length)
+    items: list[Item] = []
+    most = step.tile
+    parts = params["parts"]
+    while length > most:
+        chunks = -(-length // most)
+        ends = [(0, low)] if low else []
+        ends += [(-high, 0)] if high else []
+        cut = replace(step, length=length, chunks=chunks, parts=tuple(ends))
+        left: dict[str, View] = {}
+        for role in step.wanted if "order" not in step.wanted else ("keys", "order"):
+            dtype = step.dtype if role == "keys" else _counted(step.length)
+            shape = (step.rows, chunks * (low + high))
+            name = f"sort{number}_{role}{len(items)}"
+            left[role] = View(Buffer(name, dtype, shape, "workspace"))
+        items.append(_item(replace(cut, wanted=tuple(left)), left, operands))
+        operands = {"source": left["keys"]}
+        if "order" in left:
+            operands["source_order"] = left["order"]
+        # What was counted from the end still is.
+        longer = chunks * (low + high)
+        parts = tuple(
+            part if part[1] <= low else (part[0] - length + longer, part[1] - length + longer)
+            for part in parts
+        )
+        length = longer
+    last = replace(step, length=length, chunks=1, parts=parts)
+    return [*items, _item(last, results, operands)]
+
+
+def leaves_few(
+    machine: DeviceMachine, dtype: np.dtype[Any], length: int, parts: tuple[tuple[int, int], ...]
+) -> bool:
+    """Whether parts of sorted rows are found in less than a whole sort."""
+    kept, most = sum(last - first for first, last in parts), most_keys(dtype, machine)
+    if 2 * kept > length:
+        return False
+    return length <= most or sum(ends_of(parts, length)) <= most // FEW
+
+
+def ends_of(parts: tuple[tuple[int, int], ...], length: int) -> tuple[int, int]:
+    """How many keys from the beginning and from the end of a sorted row hold all parts."""
+    low = max((last for _, last in parts if last <= length // 2), default=0)
+    high = max((length - first for first, last in parts if last > length // 2), default=0)
+    return low, high
+
+
+def most_keys(dtype: np.dtype[Any], machine: DeviceMachine) -> int:
+    """How many keys a block sorts by itself."""
+    return machine.threads * _items(dtype, machine)
+
+
+def _items(dtype: np.dtype[Any], machine: DeviceMachine) -> int:
+    if machine.simulated:
+        return SIMULATED_ITEMS
+    return ITEMS if dtype.itemsize <= 4 else ITEMS // 2
+
+
+def _counted(length: int) -> np.dtype[Any]:
+    """The numbers of places in a row."""
+    return np.dtype(np.int32 if length < 2**31 else np.int64)
+
+
+def sort_step(source: View, params: Any, machine: DeviceMachine) -> SortStep:
+    """How rows are sorted, each in one block where it fits."""
     *outer, length = source.shape
     dtype, rows = source.buffer.dtype, math.prod(outer)
     bits = params["bits"] or (1 if dtype.kind == "b" else 8 * dtype.itemsize)
     most = SIMULATED_DIGIT if machine.simulated else DIGIT
     passes = -(-bits // most)
-    items = SIMULATED_ITEMS if machine.simulated else ITEMS if dtype.itemsize <= 4 else ITEMS // 2
-    threads = machine.threads
+    items, threads = _items(dtype, machine), machine.threads
     chunks, span = 1, length
-    if length <= threads * items:
+    tile = threads * items
+    if length <= tile:
         while threads > 2 * machine.warp and threads * items >= 4 * length:
             threads //= 2
         items = -(-length // threads)
     else:
-        tile = threads * items
         tiles = -(-length // tile)
         wanted = -(-WAVES * machine.processors // rows)
         span = -(-tiles // min(tiles, max(1, wanted))) * tile
@@ -189,4 +268,3 @@ def sort_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPlan
 def host_indices(plan: KernelPlan) -> set[str]:
     """The host's variables that a kernel of a sort takes."""
     return {plan.sort.turn} if plan.sort is not None and plan.sort.turn else set()
-

@@ -129,8 +129,7 @@ def add_sort(context: Context, source: View, keys: View, order: View, bits: int 
         "wanted": ("keys", "order"),
         "order": order.buffer.dtype.name,
         "bits": bits,
-        "first": 0,
-        "last": source.shape[-1],
+        "parts": ((0, source.shape[-1]),),
     }
     context.add(Call("sort", (keys, order), (source,), params))
 

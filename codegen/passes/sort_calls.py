@@ -7,36 +7,24 @@ where they stood, and of one that wants the permutation nobody reads the keys.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.sort_step import SORT
-from codegen.device.work import memory_read, memory_written
-from codegen.loops.build import integer
-from codegen.loops.linear import constant_trip
-from codegen.loops.nodes import (
-    Buffer,
-    Call,
-    Expression,
-    Let,
-    Load,
-    Loop,
-    Program,
-    Statement,
-    Store,
-    Variable,
-    View,
-)
+from codegen.device.sorting import leaves_few
+from codegen.loops.nodes import Buffer, Call, Expression, Load, Program, Statement, View
 from codegen.loops.walk import buffers_read, statements
 from codegen.lower.context import Context, Indices
 from codegen.lower.device_sequence import RUN, sort_rows
 from codegen.passes.chunks import Names
 from codegen.passes.rewrite import Body, map_blocks
-from tracer.types import INT64
+from codegen.passes.sorted_parts import all_accesses, copied, narrowed
 
 
 def prune_sorts(program: Program) -> Program:
@@ -45,7 +33,7 @@ def prune_sorts(program: Program) -> Program:
     if not calls:
         return program
     used = {buffer.root for part in statements(program.body) for buffer in buffers_read(part)}
-    used |= {buffer for buffer in program.outputs}
+    used |= set(program.outputs)
     dropped: set[Buffer] = set()
 
     def changed(body: Body) -> Body:
@@ -70,68 +58,30 @@ def prune_sorts(program: Program) -> Program:
 
 
 def _redirected(body: Body, program: Program, dropped: set[Buffer]) -> Body:
-    """The block in which a sort writes itself what only copies its result would."""
-    result = list(body)
-    outputs = set(program.outputs)
-    for place, statement in enumerate(body):
-        if not isinstance(statement, Call) or statement.kernel != SORT:
+    """The block in which a sort reads and writes itself what is only copied for it."""
+    fixed, outputs = {*program.inputs, *program.constants}, set(program.outputs)
+    used = Counter(all_accesses(body))
+    result: list[Statement | None] = list(body)
+    copies = {place: copied(part) for place, part in enumerate(body)}
+    straight = {place: copy for place, copy in copies.items() if copy and copy.straight}
+    for place, call in enumerate(body):
+        if not isinstance(call, Call) or call.kernel != SORT:
             continue
-        for view in statement.results:
-            held = view.buffer
-            copies = [
-                (later, part)
-                for later, part in enumerate(result)
-                if later > place and (target := _copied(part, held)) and target in outputs
-            ]
-            touched = [
-                later
-                for later, part in enumerate(result)
-                if held in _memory((part,)) and later != place
-            ]
-            if held.role != "workspace" or len(copies) != 1 or touched != [copies[0][0]]:
-                continue
-            later, copy = copies[0]
-            target = _copied(copy, held)
-            between = (*result[:later], *result[later + 1 :])
-            assert target is not None, "it was found above"
-            if target in _memory(tuple(between)):
-                continue
-            call = result[place]
-            assert isinstance(call, Call), "calls stay where they are"
-            views = [View(target) if part is view else part for part in call.results]
-            result[place] = replace(call, results=tuple(views))
-            result.pop(later)
-            dropped.add(held)
-    return tuple(result)
-
-
-def _memory(body: Body) -> set[Buffer]:
-    return memory_read(body) | memory_written(body)
-
-
-def _copied(statement: Statement, source: Buffer) -> Buffer | None:
-    """The memory that a nest copies all of another to, which has the same shape."""
-    nest: list[Loop] = []
-    body: Body = (statement,)
-    while len(body) == 1 and isinstance(body[0], Loop):
-        nest.append(body[0])
-        body = body[0].body
-    values: dict[str, Expression] = {}
-    for part in body[:-1]:
-        if not isinstance(part, Let):
-            return None
-        values[part.name] = part.value
-    last = body[-1] if body else None
-    if not nest or not isinstance(last, Store):
-        return None
-    value = values.get(last.value.name) if isinstance(last.value, Variable) else last.value
-    own = tuple([Variable(loop.index, INT64) for loop in nest])
-    whole = [loop.start == integer(0) and constant_trip(loop) for loop in nest]
-    target = last.buffer
-    same = target.shape == source.shape and target.dtype == source.dtype
-    if value != Load(source, own) or last.indices != own or whole != list(source.shape):
-        return None
-    return target if same and target.base is None else None
+        operands, results = list(call.operands), list(call.results)
+        for other, copy in straight.items():
+            if other < place and copy.source.root in fixed and operands[0] == View(copy.target):
+                operands[0] = View(copy.source)
+                if used[copy.target] == 2:
+                    result[other] = None
+                    dropped.add(copy.target)
+            only = used[copy.source] == 2 and used[copy.target] == 1 and copy.target in outputs
+            for number, view in enumerate(results):
+                if other > place and only and view == View(copy.source):
+                    results[number] = View(copy.target)
+                    result[other] = None
+                    dropped.add(copy.source)
+        result[place] = replace(call, operands=tuple(operands), results=tuple(results))
+    return tuple([part for part in result if part is not None])
 
 
 def is_sort(statement: Statement) -> bool:
@@ -148,28 +98,48 @@ def _with_results(call: Call, kept: Sequence[bool]) -> Call:
     return replace(call, results=tuple(results), params={**params, "wanted": tuple(wanted)})
 
 
-def small_sorts(program: Program, machine: DeviceMachine) -> Program:
+def settle_sorts(program: Program, machine: DeviceMachine) -> Program:
     """The program with loops for sorts that one block runs in the time that a kernel takes to
-    start."""
+    start; the others are asked for what is read."""
     program = prune_sorts(program)
     if not any(is_sort(part) for part in statements(program.body)):
         return program
-    names = Names(program)
     context = Context("device")
-    context.count = names.last
+    context.count = Names(program).last
+    outputs = frozenset(program.outputs)
+    memory: dict[Buffer, Buffer | None] = {}
+    tables: list[Buffer] = []
+    used = Counter(all_accesses(program.body))
 
     def changed(body: Body) -> Body:
-        result: list[Statement] = []
-        for statement in body:
-            if isinstance(statement, Call) and statement.kernel == SORT:
-                small = _merging_work(statement.operands[0]) <= machine.small
-                result += _loops(context, statement) if small else [statement]
+        place = 0
+        while place < len(body):
+            statement = body[place]
+            if not isinstance(statement, Call) or statement.kernel != SORT:
+                body = (*body[:place], map_blocks(statement, changed), *body[place + 1 :])
+            elif _merging_work(statement.operands[0]) <= machine.small:
+                loops = _loops(context, statement)
+                body = (*body[:place], *loops, *body[place + 1 :])
+                place += len(loops) - 1
             else:
-                result.append(map_blocks(statement, changed))
-        return tuple(result)
+                fits = partial(leaves_few, machine, statement.operands[0].buffer.dtype)
+                found = narrowed(body, place, outputs, used, fits)
+                if found is not None:
+                    body = found[0]
+                    memory.update(found[1])
+                    tables.extend(found[2])
+            place += 1
+        return body
 
     body = changed(program.body)
-    return replace(program, body=body, workspace=(*program.workspace, *context.workspace))
+    kept = [memory.get(buffer, buffer) for buffer in program.workspace]
+    workspace = [buffer for buffer in kept if buffer is not None]
+    return replace(
+        program,
+        body=body,
+        workspace=(*workspace, *context.workspace),
+        constants=(*program.constants, *tables),
+    )
 
 
 def _merging_work(view: View) -> int:

@@ -34,7 +34,8 @@ def sort_lines(plan: KernelPlan, writer: GroupWriter) -> list[str]:
     """The lines of a kernel of a sort, after those that every kernel begins with."""
     step = plan.sort
     (call,) = plan.body
-    assert step is not None and isinstance(call, Call), "the plan is of a sort"
+    assert step is not None, "the plan is of a sort"
+    assert isinstance(call, Call), "its body says where the memory is"
     writer.taken.update(OWN_NAMES)
     text = _Text(plan, step, writer, roles_of(call))
     {
@@ -69,6 +70,8 @@ class _Text:
         self.wide = "uint64" if step.bits == 64 else "uint32"
         self.held = f"uint{step.bits}"
         self.number = "int32" if step.length < 2**31 else "int64"
+        if "source_order" in roles:
+            self.number = roles["source_order"].buffer.dtype.name
         self.warps = step.threads // step.warp
         self.each = -(-step.digits // step.threads)
         self.turn = writer.name(step.turn) if step.turn else "turn"
@@ -93,7 +96,8 @@ class _Text:
         """The element of some memory with a number, as it lies."""
         view = self.roles[role]
         start = self.writer.offset(view.buffer, view.indices)
-        return f"{self.writer.array(view.buffer)}[{place if start == '0' else f'{start} + {place}'}]"
+        where = place if start == "0" else f"{start} + {place}"
+        return f"{self.writer.array(view.buffer)}[{where}]"
 
     def spare(self, role: str, turn: str, place: str) -> str:
         """An element of the memory that a pass leaves keys in for the next."""
@@ -256,7 +260,7 @@ kept_keys[at] = np.{self.held}(key)
         self.write("cuda.syncthreads()")
 
     def finished(self, place: str) -> None:
-        """Write `key`, and `order_here` of `item`, where the whole sort wants them."""
+        """Write `key`, and `found`, where it stood, where the whole sort wants them."""
         if "keys" in self.step.wanted:
             self.write(f"{self.element('keys', place)} = np.{self.held}(key)")
         if self.ordered:
@@ -266,20 +270,34 @@ kept_keys[at] = np.{self.held}(key)
     # Kernels
 
     def rows(self) -> None:
-        """Each row by one block."""
+        """Each row, or chunk of one, by one block."""
         step, every = self.step, (1 << self.step.bits) - 1
         self.shared()
-        self.open(f"for row in range(group, {step.rows}, {self.plan.blocks}):")
+        self.open(f"for line in range(group, {step.rows * step.chunks}, {self.plan.blocks}):")
+        if step.chunks > 1:
+            self.write(f"""
+row = line // {step.chunks}
+chunk = line % {step.chunks}
+start = chunk * {step.length} // {step.chunks}
+stop = (chunk + 1) * {step.length} // {step.chunks} - start
+base = row * {step.length} + start
+""")
+        else:
+            self.write(f"start = 0\nstop = {step.length}\nbase = line * stop")
         self.open(f"for item in range({step.items}):")
         self.write(f"at = {self.position('')}\nkeys_here[item] = np.{self.wide}({every})")
         if self.ordered:
-            self.write(f"order_here[item] = np.{self.number}(at)")
-        source = self.element("source", f"row * {step.length} + at")
-        self.write(f"if at < {step.length}:\n    keys_here[item] = np.{self.wide}({source})")
+            self.write(f"order_here[item] = np.{self.number}(start + at)")
+        self.open("if at < stop:")
+        self.write(f"keys_here[item] = np.{self.wide}({self.element('source', 'base + at')})")
+        if "source_order" in self.roles:
+            order = self.element("source_order", "base + at")
+            self.write(f"order_here[item] = np.{self.number}({order})")
+        self.close()
         self.close()
         self.open(f"for turn in range({step.passes}):")
         self.write(f"shift = np.{self.wide}(turn * {step.width})")
-        self.ranked("", str(step.length))
+        self.ranked("", "stop")
         self.open(f"for item in range({step.items}):")
         self.write(f"at = {self.position('')}\nkeys_here[item] = np.{self.wide}(kept_keys[at])")
         if self.ordered:
@@ -287,12 +305,26 @@ kept_keys[at] = np.{self.held}(key)
         self.close()
         self.close()
         self.open(f"for item in range({step.items}):")
-        self.write(f"at = {self.position('')}")
-        self.open(f"if at < {step.length}:")
-        self.write("key = keys_here[item]")
+        self.write(f"at = {self.position('')}\nkey = keys_here[item]")
         if self.ordered:
             self.write("found = order_here[item]")
-        self.finished(f"row * {step.length} + at")
+        if not step.parts:
+            self.open("if at < stop:")
+            self.finished("base + at")
+            return
+        before = 0
+        for first, last in step.parts:
+            low, high = self.bound(first, False), self.bound(last, True)
+            self.open(f"if (at >= {low}) & (at < {high}):")
+            self.finished(f"line * {step.kept} + at - ({low}) + {before}")
+            self.close()
+            before += last - first
+
+    def bound(self, place: int, is_last: bool) -> str:
+        """A bound of a part of a chunk."""
+        if place < 0:
+            return f"stop - {-place}"
+        return "stop" if is_last and place == 0 else str(place)
 
     def chunk(self) -> None:
         """Which part of which row a block has, and which digit it looks at."""
@@ -313,9 +345,7 @@ shift = np.{self.wide}({self.turn} * {step.width})
         if self.step.passes == 1:
             return first
         spare = self.spare("spare_keys", f"({self.turn} + 1)", f"base + {at}")
-        return (
-            f"if {self.turn} == 0:\n    {first}\nelse:\n    {name} = np.{self.wide}({spare})"
-        )
+        return f"if {self.turn} == 0:\n    {first}\nelse:\n    {name} = np.{self.wide}({spare})"
 
     def count(self) -> None:
         """How often each digit is there, in each chunk."""

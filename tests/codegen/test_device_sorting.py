@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tracer
-from codegen.loops.nodes import Loop, Program
+from codegen.device.machine import DeviceMachine
+from codegen.loops.check import check_program
+from codegen.loops.interpret import interpret
+from codegen.loops.nodes import Call, Loop, Program
 from codegen.loops.walk import statements
 from codegen.lower.device_sequence import RUN
 from codegen.lower.graph import lower_graph
+from codegen.passes.pipeline import optimize
+from codegen.passes.sort_calls import is_sort, settle_sorts
 from tests.codegen.device_programs import Array, run_device
 from tracer import jit
 
+MACHINE = DeviceMachine()
 DTYPES = ("bool", "int8", "int32", "int64", "uint8", "uint64", "float16", "float32", "float64")
 LENGTHS = (1, 2, 3, RUN - 1, RUN, 2 * RUN, 2 * RUN + 1, 97, 4 * RUN + 1)
 
@@ -38,6 +45,13 @@ def run(f: Callable[..., Any], *args: Any) -> Array:
 def program_of(f: Callable[..., Any], *args: Any) -> Program:
     """The loops of f for devices."""
     return lower_graph(jit(f).trace(*args).graph, "device")
+
+
+def settled(program: Program, machine: DeviceMachine = MACHINE) -> Program:
+    """The program as its kernels are made from it."""
+    found = settle_sorts(optimize(program, "device"), machine)
+    check_program(found)
+    return found
 
 
 def same(one: Array, other: Array) -> None:
@@ -86,8 +100,8 @@ def test_numbers_in_descending_order_of_sorted_input() -> None:
     same(run(np.argsort, -x), np.arange(66)[::-1])
 
 
-def test_a_sort_runs_serially_only_through_merges_and_searches() -> None:
-    program = program_of(np.argsort, np.zeros((4, 5000)))
+def test_merges_run_serially_only_through_merges_and_searches() -> None:
+    program = settled(program_of(np.argsort, np.zeros((4, 5000))), replace(MACHINE, small=10**9))
     outer = [statement for statement in program.body if isinstance(statement, Loop)]
     assert [loop.kind for loop in outer] == ["parallel", "serial", "parallel"]
     merge = outer[1].body
@@ -227,3 +241,91 @@ def test_an_index_array_of_one_row_for_many_repeats_places(axis: int) -> None:
     v = np.arange(12.0).reshape(3, 4)
     same(run(f, x, v), f(x, v))
     assert kinds_of_updates(program_of(f, x, v)) == {"serial"}
+
+
+def test_small_sorts_are_loops() -> None:
+    """A sort by merging is what a call stands for, with either result or both."""
+    for seed, f in enumerate((np.argsort, np.sort, lambda x: (np.argsort(x), np.sort(x)))):
+        x = keys((70,), "float32", seed)
+        graph = jit(lambda x, f=f: f(x, axis=-1) if f in (np.argsort, np.sort) else f(x)).trace(x)
+        program = settled(lower_graph(graph.graph, "device"), replace(MACHINE, small=10**9))
+        assert not any(map(is_sort, statements(program.body)))
+        order = np.argsort(x, axis=-1, kind="stable")
+        expected = {0: [order], 1: [np.take_along_axis(x, order, -1)]}
+        expected[2] = [*expected[0], *expected[1]]
+        for one, other in zip(interpret(program, [x]), expected[seed], strict=True):
+            same(one, other)
+
+
+def calls_of(program: Program) -> list[Call]:
+    """The sorts of a program."""
+    return [part for part in statements(program.body) if isinstance(part, Call) and is_sort(part)]
+
+
+def wanted(f: Callable[..., Any], *args: Any) -> tuple[Any, Any]:
+    """Which results the only sort of f has, and which parts of the sorted rows."""
+    program = settled(program_of(f, *args))
+    (call,) = calls_of(program)
+    for one, other in zip(interpret(program, list(args)), [np.asarray(f(*args))], strict=True):
+        same(one, other)
+    return call.params["wanted"], call.params["parts"]
+
+
+LONG = keys((5000,), "float32", 4)
+ROWS = np.random.default_rng(0).normal(size=(5, 3000)).astype("f4")
+
+
+def test_a_sort_has_the_results_that_are_read() -> None:
+    assert wanted(np.sort, LONG) == (("keys",), ((0, 5000),))
+    assert wanted(lambda x: np.argsort(x, kind="stable"), LONG) == (("order",), ((0, 5000),))
+    both = lambda x: x[np.argsort(x, kind="stable")] + np.argsort(x, kind="stable")  # noqa: E731
+    assert wanted(both, np.arange(3000.0)[::-1].copy())[0] == ("keys", "order")
+
+
+def test_a_sort_writes_where_its_result_is_wanted() -> None:
+    program = settled(program_of(np.sort, LONG))
+    assert len(program.body) == 1
+    assert not program.workspace
+
+
+def test_sorted_values_are_gathered_by_another_permutation() -> None:
+    """Only what was sorted is in order: another array is gathered."""
+    y = np.arange(5000.0)
+    f = lambda x, y: y[np.argsort(x, kind="stable")]  # noqa: E731
+    program = settled(program_of(f, LONG, y))
+    same(interpret(program, [LONG, y])[0], f(LONG, y))
+
+
+PLACES: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+    "greatest": (lambda x: np.sort(x, axis=1)[:, -3:], ROWS, ((2997, 3000),)),
+    "least": (lambda x: np.sort(x, axis=1)[:, 1:4], ROWS, ((1, 4),)),
+    "one": (lambda x: np.sort(x, axis=1)[:, 1000], ROWS, ((1000, 1001),)),
+    "order": (lambda x: np.argsort(x, axis=1, kind="stable")[:, -2:], ROWS, ((2998, 3000),)),
+    "partition": (lambda x: np.sort(np.partition(x, 7)[:, :7], axis=1), ROWS, ((0, 7),)),
+    "other axis": (lambda x: np.sort(x, axis=0)[:4], ROWS.T.copy(), ((0, 4),)),
+    "median": (lambda x: np.median(x, axis=1), ROWS, ((1499, 1501), (2999, 3000))),
+    "table": (
+        lambda x: np.percentile(x, [0.0, 50.0, 90.0], axis=0),
+        ROWS.T.copy(),
+        ((0, 2), (1499, 1501), (2699, 2701), (2999, 3000)),
+    ),
+    "both ends": (lambda x: np.sort(x)[:2] - np.sort(x)[-2:], LONG, ((0, 2), (4998, 5000))),
+    "much": (lambda x: np.sort(x)[100:], LONG, ((0, 5000),)),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_sort_is_asked_for_the_places_that_are_read(name: str) -> None:
+    f, x, expected = PLACES[name]
+    assert wanted(f, x)[1] == expected
+
+
+def test_what_an_index_chooses_needs_the_whole_sort() -> None:
+    x, i = ROWS[0], np.array(4)
+    program = settled(program_of(lambda x, i: np.sort(x)[i], x, i))
+    assert [call.params["parts"] for call in calls_of(program)] == [((0, 3000),)]
+
+
+def test_the_middle_of_a_long_row_needs_the_whole_sort() -> None:
+    x = np.arange(20001.0)
+    assert wanted(np.median, x)[1] == ((0, 20001),)
