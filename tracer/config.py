@@ -57,7 +57,7 @@ SWITCHES = {
         os.environ.get("TRACER_SCATTER", "sorted"),
         "how a GPU adds floating-point numbers to places that are data: sorted (in a fixed order, "
         "so that results are the same bits each time) or atomic (in whichever order threads come, "
-        "without sorting; float32 and float64 only, others are sorted)",
+        "without sorting)",
         ("sorted", "atomic"),
     ),
     "unroll": Switch(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from codegen.cuda.library import describe_call
 from codegen.cuda.segments import batches
+from codegen.device.items import adds_floats, can_add_at_once
 from codegen.device.machine import DeviceMachine
 from codegen.device.plan import plan_program
 from codegen.device.plan_kernel import KernelPlan
@@ -13,7 +14,7 @@ from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile
 from codegen.device.sort_step import SortStep
 from codegen.device.traffic import repeated_steps, schedule_traffic, step_traffic
 from codegen.device.user_lines import lines_of_names
-from codegen.loops.nodes import Buffer, Loop, While
+from codegen.loops.nodes import Buffer, Loop, Program, While
 from codegen.loops.walk import statements
 from codegen.lower.graph import lower_with_places
 from codegen.passes.pipeline import optimize
@@ -25,9 +26,14 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 def plan_graph(graph: Graph, machine: DeviceMachine) -> Schedule:
     """The schedule of a graph, with the plans of its kernels and the user's lines."""
+    program, lines = _lowered(graph)
+    return plan_program(program, machine, render_kernel, lines)
+
+
+def _lowered(graph: Graph) -> tuple[Program, dict[str, str]]:
+    """The loop program of a graph, and the user's lines for its names."""
     lowered, places = lower_with_places(graph, "device")
-    program = optimize(lowered, "device")
-    return plan_program(program, machine, render_kernel, lines_of_names(graph, places))
+    return optimize(lowered, "device"), lines_of_names(graph, places)
 
 
 def explain_graph(graph: Graph, machine: DeviceMachine | None = None) -> str:
@@ -35,15 +41,26 @@ def explain_graph(graph: Graph, machine: DeviceMachine | None = None) -> str:
     device of `DeviceMachine`.
     """
     machine = machine or DeviceMachine()
-    schedule = plan_graph(graph, machine)
+    program, user_lines = _lowered(graph)
+    schedule = plan_program(program, machine, render_kernel, user_lines)
     total = schedule_traffic(schedule.steps, machine)
     count = launch_count(schedule.steps)
     lines = [
         f"{schedule.name}: {count:g} launches and library calls, {size_text(total.least)} moved, "
         f"coalescing {100 * total.coalescing:.0f} %, workspace {size_text(schedule.workspace)}"
     ]
-    lines += ["  " + line for line in _lines(schedule.steps, machine)]
+    lines += ["  " + line for line in (*_order(program), *_lines(schedule.steps, machine))]
     return "\n".join(lines)
+
+
+def _order(program: Program) -> Iterator[str]:
+    """In which order numbers are added to places that are data, where that can be seen."""
+    loops = [part for part in statements(program.body) if isinstance(part, Loop)]
+    scatters = [loop for loop in loops if loop.kind == "scatter"]
+    if any(not can_add_at_once(loop) for loop in scatters):
+        yield "sums by index: in a fixed order"
+    if any(can_add_at_once(loop) and adds_floats(loop) for loop in scatters):
+        yield "sums by index: in any order, by atomic operations (TRACER_SCATTER=atomic)"
 
 
 def launch_count(steps: Sequence[Step]) -> float:
@@ -91,13 +108,14 @@ def describe_form(plan: KernelPlan) -> str:
         return f"one block a tile of {tiling.rows}×{tiling.columns}"
     if plan.sort is not None:
         return describe_sort(plan.sort)
+    how = ", by atomic operations" if plan.atomic else ""
     if not plan.grid:
-        return "one block" if plan.threads > 1 else "one thread"
+        return ("one block" if plan.threads > 1 else "one thread") + how
     who = "thread" if plan.group == 1 else "block" if plan.group == plan.threads else "warp"
     loops = any(
         isinstance(part, Loop | While) for outer in plan.body for part in statements((outer,))
     )
-    return f"one {who} {'a row' if loops else 'an element'}"
+    return f"one {who} {'a row' if loops else 'an element'}{how}"
 
 
 def describe_sort(step: SortStep) -> str:

@@ -30,12 +30,13 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import DType
 from codegen.loops.walk import own_expressions, statements, subexpressions
 from tracer import config
+from tracer.types import is_inexact
 
 MOST_STATEMENTS = 200
 """Statements of one block's kernel, at most: registers run out, and compiling takes long."""
 ATOMIC = frozenset({"int32", "int64", "uint32", "uint64"})
 """Dtypes of which sums and extremes are the same in any order."""
-ATOMIC_FLOATS = frozenset({"float32", "float64"})
+ATOMIC_FLOATS = frozenset({"float32", "float64", "complex64", "complex128"})
 """Dtypes of which sums are rounded otherwise in another order, but which can be added at once."""
 
 
@@ -281,6 +282,15 @@ def can_add_at_once(loop: Loop) -> bool:
     dtypes = {"add": ATOMIC | floats, "maximum": ATOMIC, "minimum": ATOMIC}
     return all(
         part.buffer.dtype.name in dtypes.get(part.operation, ())
+        for part in statements(loop.body)
+        if isinstance(part, Update)
+    )
+
+
+def adds_floats(loop: Loop) -> bool:
+    """Whether iterations add numbers whose sum depends on the order."""
+    return any(
+        part.operation == "add" and is_inexact(part.buffer.dtype)
         for part in statements(loop.body)
         if isinstance(part, Update)
     )

@@ -221,20 +221,29 @@ def in_memory(builder: Builder, value: Value) -> list[str]:
     return list(value.parts)
 
 
+FLOATS = {"float": 32, "double": 64}
+"""The bits of parts of numbers that can be added in one step."""
+
+
 def atomic(how: str) -> Function:
-    """Read, combine and write in one step; the result is what was there."""
+    """Read, combine and write in one step; the result is what was there. The parts of a complex
+    number are added one after the other.
+    """
 
     def call(builder: Builder, values: list[Value]) -> Value:
         pointer, place, value = values
         kind = pointer_kind(pointer)
         number = kind.element
         held = cast(builder, value, number)
+        if number.llvm in FLOATS and how == "add":
+            bits, types = FLOATS[number.llvm], (kind.llvm, number.llvm)
+            name = f"llvm.nvvm.atomic.load.add.f{bits}.p{kind.space}f{bits}"
+            before = []
+            for part, text in enumerate(held.parts):
+                address = element(builder, pointer, place, part)
+                before.append(builder.call(name, number.llvm, types, [address, text]))
+            return Value(number, tuple(before))
         address = element(builder, pointer, place)
-        if number.family == "f" and how == "add":
-            space = kind.space
-            name = f"llvm.nvvm.atomic.load.add.f{number.bits}.p{space}f{number.bits}"
-            types = (kind.llvm, number.llvm)
-            return Value(number, (builder.call(name, number.llvm, types, [address, held.text]),))
         if number.family not in "iu" or number.bits < 32:
             raise KernelError(f"there is no atomic {how} of {number.name}")
         word = how if how == "add" or number.family == "i" else f"u{how}"

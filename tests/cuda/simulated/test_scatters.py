@@ -127,7 +127,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "batched writes": (vmap(written), numbers(2, 4), places(4, 2, 13), numbers(2, 13)),
     "one a row": (grad(lambda z, y: (z[np.arange(7), y] ** 2).sum()), numbers(7, 3), places(3, 7)),
 }
-FLOATS = ("scalars", "float32", "rows", "columns", "two places")
+FLOATS = ("scalars", "float32", "rows", "columns", "two places", "complex", "halves")
 LANES = ("batched", "batched rows", "along columns")
 
 
@@ -160,7 +160,7 @@ def test_sorted(name: str) -> None:
 
 
 @pytest.mark.parametrize("often", [1, 100], ids=["dense", "sparse"])
-@pytest.mark.parametrize("name", [*FLOATS, *LANES, "complex", "extremes"])
+@pytest.mark.parametrize("name", [*FLOATS, *LANES, "extremes"])
 @pytest.mark.usefixtures("short_parts")
 def test_long_segments(name: str, often: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_sums, "OFTEN", often)
