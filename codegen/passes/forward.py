@@ -43,37 +43,40 @@ def forward(program: Program) -> Program:
 
 
 class _Scope:
-    """What is known in a block: expressions with a name, and elements of memory with a value."""
+    """What is known in a block: expressions with a name, and elements of memory with a value.
+    `loads` are what known expressions read of memory, each with the expression's key.
+    """
 
     def __init__(self, parent: _Scope | None) -> None:
         self.parent = parent
         self.known: dict[Any, Expression] = {}
-        self.loads: dict[Buffer, list[Load]] = {}
+        self.loads: dict[Buffer, list[tuple[Load, Any]]] = {}
         self.dropped: set[Buffer] = set()
 
     def find(self, expression: Expression, key: Any) -> Expression | None:
         """What is known to equal an expression, whose key is given."""
         scope: _Scope | None = self
-        base = base_of(expression.buffer) if type(expression) is Load else None
+        bases = [base_of(load.buffer) for load in _loads(expression)]
         while scope is not None:
             found = scope.known.get(key)
             if found is not None:
                 return found
-            if base is not None and base in scope.dropped:
-                return None
+            for base in bases:
+                if base in scope.dropped:
+                    return None
             scope = scope.parent
         return None
 
     def learn(self, expression: Expression, key: Any, value: Expression) -> None:
         """The value of an expression, or of an element of memory."""
         self.known[key] = value
-        if type(expression) is Load:
-            self.loads.setdefault(base_of(expression.buffer), []).append(expression)
+        for load in _loads(expression):
+            self.loads.setdefault(base_of(load.buffer), []).append((load, key))
 
     def forget(self, base: Buffer) -> None:
         """Memory has changed: nothing known about it holds from here on."""
-        for load in self.loads.pop(base, ()):
-            self.known.pop(_key(load), None)
+        for _, key in self.loads.pop(base, ()):
+            self.known.pop(key, None)
         self.dropped.add(base)
 
     def forget_element(self, buffer: Buffer, indices: tuple[Expression, ...]) -> None:
@@ -82,12 +85,12 @@ class _Scope:
         if not _fixed(indices):
             self.forget(base)
             return
-        kept: list[Load] = []
-        for load in self.loads.pop(base, ()):
+        kept: list[tuple[Load, Any]] = []
+        for load, key in self.loads.pop(base, ()):
             if load.buffer is buffer and _fixed(load.indices) and load.indices != indices:
-                kept.append(load)
+                kept.append((load, key))
             else:
-                self.known.pop(_key(load), None)
+                self.known.pop(key, None)
         self.loads[base] = kept
         self.dropped.add(base)
 
@@ -104,6 +107,19 @@ def _key(expression: Expression) -> Any:
         parts = [o.name if type(o) is Variable else o for o in indices]
         return expression.buffer, *parts  # type: ignore[union-attr]
     return expression
+
+
+def _loads(expression: Expression) -> list[Load]:
+    """What an expression reads of memory."""
+    kind = type(expression)
+    if kind is Variable or kind is Literal:
+        return []
+    parts = expression.operands if kind is Operation else expression.indices  # type: ignore[union-attr]
+    found: list[Load] = [expression] if kind is Load else []  # type: ignore[list-item]
+    for part in parts:
+        if type(part) is not Variable and type(part) is not Literal:
+            found += _loads(part)
+    return found
 
 
 def _fixed(indices: tuple[Expression, ...]) -> bool:

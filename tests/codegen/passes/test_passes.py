@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from codegen.loops.build import integer
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
-from codegen.loops.nodes import Loop, Program
+from codegen.loops.nodes import Buffer, Let, Load, Loop, Operation, Program, Store, Variable
 from codegen.loops.text import print_program
 from codegen.passes.contract import contract
 from codegen.passes.forward import forward
@@ -85,3 +86,24 @@ def test_hand_written_programs(name: str) -> None:
     assert len([s for s in changed.body if isinstance(s, Loop)]) <= len(
         [s for s in program.body if isinstance(s, Loop)]
     )
+
+
+def test_a_conversion_of_memory_that_changes_is_made_again() -> None:
+    """`cast` of an element is one expression, and reads memory all the same."""
+    half, single = np.dtype(np.float16), np.dtype(np.float32)
+    x, y = Buffer("x", half, (1,), "input"), Buffer("y", single, (2,), "output")
+    memory, zero = Buffer("m", half, (1,), "workspace"), (integer(0),)
+    loaded = Operation("cast", (Load(memory, zero),), single)
+    twice = Operation("add", (Variable("a", single), Variable("a", single)), single)
+    body = (
+        Store(memory, zero, Load(x, zero)),
+        Let("a", loaded),
+        Store(y, zero, Variable("a", single)),
+        Store(memory, zero, Operation("cast", (twice,), half)),
+        Let("b", loaded),
+        Store(y, (integer(1),), Variable("b", single)),
+    )
+    program = Program("twice", (x,), (y,), (), (memory,), body)
+    for change in (forward, contract, fuse):
+        (result,) = interpret(change(program), [np.array([1.5], half)])
+        np.testing.assert_array_equal(result, np.array([1.5, 3.0], single))
