@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from functools import cache
 
 from codegen.device.schedule import Argument, Kernel
-from codegen.nvvm.library import NvvmError, ptx_of
-from codegen.nvvm.statements import ir_of
-from codegen.nvvm.values import KernelError
 from tracer.errors import BackendError
 
 MISSING = (
@@ -60,6 +57,10 @@ def compile_ptx(
 
 def kernel_ir(kernel: Kernel) -> str:
     """The kernel in NVVM's IR; BackendError as in `compile_ptx`."""
+    # Where machine code is found, nothing is compiled.
+    from codegen.nvvm.statements import ir_of
+    from codegen.nvvm.values import KernelError
+
     try:
         return ir_of(kernel.source, kernel.name, kernel.arguments)
     except KernelError as error:
@@ -70,6 +71,8 @@ def kernel_ptx(kernel: Kernel, ir: str, capability: tuple[int, int]) -> str:
     """The PTX of a kernel's IR. Products and sums are fused, as on the CPU, but in kernels with
     complex numbers. Several threads may ask at a time; BackendError as in `compile_ptx`.
     """
+    from codegen.nvvm.library import NvvmError, ptx_of
+
     require_compiler()
     try:
         return ptx_of(ir, capability, fused=not has_complex(kernel.source, kernel.arguments))

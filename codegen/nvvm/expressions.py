@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from codegen.nvvm import arithmetic, device, functions, vectors
 from codegen.nvvm.builder import Builder
-from codegen.nvvm.kinds import LOCAL, SCALARS, SHARED, Scalar, leaves
+from codegen.nvvm.kinds import LOCAL, SCALARS, SHARED, Scalar, Several, leaves
 from codegen.nvvm.values import KernelError, Value, item, literal, several
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Expressions:
     def element(self, node: ast.Subscript) -> Value:
         """An element of an array, or an item of a tuple."""
         start, place = self.expression(node.value), self.expression(node.slice)
-        if isinstance(place.number, int) and not hasattr(start.kind, "space"):
+        if isinstance(place.number, int) and isinstance(start.kind, Several):
             return item(start, place.number)
         return device.load(self.builder, start, place)
 

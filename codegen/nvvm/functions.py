@@ -25,12 +25,12 @@ from codegen.nvvm.values import KernelError, Value, constant, several
 
 Function = Callable[[Builder, list[Value]], Value]
 
-LIBRARY = (
-    "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 "
-    "fabs floor fmod hypot lgamma log log10 log1p log2 nextafter pow remainder sin sinh sqrt tan "
-    "tanh trunc"
+UNARY = (
+    "acos acosh asin asinh atan atanh cbrt ceil cos cosh erf erfc exp exp2 expm1 fabs floor lgamma "
+    "log log10 log1p log2 sin sinh sqrt tan tanh trunc"
 )
-"""Functions of `math` that libdevice has under the same name."""
+BINARY = "atan2 copysign fmod hypot nextafter pow remainder"
+"""Functions of `math` that libdevice has under the same name, of one float and of two."""
 CONSTANTS = {
     "inf": float("inf"),
     "nan": float("nan"),
@@ -54,10 +54,12 @@ def floating(builder: Builder, values: list[Value]) -> tuple[list[Value], Scalar
     return [cast(builder, value, kind) for value in values], kind
 
 
-def library(name: str) -> Function:
-    """A function of libdevice on floats, with a result of their kind."""
+def library(name: str, count: int = 1) -> Function:
+    """A function of libdevice on `count` floats, with a result of their kind."""
 
     def call(builder: Builder, values: list[Value]) -> Value:
+        if len(values) != count:
+            raise ValueError(f"{name} is a function of {count}")
         values, kind = floating(builder, values)
         return library_call(builder, name, kind, values)
 
@@ -76,7 +78,7 @@ def absolute(builder: Builder, values: list[Value]) -> Value:
     (value,) = values
     kind = value.scalar
     if kind.family == "c":
-        return library("hypot")(builder, list(parts_of(value)))
+        return library("hypot", 2)(builder, list(parts_of(value)))
     if kind.family in "bu":
         return value
     if kind.family == "f":
@@ -172,7 +174,8 @@ def power(builder: Builder, values: list[Value]) -> Value:
 
 
 FUNCTIONS: dict[str, Function] = {
-    **{f"math.{name}": library(name) for name in LIBRARY.split()},
+    **{f"math.{name}": library(name) for name in UNARY.split()},
+    **{f"math.{name}": library(name, 2) for name in BINARY.split()},
     "math.gamma": library("tgamma"),
     "math.isnan": isnan,
     "math.isinf": _size_compared("=="),
