@@ -41,9 +41,9 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
 
 
 def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
-    """NumPy's own."""
+    """NumPy's own; of bfloat16 float32's, rounded at its end."""
     left, right, *bias = operands
-    result = np.asarray(np.matmul(left, right))
+    result = np.asarray(np.matmul(left, right)).astype(left.dtype, copy=False)
     for row in bias:
         result = result + row
     return (np.maximum(result, 0) if params.get("relu") else result,)

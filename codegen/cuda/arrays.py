@@ -11,6 +11,7 @@ from codegen.cuda.adoption import dlpack_device, interface_of, is_host_value
 from codegen.cuda.driver import Driver, choose_driver, cuda_runtime
 from codegen.cuda.target import simulated
 from tracer.errors import DeviceMismatchError, NotAnArrayError
+from tracer.types import kind_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -83,7 +84,7 @@ def on_host(value: Any) -> Array:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise NotAnArrayError(f"a {type(value).__name__} is no array: {error}") from error
-    if array.dtype.kind not in "biufc":
+    if kind_of(array.dtype) not in "biufc":
         raise NotAnArrayError(
             f"a {type(value).__name__} ({value!r:.60}) stands where an array was due"
         )

@@ -122,7 +122,7 @@ class CudaRoutines:
     ) -> None:
         """`Routines.gemm`."""
         code = result.array.dtype.str[1:]
-        scalar = np.dtype(np.float32) if code == "f2" else result.array.dtype
+        scalar = np.dtype(np.float32) if code in ("f2", "V2") else result.array.dtype
         one, zero, kind = np.ones((), scalar), np.zeros((), scalar), TYPE_CODES[code]
         rows, columns, depth = sizes
         self.cublas.gemmStridedBatchedEx(

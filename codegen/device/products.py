@@ -33,11 +33,10 @@ from codegen.loops.nodes import (
 )
 from codegen.loops.walk import buffers_written, expressions, statements
 from codegen.passes.rewrite import map_blocks, map_own, rename
-from tracer.types import INT64
+from tracer.types import INT64, kind_of
 
 DType = np.dtype[Any]
 
-TILED_DTYPES = frozenset(np.dtype(name) for name in ("f2", "f4", "f8"))
 PRODUCT = "product"
 """The kind of a loop of one iteration around a product and what is made of its elements."""
 LARGE_PRODUCT = 2**24
@@ -51,6 +50,11 @@ DEEPEST = 1024
 """Terms of a sum, at most: one block adds up all of them, and a library divides them."""
 MOST_MADE = 32
 """Statements that are run for each element, at most: a thread has several, written out."""
+
+
+def has_tiles(dtype: DType) -> bool:
+    """Whether there are kernels for products of a dtype."""
+    return kind_of(dtype) == "f" and dtype.itemsize <= 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ def product_nest(statement: Statement) -> ProductNest | None:
         return None
     dtype = result.buffer.dtype
     rows, columns, depth = *result.shape, left.shape[1]
-    if dtype not in TILED_DTYPES or not rows * columns * depth:
+    if not has_tiles(dtype) or not rows * columns * depth:
         return None
     count = math.prod(constant_trip(loop) or 1 for loop in loops)
     flipped = left.axes == (1, 0), right.axes == (1, 0)

@@ -22,10 +22,13 @@ from codegen.loops.nodes import Buffer
 from codegen.render.cuda_functions import FUNCTIONS, NEEDS
 from codegen.render.cuda_groups import GroupWriter
 from codegen.render.cuda_product_plans import product_lines
+from codegen.render.cuda_scalars import stored_name
 from codegen.render.cuda_sorts import bits_of, sort_lines
 from codegen.render.cuda_vectors import SIMULATED_VECTORS, VectorWriter
 from tracer.types import INT64
 
+COMPILED = {"single_of_brain", "brain_of_single"}
+"""Functions in `codegen.nvvm.device`."""
 DEVICE = '@cuda.jit(device=True, inline="always")'
 
 
@@ -43,7 +46,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
     arguments = [
         Argument(
             writer.place[root][0],
-            bits_of(plan, root),
+            np.dtype(stored_name(bits_of(plan, root))),
             "pointer",
             root,
             root in written,
@@ -63,7 +66,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
         "from numba import cuda",
         "",
         *_vectors(writer, machine),
-        *_helpers(writer),
+        *_helpers(writer, machine),
         *_literals(writer),
         f"def {plan.name}({names}):",
         *_start(plan, writer),
@@ -169,7 +172,7 @@ def _look(plan: KernelPlan, writer: GroupWriter, written: set[Buffer]) -> list[s
 
 
 def _type(dtype: np.dtype[Any]) -> str:
-    return "np.bool_" if dtype.kind == "b" else f"np.{dtype.name}"
+    return "np.bool_" if dtype.kind == "b" else f"np.{stored_name(dtype)}"
 
 
 def _vectors(writer: VectorWriter, machine: DeviceMachine) -> list[str]:
@@ -178,9 +181,11 @@ def _vectors(writer: VectorWriter, machine: DeviceMachine) -> list[str]:
     return SIMULATED_VECTORS.splitlines() if wanted else []
 
 
-def _helpers(writer: GroupWriter) -> list[str]:
-    """The source of every function in use."""
+def _helpers(writer: GroupWriter, machine: DeviceMachine) -> list[str]:
+    """The source of every function in use that the compiler does not have."""
     wanted = set(writer.helpers)
+    if not machine.simulated:
+        wanted -= COMPILED
     for name in writer.helpers:
         wanted.update(NEEDS.get(name, ()))
     lines: list[str] = []

@@ -17,12 +17,14 @@ import numpy as np
 
 from codegen.render import cuda_complex, numba_functions
 from codegen.render.numba_functions import (
+    brain_of_single,
     digamma,
     digamma_at_root,
     digamma_positive,
     erfinv,
     hurwitz_zeta,
     integer_power,
+    single_of_brain,
 )
 
 
@@ -99,6 +101,8 @@ def half_step(x: Any, up: Any) -> Any:
 
 
 FUNCTIONS = (
+    single_of_brain,
+    brain_of_single,
     where,
     maximum,
     minimum,

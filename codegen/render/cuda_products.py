@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.device.products import TILED_DTYPES, Product, Tiling, choose_tiling
+from codegen.device.products import Product, Tiling, choose_tiling, has_tiles
+from codegen.render.numba_scalars import stored_name
+from tracer.types import is_brain, is_half
 
 DType = np.dtype[Any]
 
@@ -28,8 +30,8 @@ class Operand(NamedTuple):
 
 
 def accumulator(dtype: DType) -> DType:
-    """What sums are kept in: float32 for float16, else the dtype itself."""
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
+    """What sums are kept in: float32 for float16 and bfloat16, else the dtype itself."""
+    return np.dtype(np.float32) if is_half(dtype) else dtype
 
 
 def group_product(
@@ -84,17 +86,21 @@ def _times(name: str, factor: int) -> str:
 
 def zero_text(dtype: DType) -> str:
     """The number 0 of a dtype."""
-    return "False" if dtype.kind == "b" else f"np.{dtype.name}(0)"
+    return "False" if dtype.kind == "b" else f"np.{stored_name(dtype)}(0)"
 
 
 def wide_text(value: str, dtype: DType) -> str:
     """A value in the dtype of sums."""
     wide = accumulator(dtype)
+    if is_brain(dtype):
+        return f"single_of_brain({value})"
     return value if wide == dtype else f"np.{wide.name}({value})"
 
 
 def narrow_text(value: str, dtype: DType) -> str:
     """A sum in the dtype of the result."""
+    if is_brain(dtype):
+        return f"brain_of_single({value})"
     return value if accumulator(dtype) == dtype else f"np.{dtype.name}({value})"
 
 
@@ -163,7 +169,8 @@ def product_kernel(
 ) -> ProductKernel:
     """The kernel of one product of dense matrices, in tiles that suit it unless `tiling` is given.
 
-    float16, float32 and float64 only: TypeError for others. Sums of float16 are float32's.
+    float16, bfloat16, float32 and float64 only: TypeError for others. Sums of the first two are
+    float32's.
     """
     product = Product(m, k, n, np.dtype(dtype), transpose_a, transpose_b)
     return ProductKernel(product, tiling or choose_tiling(product))
@@ -208,7 +215,7 @@ class _Writer:
 
     def __init__(self, kernel: ProductKernel) -> None:
         product, tiling = kernel.product, kernel.tiling
-        if product.dtype not in TILED_DTYPES:
+        if not has_tiles(product.dtype):
             raise TypeError(f"tiles are for float16, float32 and float64, not {product.dtype}")
         if min(product.m, product.k, product.n, product.count) < 1:
             raise ValueError(f"{product} has nothing to multiply")
@@ -235,7 +242,7 @@ class _Writer:
     def start(self) -> list[str]:
         """Memory, and which elements of each tile a thread loads: those that lie side by side in
         memory go to threads that follow each other."""
-        t, kept = self.tiling, f"np.{self.product.dtype.name}"
+        t, kept = self.tiling, f"np.{stored_name(self.product.dtype)}"
         summed = f"np.{accumulator(self.product.dtype).name}"
         lines = _array("sums", t.high * t.wide, summed)
         for side, count in zip(self.sides, (t.high, t.wide), strict=True):

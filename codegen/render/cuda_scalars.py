@@ -3,7 +3,8 @@
 The templates are filled in as those of `numba_scalars` are, whose tables serve here where they
 hold. Memory of booleans is memory of bytes: a pointer to booleans is miscompiled, so a kernel
 takes it as uint8, and `find_load` and `find_store` say how an element is read and written. float16
-is a dtype of memory: an operation on it computes in float32 and rounds its result. The texts also
+is a dtype of memory: an operation on it computes in float32 and rounds its result. bfloat16 is too,
+by the name of uint16, and there are no operations on it but conversions. The texts also
 run in the simulator, with NumPy scalars, and with Python numbers for int64 and float64 literals.
 """
 
@@ -21,11 +22,14 @@ from codegen.render.numba_scalars import (
     MATH_NAMES,
     Table,
     Template,
+    brain_cast,
     constructor,
     module_calls,
     narrowed,
     plain,
+    stored_name,
 )
+from tracer.types import is_brain, kind_of
 
 __all__ = [
     "Template",
@@ -36,6 +40,7 @@ __all__ = [
     "find_store",
     "find_template",
     "require_dtype",
+    "stored_name",
 ]
 
 HALF = np.dtype(np.float16)
@@ -220,7 +225,7 @@ def find_template(name: str, dtype: DType) -> Template:
     Raises UnsupportedProgramError where there is none.
     """
     require_dtype(dtype)
-    template = TABLES[dtype.kind].get(name)
+    template = None if is_brain(dtype) else TABLES[dtype.kind].get(name)
     if dtype == HALF:
         template = HALF_TABLE.get(name, template)
     if template is None:
@@ -271,7 +276,7 @@ def _half_result(name: str) -> bool:
 
 def require_dtype(dtype: DType) -> None:
     """Raise UnsupportedProgramError for a dtype that kernels cannot hold."""
-    if dtype.kind not in TABLES or dtype.itemsize > 16 or dtype == np.longdouble:
+    if kind_of(dtype) not in TABLES or dtype.itemsize > 16 or dtype == np.longdouble:
         raise UnsupportedProgramError(f'backend="cuda" has no {dtype.name}; convert it before')
 
 
@@ -280,7 +285,8 @@ def find_select(dtype: DType) -> Template:
     where that is possible.
     """
     require_dtype(dtype)
-    if (dtype.itemsize > 1 and dtype.kind in "iu") or dtype in (np.float32, np.float64):
+    whole = dtype.kind in "iu" or is_brain(dtype)
+    if (dtype.itemsize > 1 and whole) or dtype in (np.float32, np.float64):
         return Template("cuda.selp({0}, {1}, {2})")
     return Template("({1} if {0} else {2})")
 
@@ -304,6 +310,8 @@ def find_cast(source: DType, target: DType) -> Template:
     require_dtype(target)
     if source == target:
         return Template("{0}")
+    if is_brain(source) or is_brain(target):
+        return brain_cast(source, target)
     if source == HALF:
         template = Template("{0}") if target == SINGLE else find_cast(SINGLE, target)
         return replace(template, text=_single_operands(template.text))

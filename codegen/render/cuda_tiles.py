@@ -18,6 +18,7 @@ from codegen.loops.linear import constant_trip
 from codegen.loops.nodes import Buffer, Expression, Load, Loop, Statement, Store
 from codegen.loops.operations import DType
 from codegen.render.cuda_groups import GroupWriter
+from codegen.render.cuda_scalars import stored_name
 
 
 class TileWriter(GroupWriter):
@@ -84,7 +85,7 @@ class TileWriter(GroupWriter):
     def tile_array(self, side: int, dtype: DType) -> str:
         """Shared memory for a tile."""
         name = self.fresh("tile")
-        kind = "bool_" if dtype.kind == "b" else dtype.name
+        kind = "bool_" if dtype.kind == "b" else stored_name(dtype)
         self.shared.append(f"{name} = cuda.shared.array({side * (side + 1)}, np.{kind})")
         return name
 

@@ -288,7 +288,7 @@ def require_dtype(dtype: DType) -> None:
         )
 
 
-def _brain_cast(source: DType, target: DType) -> Template:
+def brain_cast(source: DType, target: DType) -> Template:
     """Between bfloat16 and float32, by way of which every other conversion goes."""
     if target == np.float32:
         return Template("single_of_brain({0})", helpers=("single_of_brain",))
@@ -317,7 +317,7 @@ def find_cast(source: DType, target: DType) -> Template:
     if source == target:
         return Template("{0}")
     if is_brain(source) or is_brain(target):
-        return _brain_cast(source, target)
+        return brain_cast(source, target)
     if target.kind == "b":
         return Template("{0} != {zero}")
     make = constructor(target)
