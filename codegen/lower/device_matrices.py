@@ -66,7 +66,7 @@ class Scalars:
 
 
 @contextmanager
-def _stack(
+def stack_loop(
     emission: Emission, text: str | None = None
 ) -> Iterator[tuple[Indices, Callable[[Expression], None]]]:
     """The loop over the stack, and what notes a failure in it: after it the program leaves."""
@@ -87,7 +87,7 @@ def _cholesky(emission: Emission) -> None:
     """Column by column; each is taken from the triangle that remains."""
     context, (a,), scalars = emission.context, emission.operands, Scalars(emission)
     size = emission.node.operands[0].type.shape[-1]
-    with _stack(emission, "Matrix is not positive definite") as (batch, fail):
+    with stack_loop(emission, "Matrix is not positive definite") as (batch, fail):
         factor = emission.result(0, batch)
         buffer, start = factor.buffer, factor.indices
         with context.loops((size, size)) as (row, column):
@@ -117,7 +117,7 @@ def _lu(emission: Emission) -> None:
     context, (a,) = emission.context, emission.operands
     rows, columns = emission.node.operands[0].type.shape[-2:]
     text = "Singular matrix" if emission.params["nonsingular"] else None
-    with _stack(emission, text) as (batch, fail):
+    with stack_loop(emission, text) as (batch, fail):
         factors, pivots, order = (emission.result(place, batch) for place in range(3))
         with context.loops((columns, rows)) as (column, row):
             value = context.let(a.at(batch, row, column))

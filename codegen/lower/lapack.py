@@ -144,6 +144,7 @@ def emit_lapack(
 ) -> None:
     """Write a primitive of linear algebra."""
     from codegen.lower.device_matrices import LOOPS, is_looped
+    from codegen.lower.device_rotations import ROTATED, is_rotated
     from codegen.lower.factorizations import FACTORIZATIONS
     from codegen.lower.small_matrices import SMALL, is_small
 
@@ -159,6 +160,8 @@ def emit_lapack(
         emitter = SMALL[operation]
     elif operation in LOOPS and is_looped(emission):
         emitter = LOOPS[operation]
+    elif operation in ROTATED and is_rotated(emission):
+        emitter = ROTATED[operation]
     if all(result.type.size for result in node.results):
         emitter(emission)
     for result, place in zip(node.results, emission.results, strict=True):

@@ -150,14 +150,32 @@ def _qr_reference(x: Any) -> Any:
     return np.swapaxes(q, -1, -2), r
 
 
+def _signs(rows: Any) -> Any:
+    """What makes the larger part of each row positive: signs of vectors are the routine's affair."""
+    return np.sign(np.sum(rows * rows * rows, axis=-1, keepdims=True))
+
+
+def _signed_svd(s: Any, u: Any, v: Any) -> tuple[Any, Any, Any]:
+    """Real singular vectors, rows of `u` and columns of `v`, with one of their two signs."""
+    if u.dtype.kind == "c":
+        return s, u, v
+    signs = _signs(u)
+    return s, u * signs, v * np.swapaxes(signs, -1, -2)
+
+
 def _svd_reference(x: Any) -> Any:
     u, s, vh = np.linalg.svd(_shift(x), full_matrices=False)
-    return s, np.swapaxes(u, -1, -2), np.swapaxes(vh, -1, -2)
+    return _signed_svd(s, np.swapaxes(u, -1, -2), np.swapaxes(vh, -1, -2))
+
+
+def _signed_eigh(values: Any, rows: Any) -> tuple[Any, Any]:
+    """Real eigenvectors with one of their two signs."""
+    return values, rows if rows.dtype.kind == "c" else rows * _signs(rows)
 
 
 def _eigh_reference(x: Any) -> Any:
     values, vectors = np.linalg.eigh(_shift(x))
-    return values, np.swapaxes(vectors, -1, -2)
+    return _signed_eigh(values, np.swapaxes(vectors, -1, -2))
 
 
 def _eig_reference(x: Any) -> Any:
@@ -223,11 +241,17 @@ ROWS: dict[str, Row] = {
     ),
     "svd": _row(
         _svd_reference,
-        _cases(lambda x: orthogonal.svd(_shift(x)), *_stacks((3, 2), (2, 3), (2, 2, 2), (1, 1))),
+        _cases(
+            lambda x: _signed_svd(*orthogonal.svd(_shift(x))),
+            *_stacks((3, 2), (2, 3), (2, 2, 2), (1, 1)),
+        ),
     ),
     "eigh": _row(
         _eigh_reference,
-        _cases(lambda x: spectral.eigh(_shift(x)), *_stacks((3, 3), (2, 2, 2), (0, 2, 2))),
+        _cases(
+            lambda x: _signed_eigh(*spectral.eigh(_shift(x))),
+            *_stacks((3, 3), (2, 2, 2), (0, 2, 2)),
+        ),
     ),
     "determinant": _row(
         lambda x: np.linalg.det(_mixed(x)),

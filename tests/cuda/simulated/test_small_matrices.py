@@ -50,7 +50,22 @@ def test_cholesky_and_its_gradient(lead: tuple[int, ...]) -> None:
     np.testing.assert_allclose(slope + slope.swapaxes(-1, -2), 2 * due, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("lead", [(), (3,)], ids=str)
+def test_rotations_and_reflections(lead: tuple[int, ...]) -> None:
+    a = random.normal(size=(*lead, 3, 3))
+    values, vectors = run(lambda x: tuple(tnp.linalg.eigh(x)), a)
+    whole = np.tril(a) + np.tril(a, -1).swapaxes(-1, -2)
+    np.testing.assert_allclose(whole @ vectors, vectors * values[..., None, :], atol=1e-12)
+    u, s, vt = run(lambda x: tuple(tnp.linalg.svd(x)), a[..., :2])
+    np.testing.assert_allclose((u[..., :2] * s[..., None, :]) @ vt, a[..., :2], atol=1e-12)
+    found = run(lambda x: tuple(tnp.linalg.qr(x)), a)
+    for got, due in zip(found, np.linalg.qr(a), strict=True):
+        np.testing.assert_allclose(got, due, atol=1e-12)
+    with pytest.raises(np.linalg.LinAlgError, match="did not converge"):
+        run(tnp.linalg.eigvalsh, a * np.nan)
+
+
 def test_calls_between_kernels() -> None:
-    a = random.normal(size=(2, 5, 5))
+    a = random.normal(size=(2, 5, 5)) + 1j
     (found,) = run(lambda x: tnp.linalg.svd(x, compute_uv=False) * 2.0, a)
     np.testing.assert_allclose(found, 2 * np.linalg.svd(a, compute_uv=False), rtol=1e-9)
