@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from codegen.nvvm import arithmetic
 from codegen.nvvm.builder import Builder
@@ -76,7 +77,6 @@ class Frame:
             if f"{self.name}.{name}" in self.known.memory:
                 raise KernelError(f"{name} is read before it is assigned")
             self._make_memory(name)
-            raise AssertionError
         block, value = self.recent.get(name, (None, None))
         if value is not None and block == self.builder.block:
             return value
@@ -113,7 +113,7 @@ class Frame:
         else:
             self.assign(name, value)
 
-    def _make_memory(self, name: str) -> None:
+    def _make_memory(self, name: str) -> NoReturn:
         self.known.memory.add(f"{self.name}.{name}")
         raise Again
 
