@@ -408,7 +408,7 @@ class _Counter:
         trip = self.trips[tiles.across]
         self.turned = {
             tiles.along: self.values[tiles.along][:, :1],
-            tiles.across: _spread(trip, min(lanes, trip)),
+            tiles.across: _spread(max(trip, lanes), lanes) % trip,
         }
 
     def is_near(self, buffer: Buffer) -> bool:
