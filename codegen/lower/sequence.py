@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from codegen.loops.build import literal
+from codegen.loops.identities import identity as neutral
 from codegen.loops.nodes import Assign, Buffer, Expression, Literal, Load, Operation, Variable
 from codegen.lower import device_sequence
 from codegen.lower.context import (
@@ -61,6 +63,9 @@ def _emit_running(context: Context, node: Node, target: Buffer, place: Indices) 
         def at(step: Expression) -> Indices:
             return (*rest[:axis], mirror_index(step, length) if reverse else step, *rest[axis:])
 
+        if context.target == "device" and combiner and terms.type.dtype.kind != "c":
+            _emit_alike(context, node, target, place, rest)
+            return
         first = at(ZERO)
         last = context.declare("s", context.element(terms, first))
         context.store(target, (*place, *first), context.settled(last))
@@ -68,6 +73,23 @@ def _emit_running(context: Context, node: Node, target: Buffer, place: Indices) 
             where = at(add_index(step, 1))
             context.add(Assign(last.name, following(context.settled(last), where)))
             context.store(target, (*place, *where), context.settled(last))
+
+
+def _emit_alike(
+    context: Context, node: Node, target: Buffer, place: Indices, rest: Indices
+) -> None:
+    """Running values from the neutral element, which keeps signs of zero: a device takes all
+    elements alike, and in the order in which they lie in memory."""
+    (terms,) = node.operands
+    axis, dtype = node.params["axis"], terms.type.dtype
+    combiner = COMBINERS[node.primitive.name]
+    last = context.declare("s", literal(neutral(combiner, dtype), dtype))
+    reverse = node.params["reverse"]
+    with context.loop(terms.type.shape[axis], "serial", reverse=reverse) as step:
+        where = (*rest[:axis], step, *rest[axis:])
+        value = context.operation(combiner, context.settled(last), context.element(terms, where))
+        context.add(Assign(last.name, value))
+        context.store(target, (*place, *where), context.settled(last))
 
 
 def _memory(context: Context, operand: Any) -> Stored:

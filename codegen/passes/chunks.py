@@ -126,6 +126,20 @@ def perfect_nest(loop: Loop, kind: str) -> list[Loop]:
     return nest
 
 
+def chunk_bounds(
+    names: Names, loop: Loop, each: int, chunks: int, chunk: Expression
+) -> tuple[Body, Expression, Expression]:
+    """Where a chunk of a loop starts and stops: chunks are counted in the order of the loop."""
+    start = first_of(loop)
+    begin, end = (Variable(names.fresh("v"), INT64) for _ in range(2))
+    if loop.reverse:
+        chunk = operation("subtract", integer(chunks - 1), chunk)
+    stop = integer(start + (constant_trip(loop) or 0))
+    high = operation("minimum", plus(begin, integer(each)), stop)
+    first = plus(times(chunk, each), integer(start))
+    return (Let(begin.name, first), Let(end.name, high)), begin, end
+
+
 def trips(loops: Iterable[Loop]) -> int:
     """Iterations of a nest of loops with literal bounds."""
     return math.prod(constant_trip(loop) or 0 for loop in loops)

@@ -35,18 +35,15 @@ from codegen.loops.nodes import (
     Variable,
     While,
 )
-from codegen.loops.operations import DType
 from codegen.loops.walk import own_expressions, statements, subexpressions
 from codegen.passes.chunks import (
     Names,
-    first_of,
+    chunk_bounds,
     neutral,
     perfect_nest,
-    plus,
     position,
     retarget,
     strides_along,
-    times,
     trips,
     wrap,
 )
@@ -54,6 +51,7 @@ from codegen.passes.effects import written_in
 from codegen.passes.fission import Part, apart, cut, is_distinct
 from codegen.passes.parallel import REAL_REDUCTIONS, buffer_uses, independent_body
 from codegen.passes.rewrite import Body, map_blocks, rename, substitute
+from codegen.passes.scan_tiles import Running, Tiles, TileWriter, find_tiles
 from codegen.passes.unused import remove_unused
 from tracer.types import INT64
 
@@ -70,23 +68,13 @@ def split_scans(program: Program, machine: DeviceMachine) -> Program:
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
-    """A scalar that each iteration combines with `value`, by an associative operation."""
-
-    name: str
-    operation: str
-    value: Expression
-    dtype: DType
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
     """A loop in chunks of `each` iterations: what it carries, and the statements that its running
     values' terms are computed with. `columns`: neighbours in memory are in other iterations of the
     loops around it."""
 
     loop: Loop
-    running: tuple[_Running, ...]
+    running: tuple[Running, ...]
     terms: Body
     each: int
     chunks: int
@@ -157,7 +145,7 @@ class _Splitter:
         if not enough:
             return None
         running = _running(loop)
-        terms = _terms(loop, running) if running else None
+        terms = terms_of(loop, running) if running else None
         if not running or terms is None:
             return None
         moving = [part.index for part in nest if (constant_trip(part) or 0) > 1]
@@ -175,6 +163,10 @@ class _Splitter:
     def stages(self, plan: _Plan, nest: Sequence[Loop]) -> list[Part]:
         """Totals of chunks; what stands before each; the loop from there."""
         loop = plan.loop
+        tiles = None if plan.columns else find_tiles(loop, plan.running, self.machine)
+        if tiles is not None:
+            chunks = -(-(constant_trip(loop) or 0) // tiles.size)
+            plan = replace(plan, each=tiles.size, chunks=chunks)
         chunk = Variable(self.names.fresh("i"), INT64)
         over = Loop(chunk.name, integer(0), integer(plan.chunks), (), "parallel")
         around = [position(part) for part in nest]
@@ -199,7 +191,7 @@ class _Splitter:
             following = operation(one.operation, carried, Load(total, where))
             scanned.append(Assign(one.name, following))
             starts.append(Declare(own[one.name], Load(before, where)))
-        bounds, begin, end = self.bounds(plan, chunk)
+        bounds, begin, end = chunk_bounds(self.names, loop, plan.each, plan.chunks, chunk)
         adding = replace(
             loop, start=begin, stop=end, body=(*plan.terms, *steps), kind="reduce", reverse=False
         )
@@ -209,30 +201,44 @@ class _Splitter:
         body = rename(retarget(loop.body, own), renamed)
         running = replace(loop, start=begin, stop=end, body=body)
         self.totals.add(chunk.name)
+        last: Body = (*starts, *bounds, running)
+        if tiles is not None:
+            last = self.tile(plan, tiles, own, replace(loop, body=body), chunk, starts)
         return [
             Part((*first, *bounds, adding, *totals), (over,), plan.columns),
             Part((replace(over, body=tuple(scanned), kind="serial"),)),
-            Part((*starts, *bounds, running), (over,), plan.columns),
+            Part(last, (over,), plan.columns),
         ]
 
-    def bounds(self, plan: _Plan, chunk: Expression) -> tuple[Body, Expression, Expression]:
-        """Where a chunk starts and stops: chunks are counted in the order of the loop."""
-        loop, start = plan.loop, first_of(plan.loop)
-        begin, end = (Variable(self.names.fresh("v"), INT64) for _ in range(2))
-        if loop.reverse:
-            chunk = operation("subtract", integer(plan.chunks - 1), chunk)
-        stop = integer(start + (constant_trip(loop) or 0))
-        high = operation("minimum", plus(begin, integer(plan.each)), stop)
-        first = plus(times(chunk, plan.each), integer(start))
-        return (Let(begin.name, first), Let(end.name, high)), begin, end
+    def tile(
+        self,
+        plan: _Plan,
+        tiles: Tiles,
+        own: dict[str, str],
+        loop: Loop,
+        chunk: Expression,
+        starts: Sequence[Statement],
+    ) -> Body:
+        """A chunk, the loop from what stands before it, as a tile of a block's."""
+        running = tuple([replace(one, name=own[one.name]) for one in plan.running])
+        before = {
+            start.name: start.value
+            for start in starts
+            if isinstance(start, Declare) and isinstance(start.value, Load)
+        }
+        return TileWriter(
+            self.names, tiles, loop, running, plan.terms, chunk, plan.chunks, before
+        ).write()
 
 
 def _loops(body: Body) -> list[Loop]:
     return [part for part in body if isinstance(part, Loop)]
 
 
-def _running(loop: Loop) -> tuple[_Running, ...] | None:
-    """What a loop carries from one iteration to the next, if that is running values only."""
+def carried_assigns(loop: Loop) -> list[Assign] | None:
+    """The assignments of what a loop carries from one iteration to the next, one a scalar and each
+    of them run once in an iteration; None where there is more to it, or iterations meet in memory.
+    """
     own = {part.name for part in statements(loop.body) if isinstance(part, Let | Declare)}
     assigns = [
         part for part in statements(loop.body) if isinstance(part, Assign) and part.name not in own
@@ -246,18 +252,24 @@ def _running(loop: Loop) -> tuple[_Running, ...] | None:
         return None  # in a branch, or in a loop inside
     zeros = [Declare(name, neutral("add", dtype)) for name, dtype in carried.items()]
     found = independent_body(loop.index, (*zeros, *loop.body), Counter())
-    if found is None or found.private or found.reductions:
+    return None if found is None or found.private or found.reductions else assigns
+
+
+def _running(loop: Loop) -> tuple[Running, ...] | None:
+    """What a loop carries, if that is running values only."""
+    assigns = carried_assigns(loop)
+    if assigns is None:
         return None
     result = []
     for one in assigns:
-        running = _recurrence(loop.body, one, set(carried))
+        running = _recurrence(loop.body, one, {one.name for one in assigns})
         if running is None:
             return None
         result.append(running)
     return tuple(result)
 
 
-def _recurrence(body: Body, assign: Assign, carried: set[str]) -> _Running | None:
+def _recurrence(body: Body, assign: Assign, carried: set[str]) -> Running | None:
     """An assignment as a running value: what it combines the value before it with."""
     values: dict[str, Expression] = {}  # of scalars that depend on what is carried
     done: set[str] = set()
@@ -266,35 +278,42 @@ def _recurrence(body: Body, assign: Assign, carried: set[str]) -> _Running | Non
             break
         if isinstance(part, Assign):
             done.add(part.name)
-        elif isinstance(part, Let) and _names(part.value) & (carried | values.keys()):
-            if _names(part.value) & done:  # another's new value, which stands for itself
+        elif isinstance(part, Let) and names_in(part.value) & (carried | values.keys()):
+            if names_in(part.value) & done:  # another's new value, which stands for itself
                 values[part.name] = Variable(part.name, part.value.dtype)
             else:
                 values[part.name] = substitute(part.value, values)
-        elif not isinstance(part, Let | Store | Update) and _names_of(part) & (
+        elif not isinstance(part, Let | Store | Update) and names_read(part) & (
             carried | values.keys()
         ):
             return None  # its results might depend on what is carried
-    value = substitute(assign.value, values)
+    found = running_term(assign.name, substitute(assign.value, values))
+    if found is None or names_in(found.value) & (carried | values.keys()):
+        return None
+    return found
+
+
+def running_term(scalar: str, value: Expression) -> Running | None:
+    """What a scalar is combined with in its new value, if that is one operation."""
     if not isinstance(value, Operation) or len(value.operands) != 2:
         return None
-    before = Variable(assign.name, assign.value.dtype)
+    before = Variable(scalar, value.dtype)
     left, right = value.operands
     name, term = value.name, right if left == before else left
-    if before not in (left, right) or _names(term) & (carried | values.keys()):
+    if before not in (left, right):
         return None
     if name == "subtract" and left == before and term.dtype.kind != "b":
         name, term = "add", operation("negative", term)
     known = name == "add" if term.dtype.kind == "c" else name in SCANNED
     if not known or value.dtype != before.dtype or term.dtype != before.dtype:
         return None
-    return _Running(assign.name, name, term, before.dtype)
+    return Running(scalar, name, term)
 
 
-def _terms(loop: Loop, running: Sequence[_Running]) -> Body | None:
+def terms_of(loop: Loop, running: Sequence[Running]) -> Body | None:
     """The statements of a loop that the terms of its running values need; None where they do more
     than compute scalars, or read what the loop writes."""
-    needed = {name for one in running for name in _names(one.value)}
+    needed = {name for one in running for name in names_in(one.value)}
     written = written_in(loop.body)
     own = {one.name for one in running}
     kept: list[Statement] = []
@@ -310,7 +329,7 @@ def _terms(loop: Loop, running: Sequence[_Running]) -> Body | None:
             return None
         if before and not isinstance(part, Let):
             return None  # it might change what a term has been computed with
-        needed |= _names_of(part)
+        needed |= names_read(part)
         kept.insert(0, part)
     loads = [
         part.buffer.root
@@ -327,10 +346,11 @@ def _values(body: Body) -> list[Expression]:
     return [value for part in statements(body) for value in own_expressions(part)]
 
 
-def _names(value: Expression) -> set[str]:
+def names_in(value: Expression) -> set[str]:
+    """The scalars in an expression."""
     return {part.name for part in subexpressions(value) if isinstance(part, Variable)}
 
 
-def _names_of(statement: Statement) -> set[str]:
+def names_read(statement: Statement) -> set[str]:
     """The scalars that a statement reads."""
-    return {name for value in _values((statement,)) for name in _names(value)}
+    return {name for value in _values((statement,)) for name in names_in(value)}

@@ -96,12 +96,12 @@ def test_special_values(function: Any) -> None:
 def test_no_loop_stays_long() -> None:
     x = np.zeros(5000)
     program = lowered(np.cumsum, x)
-    assert longest(program) == 4999
+    assert longest(program) == 5000
     assert longest(split_scans(program, WIDE)) <= 8
     x = np.zeros(1_000_000)
     changed = split_scans(lowered(np.cumsum, x), REAL)
     assert longest(changed) <= 64
-    assert widest(changed.body) == 31250
+    assert widest(changed.body) == -(-1_000_000 // (REAL.threads * 7)), "tiles"
     x = np.zeros((100_000, 8))
     changed = split_scans(lowered(lambda x: np.cumsum(x, axis=0), x), REAL)
     assert widest(changed.body) == 8 * 3125

@@ -163,12 +163,17 @@ CASES: dict[str, Case] = {
         12.0,
         0.85,
     ),
-    # Chunks are summed before they are scanned: x is read twice.
+    # Chunks, or tiles, are summed before they are scanned: x is read twice.
     "running-sums-of-columns": Case(
         lambda x: np.cumsum(x, axis=0), (zeros(10_000, 1000),), 1.6, 0.99
     ),
-    # A thread scans a chunk, so that neighbours read a chunk apart.
-    "running-sum": Case(lambda x: np.cumsum(x), (zeros(10_000_000),), 1.6, 0.15),
+    "running-sum": Case(lambda x: np.cumsum(x), (zeros(10_000_000),), 1.51, 0.99),
+    "running-sum-from-the-end": Case(
+        tracer.grad(lambda x, w: (np.cumsum(x) * w).sum()),
+        (zeros(10_000_000), zeros(10_000_000)),
+        1.01,
+        0.99,
+    ),
     # Activations of three layers are written once and read by each product of the gradient.
     "network": Case(
         tracer.value_and_grad(network),
