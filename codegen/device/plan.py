@@ -65,6 +65,7 @@ from codegen.passes.recompute import recompute
 from codegen.passes.row_sums import row_sums
 from codegen.passes.sort_calls import settle_sorts
 from codegen.passes.sorted_scatter import sorted_scatter
+from codegen.passes.split_recurrences import split_recurrences
 from codegen.passes.split_scans import split_scans
 from codegen.passes.split_sums import split_sums
 from codegen.passes.workspace import place_buffers
@@ -78,6 +79,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     sorted_scatter,
     settle_sorts,
     split_scans,
+    split_recurrences,
     split_sums,
     fuse_products,
     fuse_epilogues,
