@@ -122,7 +122,13 @@ def describe_sort(step: SortStep) -> str:
     """What a kernel of a sort does, in words."""
     if step.step == "rows":
         return f"one block sorts a row, in {step.passes} passes"
-    parts = {"count": "counts digits of", "offsets": "adds up counts of", "move": "moves"}
+    parts = {
+        "count": "counts digits of",
+        "sift": "counts digits of",
+        "offsets": "adds up counts of",
+        "move": "moves",
+        "choose": "chooses among",
+    }
     return f"{parts[step.step]} keys in one of {step.passes} passes"
 
 

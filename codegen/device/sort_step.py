@@ -15,7 +15,8 @@ SORT = "sort"
 class SortStep:
     """One kernel of a sort of `rows` rows of `length` keys.
 
-    step     "rows": each row by one block, all passes; or of one pass "count", "offsets" or "move"
+    step     "rows": each row by one block, all passes; or of one pass "count", "offsets" or "move";
+             or of a pass that finds the keys at `places` only, "sift" and "choose"
     wanted   what the sort has as results: "keys", "order", or both
     mapped   how bits become an unsigned number of the same order: "plain", "signed" or "float"
     passes   in which `width` bits each are sorted by
@@ -41,6 +42,7 @@ class SortStep:
     chunks: int
     span: int
     parts: tuple[tuple[int, int], ...] = ()
+    places: tuple[int, ...] = ()
     turn: str = ""
 
     @property

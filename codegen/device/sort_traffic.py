@@ -55,6 +55,9 @@ def _accesses(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
         yield "counts", True, counts, float(step.chunks)
         yield "totals", True, lines, lines
         return
+    if step.places:
+        yield from _selecting(step)
+        return
     outside = 1.0 if step.step == "rows" else 1 / step.passes
     between = 1.0 - outside
     yield "source", False, keys * outside, tile
@@ -80,9 +83,28 @@ def _accesses(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
             yield "spare_order", True, keys * between, run
 
 
+def _selecting(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
+    """The same of a selection."""
+    places = float(step.rows * len(step.places))
+    state, lines = float(len(step.places)), places * step.digits
+    if step.step == "sift":
+        yield "source", False, float(step.rows * step.length), float(min(step.tile, step.length))
+        yield "counts", True, lines * step.chunks, 1.0
+        yield "prefixes", False, places * step.chunks, state
+        yield "slots", False, places * step.chunks, state
+        return
+    yield "totals", False, lines, float(step.digits)
+    for role in ("prefixes", "slots", "rests"):
+        yield role, False, places, 1.0
+        yield role, True, places, state
+    yield "keys", True, places / step.passes, state
+
+
 def statements_of_step(step: SortStep) -> float:
     """Statements that warps run, about: each key asks for each bit of its digit."""
     keys = step.rows * step.length / step.warp
     passes = step.passes if step.step == "rows" else 1
-    each = {"count": 8.0, "offsets": 0.0}.get(step.step, 30.0 + 4.0 * step.width)
+    each = {"count": 8.0, "sift": 12.0, "offsets": 0.0, "choose": 0.0}.get(
+        step.step, 30.0 + 4.0 * step.width
+    )
     return keys * passes * each

@@ -49,6 +49,8 @@ ITEMS = 16
 SIMULATED_ITEMS = 18
 WAVES = 4
 """Blocks for each processor that a pass is divided into, at most."""
+CHOSEN = 8
+"""Places of a long row, at most, whose keys are found without a sort."""
 FEW = 8
 """What part of the keys of a chunk its ends are that are kept of it, at most."""
 SHORT = 16
@@ -90,7 +92,11 @@ def sort_items(call: Call, machine: DeviceMachine, number: int) -> list[Item]:
     params: Any = call.params
     step = sort_step(source, params, machine)
     results = dict(zip(step.wanted, call.results, strict=True))
-    if params["parts"] != ((0, step.length),):
+    parts = params["parts"]
+    if parts != ((0, step.length),):
+        if not ends_fit(machine, step.dtype, step.length, parts):
+            places = tuple(place for first, last in parts for place in range(first, last))
+            return _chosen(replace(step, places=places), results["keys"], source, number)
         return _few(call, step, results, number)
     if step.length <= most_keys(source.buffer.dtype, machine):
         return [_item(step, results, {"source": source})]
@@ -126,6 +132,33 @@ def _all(whole: SortStep, results: Mapping[str, View], source: View, number: int
     ]
     loop = Loop(turn, integer(0), integer(whole.passes), (), "serial")
     return [RepeatItem(loop, 0, whole.passes, items)]
+
+
+def _chosen(step: SortStep, keys: View, source: View, number: int) -> list[Item]:
+    """The kernels that find the keys at some places of long rows."""
+    counted, count = _counted(step.length), len(step.places)
+    wide = np.dtype(np.uint64 if step.dtype.itemsize == 8 else np.uint32)
+
+    def buffer(role: str, dtype: np.dtype[Any], *shape: int) -> View:
+        return View(Buffer(f"sort{number}_{role}", dtype, shape, "workspace"))
+
+    lines = step.rows * count * step.digits
+    counts = {"counts": buffer("counts", counted, lines, step.chunks)}
+    totals = {"totals": buffer("totals", counted, lines)}
+    state = {
+        "prefixes": buffer("prefixes", wide, step.rows, count),
+        "slots": buffer("slots", np.dtype(np.int32), step.rows, count),
+    }
+    rests = {"rests": buffer("rests", counted, step.rows, count)}
+    turn = f"sort{number}_pass"
+    adding = replace(step.named("offsets", turn), rows=step.rows * count)
+    items: list[Item] = [
+        _item(step.named("sift", turn), counts, {"source": source, **state}),
+        _item(adding, {**counts, **totals}, {}),
+        _item(step.named("choose", turn), {**state, **rests, "keys": keys}, totals),
+    ]
+    loop = Loop(turn, integer(0), integer(step.passes), (), "serial")
+    return [RepeatItem(loop, 0, step.passes, items)]
 
 
 def _few(call: Call, step: SortStep, results: Mapping[str, View], number: int) -> list[Item]:
@@ -164,13 +197,24 @@ def _few(call: Call, step: SortStep, results: Mapping[str, View], number: int) -
     return [*items, _item(last, results, operands)]
 
 
-def leaves_few(
-    machine: DeviceMachine, dtype: np.dtype[Any], length: int, parts: tuple[tuple[int, int], ...]
-) -> bool:
+def leaves_few(machine: DeviceMachine, call: Call, parts: tuple[tuple[int, int], ...]) -> bool:
     """Whether parts of sorted rows are found in less than a whole sort."""
-    kept, most = sum(last - first for first, last in parts), most_keys(dtype, machine)
+    (source,) = call.operands
+    params: Any = call.params
+    length, kept = source.shape[-1], sum(last - first for first, last in parts)
     if 2 * kept > length:
         return False
+    if ends_fit(machine, source.buffer.dtype, length, parts):
+        return True
+    return kept <= CHOSEN and params["wanted"] == ("keys",)
+
+
+def ends_fit(
+    machine: DeviceMachine, dtype: np.dtype[Any], length: int, parts: tuple[tuple[int, int], ...]
+) -> bool:
+    """Whether parts of a sorted row are so near to its ends, or the row is so short, that blocks
+    find them by sorting tiles."""
+    most = most_keys(dtype, machine)
     return length <= most or sum(ends_of(parts, length)) <= most // FEW
 
 
@@ -257,7 +301,9 @@ def sort_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPlan
     if step.step == "offsets":
         lines = step.rows * step.digits
         blocks = -(-lines // step.threads) if step.chunks <= SHORT else lines
-    if step.step in ("rows", "offsets"):
+    if step.step == "choose":
+        blocks = step.rows
+    if step.step in ("rows", "offsets", "choose"):
         blocks = min(blocks, machine.blocks)
     work = step.rows * step.length * (step.passes if step.step == "rows" else 1)
     return KernelPlan(

@@ -122,7 +122,7 @@ def settle_sorts(program: Program, machine: DeviceMachine) -> Program:
                 body = (*body[:place], *loops, *body[place + 1 :])
                 place += len(loops) - 1
             else:
-                fits = partial(leaves_few, machine, statement.operands[0].buffer.dtype)
+                fits = partial(leaves_few, machine, statement)
                 found = narrowed(body, place, outputs, used, fits)
                 if found is not None:
                     body = found[0]

@@ -40,10 +40,10 @@ from codegen.loops.walk import (
 from codegen.lower.context import RANGE_RULES
 from codegen.passes.chunks import plus
 from codegen.passes.rewrite import Body, map_blocks, map_own
-from tracer.types import INT64
+from tracer.types import INT64, is_half, kind_of
 
 Part = tuple[int, int]
-Fits = Callable[[int, tuple[Part, ...]], bool]
+Fits = Callable[[tuple[Part, ...]], bool]
 MOST_PARTS = 8
 """Parts of a row that a kernel leaves, at most: those nearest to each other become one."""
 
@@ -77,8 +77,8 @@ def copied(statement: Statement) -> Copied | None:
     last = body[-1] if body else None
     if not nest or not isinstance(last, Store):
         return None
-    value = values.get(last.value.name) if isinstance(last.value, Variable) else last.value
-    if not isinstance(value, Load) or value.dtype != last.buffer.dtype:
+    value = _loaded(last.value, values)
+    if value is None or value.dtype != last.buffer.dtype:
         return None
     whole = {loop.index: constant_trip(loop) for loop in nest if loop.start == integer(0)}
     names = [index.name if isinstance(index, Variable) else "" for index in last.indices]
@@ -92,6 +92,21 @@ def copied(statement: Statement) -> Copied | None:
     if tuple([last.buffer.shape[axis] for axis in axes]) != value.buffer.shape:
         return None
     return Copied(last.buffer, value.buffer, axes)
+
+
+def _loaded(value: Expression, values: Mapping[str, Expression]) -> Load | None:
+    """The element of memory that a value is, perhaps a short float that was long meanwhile."""
+    dtype = value.dtype
+    while not isinstance(value, Load):
+        if isinstance(value, Variable) and value.name in values:
+            value = values[value.name]
+        elif isinstance(value, Operation) and value.name == "cast" and is_half(dtype):
+            value = value.operands[0]
+            if value.dtype != dtype and (is_half(value.dtype) or kind_of(value.dtype) != "f"):
+                return None
+        else:
+            return None
+    return value if value.dtype == dtype else None
 
 
 @dataclass(slots=True)
@@ -211,7 +226,7 @@ def narrowed(
         found.known = found.known and reads.known
         found.found |= reads.found
     parts = found.parts()
-    if parts is None or parts[0][0] < 0 or parts[-1][1] > length or not fits(length, parts):
+    if parts is None or parts[0][0] < 0 or parts[-1][1] > length or not fits(parts):
         return None
     return _Narrowing(length, parts).block(body, place, call, sides)
 

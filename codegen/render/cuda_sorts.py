@@ -14,20 +14,11 @@ from typing import Any
 import numpy as np
 
 from codegen.device.plan_kernel import KernelPlan
-from codegen.device.sort_step import SortStep
 from codegen.device.sorting import SHORT, roles_of
-from codegen.loops.nodes import Buffer, Call, View
+from codegen.loops.nodes import Buffer, Call
 from codegen.render.cuda_groups import GroupWriter
-
-OWN_NAMES = (
-    "counters", "parts", "kept_keys", "kept_order", "bases", "begins", "keys_here", "order_here",
-    "ranks", "row", "chunk", "start", "stop", "first", "item", "at", "key", "low", "digit", "warp",
-    "rank", "bit", "vote", "peers", "seen", "earlier", "running", "before", "other", "step",
-    "total", "found", "line", "target", "shift", "base", "turn", "below", "negative", "count",
-)  # fmt: skip
-"""What the kernels call their variables."""
-BATCH = 4
-"""Keys that a thread reads before it counts them."""
+from codegen.render.cuda_selects import SelectText
+from codegen.render.cuda_sort_text import BATCH, OWN_NAMES
 
 
 def sort_lines(plan: KernelPlan, writer: GroupWriter) -> list[str]:
@@ -37,12 +28,14 @@ def sort_lines(plan: KernelPlan, writer: GroupWriter) -> list[str]:
     assert step is not None, "the plan is of a sort"
     assert isinstance(call, Call), "its body says where the memory is"
     writer.taken.update(OWN_NAMES)
-    text = _Text(plan, step, writer, roles_of(call))
+    text = _Kernels(plan, step, writer, roles_of(call))
     {
         "rows": text.rows,
         "count": text.count,
         "offsets": text.offsets_short if step.chunks <= SHORT else text.offsets,
         "move": text.move,
+        "sift": text.sift,
+        "choose": text.choose,
     }[step.step]()
     return [*writer.lines, *("    " + line for line in text.lines)]
 
@@ -58,100 +51,8 @@ def bits_of(plan: KernelPlan, root: Buffer) -> np.dtype[Any]:
     return root.dtype
 
 
-class _Text:
-    """Writes the lines of one kernel."""
-
-    def __init__(
-        self, plan: KernelPlan, step: SortStep, writer: GroupWriter, roles: dict[str, View]
-    ) -> None:
-        self.plan, self.step, self.writer, self.roles = plan, step, writer, roles
-        self.lines: list[str] = []
-        self.indent = ""
-        self.wide = "uint64" if step.bits == 64 else "uint32"
-        self.held = f"uint{step.bits}"
-        self.number = "int32" if step.length < 2**31 else "int64"
-        if "source_order" in roles:
-            self.number = roles["source_order"].buffer.dtype.name
-        self.warps = step.threads // step.warp
-        self.each = -(-step.digits // step.threads)
-        self.turn = writer.name(step.turn) if step.turn else "turn"
-        self.ordered = "order" in step.wanted
-
-    # Writing
-
-    def write(self, text: str) -> None:
-        """Lines, indented as they are, inside of what is open."""
-        self.lines += [self.indent + line for line in text.strip("\n").splitlines()]
-
-    def open(self, text: str) -> None:
-        """A line that begins a block."""
-        self.write(text)
-        self.indent += "    "
-
-    def close(self) -> None:
-        """The end of a block."""
-        self.indent = self.indent[4:]
-
-    def element(self, role: str, place: str) -> str:
-        """The element of some memory with a number, as it lies."""
-        view = self.roles[role]
-        start = self.writer.offset(view.buffer, view.indices)
-        where = place if start == "0" else f"{start} + {place}"
-        return f"{self.writer.array(view.buffer)}[{where}]"
-
-    def spare(self, role: str, turn: str, place: str) -> str:
-        """An element of the memory that a pass leaves keys in for the next."""
-        view = self.roles[role]
-        size = self.step.rows * self.step.length
-        slot = f"({turn} & 1) * {size} + " if view.buffer.shape[0] > 1 else ""
-        return f"{self.writer.array(view.buffer)}[{slot}{place}]"
-
-    # Keys
-
-    def digit(self) -> str:
-        """The lines that find the digit of `key`."""
-        wide, bits = self.wide, self.step.bits
-        every, sign = (1 << bits) - 1, 1 << (bits - 1)
-        number = f"np.{wide}"
-        lines = []
-        if self.step.mapped == "signed":
-            lines.append(f"low = {number}(key ^ {number}({sign}))")
-        elif self.step.mapped == "float":
-            infinite = {2: 0x7C00, 4: 0x7F800000, 8: 0x7FF0000000000000}[bits // 8]
-            if self.step.dtype.name == "bfloat16":
-                infinite = 0x7F80
-            lines += [
-                f"low = {number}(key & {number}({sign - 1}))",
-                "negative = (key != low) & (low != 0)",
-                f"if low > {number}({infinite}):",
-                f"    low = {number}({every})",
-                "elif negative:",
-                f"    low = {number}(key ^ {number}({every}))",
-                "else:",
-                f"    low = {number}(low ^ {number}({sign}))",
-            ]
-        else:
-            lines.append("low = key")
-        lines.append(f"digit = np.int32((low >> shift) & {number}({self.step.digits - 1}))")
-        return "\n".join(lines)
-
-    def threads_digits(self, text: str) -> None:
-        """Lines for each digit that a thread has, `digit`."""
-        if self.each == 1:
-            self.write("digit = thread")
-            if self.step.digits < self.step.threads:
-                self.open(f"if thread < {self.step.digits}:")
-                self.write(text)
-                self.close()
-            else:
-                self.write(text)
-            return
-        self.open(f"for item in range({self.each}):")
-        self.write(f"digit = thread * {self.each} + item")
-        self.write(text)
-        self.close()
-
-    # Parts
+class _Kernels(SelectText):
+    """Writes the kernels of whole sorts, too."""
 
     def shared(self) -> None:
         """Memory of the block, and what each thread knows of itself."""
@@ -170,32 +71,6 @@ kept_order = cuda.shared.array({step.tile}, np.{self.number})
 order_here = cuda.local.array({step.items}, np.{self.number})
 """)
         self.warp()
-
-    def warp(self) -> None:
-        """Which warp a thread is of, and where it stands in it."""
-        self.write(f"""
-warp = thread // {self.step.warp}
-rank = np.int32(thread % {self.step.warp})
-earlier = np.uint32((1 << rank) - 1)
-""")
-
-    def scan(self) -> None:
-        """`before`, what `total` adds up to in the threads before; one barrier."""
-        step, number = self.step, self.number
-        self.write(f"""
-running = np.{number}(total)
-for step in range({step.warp.bit_length() - 1}):
-    other = cuda.shfl_up_sync(0xFFFFFFFF, running, 1 << step)
-    if rank >= (1 << step):
-        running = np.{number}(running + other)
-if rank == {step.warp - 1}:
-    parts[warp] = running
-cuda.syncthreads()
-before = np.{number}(running - total)
-for step in range({self.warps}):
-    if step < warp:
-        before = np.{number}(before + parts[step])
-""")
 
     def position(self, start: str) -> str:
         """The place of a thread's key number `item`."""
@@ -225,7 +100,7 @@ for step in range({step.width}):
 at = warp * {step.digits} + digit
 seen = counters[at]
 below = np.int32(cuda.popc(np.uint32(peers & earlier)))
-ranks[item] = np.int32(seen + below)
+ranks[item] = np.int32(((seen + below) << {step.width}) | digit)
 cuda.syncwarp(0xFFFFFFFF)
 if below == 0:
     counters[at] = np.int32(seen + np.int32(cuda.popc(peers)))
@@ -246,32 +121,22 @@ total = np.int32(total + count)
         self.threads_digits("begins[digit] = np.int32(begins[digit] + before)")
         self.write("cuda.syncthreads()")
         self.open(f"for item in range({step.items}):")
-        self.write(f"at = {self.position(start)}\nkey = keys_here[item]")
-        self.write(self.digit())
         self.write(f"""
-if at >= {stop}:
-    digit = np.int32({step.digits - 1})
-at = begins[digit] + counters[warp * {step.digits} + digit] + ranks[item]
-kept_keys[at] = np.{self.held}(key)
+digit = ranks[item] & {step.digits - 1}
+seen = ranks[item] >> {step.width}
+at = begins[digit] + counters[warp * {step.digits} + digit] + seen
+kept_keys[at] = np.{self.held}(keys_here[item])
 """)
         if self.ordered:
             self.write("kept_order[at] = order_here[item]")
         self.close()
         self.write("cuda.syncthreads()")
 
-    def finished(self, place: str) -> None:
-        """Write `key`, and `found`, where it stood, where the whole sort wants them."""
-        if "keys" in self.step.wanted:
-            self.write(f"{self.element('keys', place)} = np.{self.held}(key)")
-        if self.ordered:
-            dtype = self.roles["order"].buffer.dtype.name
-            self.write(f"{self.element('order', place)} = np.{dtype}(found)")
-
     # Kernels
 
     def rows(self) -> None:
         """Each row, or chunk of one, by one block."""
-        step, every = self.step, (1 << self.step.bits) - 1
+        step, every = self.step, self.every
         self.shared()
         self.open(f"for line in range(group, {step.rows * step.chunks}, {self.plan.blocks}):")
         if step.chunks > 1:
@@ -325,18 +190,6 @@ base = row * {step.length} + start
         if place < 0:
             return f"stop - {-place}"
         return "stop" if is_last and place == 0 else str(place)
-
-    def chunk(self) -> None:
-        """Which part of which row a block has, and which digit it looks at."""
-        step = self.step
-        self.write(f"""
-row = group // {step.chunks}
-chunk = group % {step.chunks}
-start = chunk * {step.span}
-stop = min(start + {step.span}, {step.length})
-base = row * {step.length}
-shift = np.{self.wide}({self.turn} * {step.width})
-""")
 
     def read(self, name: str, at: str) -> str:
         """Lines for a key, as the pass before has left it."""
@@ -426,7 +279,7 @@ cuda.syncthreads()
 
     def move(self) -> None:
         """Each key to its place."""
-        step, every = self.step, (1 << self.step.bits) - 1
+        step, every = self.step, self.every
         self.shared()
         self.write(f"bases = cuda.shared.array({step.digits}, np.{self.number})")
         self.write(f"if thread == 0:\n    begins[{step.digits}] = {step.tile}")
