@@ -41,6 +41,7 @@ def render_kernel(plan: KernelPlan, status: Buffer | None, machine: DeviceMachin
     writer.begin(plan.group, plan.threads, plan.failing, turns, written_out=bool(plan.grid))
     writer.pause = plan.pause or NO_ROOM
     body = _body(plan, writer)
+    writer.helpers.update(name for name in COMPILED if any(name in line for line in body))
     written = memory_written((*plan.before, *plan.body))
     look = _look(plan, writer, written)
     arguments = [

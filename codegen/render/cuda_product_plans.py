@@ -8,7 +8,6 @@ from codegen.device.plan_kernel import KernelPlan, ProductPlan
 from codegen.loops.nodes import Loop
 from codegen.render.cuda_groups import GroupWriter
 from codegen.render.cuda_products import ProductKernel
-from tracer.types import is_brain
 
 OWN_NAMES = (
     "sums", "tile", "tile_at", "stack", "row", "column", "thread_row", "thread_column",
@@ -25,8 +24,6 @@ def product_lines(plan: KernelPlan, writer: GroupWriter) -> list[str]:
     assert product is not None, "the plan is of a product"
     writer.taken.update(OWN_NAMES)
     nest = product.nest
-    if is_brain(nest.product.dtype):
-        writer.helpers.update(("single_of_brain", "brain_of_single"))
     left, right = nest.call.operands
     starts: list[str] = []
 
