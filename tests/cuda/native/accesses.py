@@ -152,7 +152,7 @@ found:
 out:
   ret i1 false
 {close}
-define internal ptr @host.check(ptr %p, i64 %size, i64 %align, i1 %write) {open}
+define internal ptr @host.check(ptr %p, i64 %size, i64 %align, i1 %write) noinline {open}
   %start = ptrtoint ptr %p to i64
   %end = add i64 %start, %size
   %mask = sub i64 %align, 1

@@ -73,7 +73,7 @@ note:
 done:
   ret void
 }}
-define internal void @host.meet(i32 %t, i32 %kind, i32 %site, i32 %mask, i32 %number, i64 %value) {{
+define internal void @host.meet(i32 %t, i32 %kind, i32 %site, i32 %mask, i32 %number, i64 %value) noinline {{
   %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t
   %p1 = getelementptr %host.thread, ptr %p, i32 0, i32 1
   store i32 %kind, ptr %p1
@@ -93,12 +93,12 @@ define internal i32 @host.turn(i32 %i, i32 %count, i1 %backward) {{
   %r = select i1 %backward, i32 %other, i32 %i
   ret i32 %r
 }}
-define internal i64 @host.answer(i32 %t) {{
+define internal i64 @host.answer(i32 %t) noinline {{
   %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t, i32 6
   %v = load i64, ptr %p
   ret i64 %v
 }}
-define internal ptr @host.room(i64 %size) {{
+define internal ptr @host.room(i64 %size) noinline {{
   %start = load i64, ptr @host.frames.next
   %more = add i64 %size, 63
   %whole = and i64 %more, -64
@@ -147,7 +147,7 @@ define internal i1 @host.going() {{
 
 # All threads from %first on, %count of them, are at the same meeting; -1 else, with an error noted.
 GATHER = f"""
-define internal i1 @host.together(i32 %first, i32 %count) {{
+define internal i1 @host.together(i32 %first, i32 %count) noinline {{
   {counted("i", "%count", '''
   %t = add i32 %first, %i
   %same = call i1 @host.same(i32 %first, i32 %t)
@@ -163,7 +163,7 @@ bad:
   call void @host.fail(i64 {DIVERGED}, i64 %a, i64 %b, i64 %c)
   ret i1 false
 }}
-define internal void @host.vote(i32 %kind, i32 %first, i32 %count) {{
+define internal void @host.vote(i32 %kind, i32 %first, i32 %count) noinline {{
   %any = alloca i64
   %all = alloca i64
   %sum = alloca i64
@@ -214,7 +214,7 @@ found:
 """
 
 WARPS = f"""
-define internal void @host.go(ptr %arguments, i32 %t) {{
+define internal void @host.go(ptr %arguments, i32 %t) noinline {{
   %kind = call i32 @host.kind(i32 %t)
   %ended = icmp eq i32 %kind, -1
   %going = call i1 @host.going()
@@ -237,7 +237,7 @@ resume:
 done:
   ret void
 }}
-define internal void @host.exchange(i32 %kind, i32 %first) {{
+define internal void @host.exchange(i32 %kind, i32 %first) noinline {{
   {counted("i", "32", f'''
   %t = add i32 %first, %i
   %p = getelementptr [{MOST} x %host.thread], ptr @host.threads, i32 0, i32 %t
@@ -272,7 +272,7 @@ good:
   store i64 %v, ptr %p6''')}
   ret void
 }}
-define internal void @host.warp(ptr %arguments, i32 %first, i32 %count, i1 %backward) {{
+define internal void @host.warp(ptr %arguments, i32 %first, i32 %count, i1 %backward) noinline {{
   br label %again
 again:
   {counted("i", "%count", '''
