@@ -8,9 +8,9 @@ import numpy as np
 
 from tracer import backend, tree
 from tracer.errors import DeviceArrayError
-from tracer.foreign import INTERFACES
+from tracer.foreign import INTERFACES, is_foreign_brain
 from tracer.trace import Tracer, type_of
-from tracer.types import ArrayType, check_dtype
+from tracer.types import BRAIN, ArrayType, check_dtype, dtype_called
 
 
 def block_until_ready(values: Any) -> Any:
@@ -66,6 +66,8 @@ def device_type_of(value: Any) -> ArrayType:
     dtype, kind = getattr(value, "dtype", None), type(value)
     if isinstance(dtype, np.dtype) and any(hasattr(kind, name) for name in INTERFACES):
         return ArrayType(check_dtype(dtype), tuple(value.shape))
+    if is_foreign_brain(value):
+        return ArrayType(dtype_called(BRAIN), tuple(value.shape))
     try:
         interface = getattr(value, "__cuda_array_interface__", None)
         if interface is None and hasattr(kind, "__dlpack__"):

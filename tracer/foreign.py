@@ -19,6 +19,13 @@ def lies_on_a_device(value: Any) -> bool:
     return any(hasattr(kind, name) for name in INTERFACES)
 
 
+def is_foreign_brain(value: Any) -> bool:
+    """Whether it is a tensor of bfloat16 whose dtype is not NumPy's: PyTorch's, which lends its
+    memory by DLPack alone.
+    """
+    return str(getattr(value, "dtype", "")) == "torch.bfloat16" and hasattr(value, "__dlpack__")
+
+
 def no_array_text(value: Any) -> str:
     """What an error says of a value that stands where an array of the host was due."""
     kind = type(value)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from tracer.errors import DeviceArrayError
+from tracer.foreign import is_foreign_brain
+from tracer.types import BRAIN, dtype_called
 
 HOST, DEVICE, PINNED, MANAGED = 1, 2, 3, 13
 """DLPack's kinds of devices, those that matter here."""
@@ -26,6 +28,13 @@ def is_host_value(value: Any) -> bool:
     if device is not None:
         return device[0] in (HOST, PINNED)
     return interface_of(value) is None
+
+
+def host_array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    """NumPy's array of a number, or of an array on the host."""
+    if is_foreign_brain(value):  # all of whose numbers are float32's, which NumPy can read
+        return np.asarray(value.float()).astype(dtype_called(BRAIN))
+    return np.asarray(value)
 
 
 def dlpack_device(value: Any) -> tuple[int, int] | None:

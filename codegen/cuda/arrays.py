@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda.adoption import dlpack_device, interface_of, is_host_value
+from codegen.cuda.adoption import dlpack_device, host_array, interface_of, is_host_value
 from codegen.cuda.driver import Driver, choose_driver, cuda_runtime
 from codegen.cuda.target import simulated
 from tracer.errors import DeviceMismatchError, NotAnArrayError
@@ -81,7 +81,7 @@ def device_of(value: Any) -> int | None:
 def on_host(value: Any) -> Array:
     """The NumPy array of a number or of an array on the host; NotAnArrayError for all else."""
     try:
-        array = np.asarray(value)
+        array = host_array(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise NotAnArrayError(f"a {type(value).__name__} is no array: {error}") from error
     if kind_of(array.dtype) not in "biufc":

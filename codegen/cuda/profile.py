@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.cuda.adoption import host_array
 from codegen.cuda.driver import Driver, choose_driver
 from codegen.cuda.explain import describe_step, plan_graph
 from codegen.cuda.program import CudaProgram, _Call
@@ -83,7 +84,7 @@ def _timed(program: CudaProgram, inputs: Sequence[Any]) -> dict[int, tuple[float
     arrays = []
     for value in inputs:
         array = driver.adopt(value)
-        arrays.append(driver.upload(np.asarray(value)) if array is None else array)
+        arrays.append(driver.upload(host_array(value)) if array is None else array)
     outputs = [driver.empty(buffer.shape, buffer.dtype) for buffer in program.schedule.outputs]
     call = _TimedCall(program, program.new_place())
     call.rows = {}

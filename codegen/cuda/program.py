@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda import warm
+from codegen.cuda.adoption import host_array
 from codegen.cuda.ahead import run_while
 from codegen.cuda.calls import make_run
 from codegen.cuda.driver import Driver, Span
@@ -144,7 +145,7 @@ class CudaProgram:
         arrays = []
         for _, value in zip(self.schedule.inputs, inputs, strict=True):
             array = driver.adopt(value)
-            arrays.append(driver.upload(np.asarray(value)) if array is None else array)
+            arrays.append(driver.upload(host_array(value)) if array is None else array)
         return list(self.run(*arrays))
 
     def new_place(self) -> Place:

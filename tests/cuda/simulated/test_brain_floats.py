@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tracer
+from tracer.device import device_type_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BRAIN = np.dtype(ml_dtypes.bfloat16)
@@ -121,6 +122,40 @@ def test_functions_of_python_and_arrays_there_and_back() -> None:
     back = tracer.device_get(there)
     assert back["x"].dtype == BRAIN
     np.testing.assert_array_equal(back["x"], X)
+
+
+class Tensor:
+    """As PyTorch's are: a dtype that is not NumPy's, and no `__array__` of bfloat16."""
+
+    class DType:
+        def __repr__(self) -> str:
+            return "torch.bfloat16"
+
+    dtype = DType()
+
+    def __init__(self, values: Array) -> None:
+        self.values, self.shape = values, values.shape
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+    def __dlpack__(self, **_: Any) -> None:
+        raise AssertionError("NumPy knows no such code")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def float(self) -> Array:
+        """The values as float32."""
+        return self.values.astype(np.float32)
+
+
+def test_tensors_of_other_libraries() -> None:
+    assert str(device_type_of(Tensor(X))) == "bf16[4,6]"
+    there = tracer.device_put(Tensor(X))
+    assert there.dtype == BRAIN
+    np.testing.assert_array_equal(there, X)
+    np.testing.assert_array_equal(tracer.jit(lambda x: x * 2, backend="cuda")(Tensor(X)), X * 2)
 
 
 def test_bits_are_refused() -> None:
