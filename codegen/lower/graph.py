@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from codegen.loops.nodes import Buffer, Expression, Program
+from codegen.loops.nodes import Buffer, Expression, Load, Program
+from codegen.loops.walk import subexpressions
 from codegen.lower import device_sequence
 from codegen.lower.constants import without_arrays
 from codegen.lower.context import Context, Indices, Inline, Place, Scalar, Stored
@@ -194,10 +195,32 @@ def reusable(context: Context, node: Node, position: int, plan: Plan) -> Stored 
     """
     if node.primitive.name not in ("slice_update", "scatter"):
         return None
-    x, part = node.operands[0], node.operands[1]
-    if part.type.size > 1 and type(part) is Variable and part in plan.inlined:
-        return None
-    return dying(context, x, position, plan)
+    x, part, *where = node.operands
+    place = dying(context, x, position, plan)
+    if place is None or part.type.size <= 1:
+        return place
+    root = place.buffer.root
+    return None if any(_reads(context, operand, root) for operand in (part, *where)) else place
+
+
+def _reads(context: Context, operand: Any, root: Buffer) -> bool:
+    """Whether elements of an operand are found from what is in that memory when they are wanted."""
+    pending, seen = [operand], set[Variable]()
+    while pending:
+        value = pending.pop()
+        if type(value) is not Variable or value in seen:
+            continue
+        seen.add(value)
+        place = context.places.get(value)
+        if isinstance(place, Inline):
+            pending += place.node.operands
+        elif isinstance(place, Scalar):
+            parts = subexpressions(place.expression)
+            if any(isinstance(part, Load) and part.buffer.root is root for part in parts):
+                return True
+        elif not isinstance(place, Stored) or place.buffer.root is root:
+            return True
+    return False
 
 
 def dying(context: Context, x: Any, position: int, plan: Plan) -> Stored | None:
