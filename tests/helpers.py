@@ -15,6 +15,7 @@ from tests.simulation import is_tiny
 from tracer.backend import Executable, executable
 from tracer.graph.evaluate import evaluate
 from tracer.graph.nodes import Graph
+from tracer.types import is_brain, kind_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -88,7 +89,7 @@ def difference(actual: Array, expected: Array, ulps: float, *, scaled: bool = Fa
     where `scaled`); None where it is."""
     if actual.dtype != expected.dtype or actual.shape != expected.shape:
         return f"{actual.dtype}{actual.shape} instead of {expected.dtype}{expected.shape}"
-    if expected.dtype.kind not in "fc":
+    if kind_of(expected.dtype) not in "fc":
         wrong = actual != expected
     else:
         wrong = _differs_inexact(actual, expected, ulps, scaled)
@@ -101,6 +102,9 @@ def difference(actual: Array, expected: Array, ulps: float, *, scaled: bool = Fa
 
 def _spacing(magnitude: Array) -> Array:
     """The distance of neighbouring numbers there; of the smallest normal number below it."""
+    if is_brain(magnitude.dtype):
+        least, most = magnitude.dtype.type(2.0**-126), magnitude.dtype.type(3.3895314e38)
+        return np.spacing(np.minimum(np.maximum(magnitude, least), most))
     limits = np.finfo(magnitude.dtype)
     return np.spacing(np.clip(magnitude, limits.tiny, limits.max))
 
@@ -108,14 +112,15 @@ def _spacing(magnitude: Array) -> Array:
 def _differs_inexact(actual: Array, expected: Array, ulps: float, scaled: bool) -> Array:
     """Signs of zero are those of real numbers: the parts of complex ones round as they like."""
     parts = [(actual.real, expected.real)]
-    signed = expected.dtype.kind == "f"
+    signed = kind_of(expected.dtype) == "f"
     if not signed:
         parts.append((actual.imag, expected.imag))
     with np.errstate(all="ignore"):
         magnitude = np.maximum.reduce([np.abs(part) for _, part in parts])
         if scaled and magnitude.size:
             magnitude = np.full_like(magnitude, np.max(magnitude))
-        tolerance = _spacing(magnitude) * ulps if ulps else np.zeros_like(magnitude)
+        units = magnitude.dtype.type(ulps)
+        tolerance = _spacing(magnitude) * units if ulps else np.zeros_like(magnitude)
         wrong = [_differs(one, two, tolerance, signed) for one, two in parts]
     return np.logical_or.reduce(wrong)
 
@@ -144,7 +149,7 @@ def assert_near(actual: Any, expected: Any, tolerance: float, what: str = "") ->
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
     if expected.size == 0:
         return
-    if expected.dtype.kind not in "fc":
+    if kind_of(expected.dtype) not in "fc":
         assert np.array_equal(actual, expected), f"{what}: {actual} is not {expected}"
         return
     scale = 1.0 + float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))

@@ -11,6 +11,7 @@ from tests.helpers import Array, run_numpy
 from tests.primitives.row import direction
 from tracer.graph.nodes import Graph
 from tracer.transforms.graphs import inexact_flags, jvp_graph, vjp_graph
+from tracer.types import kind_of
 
 STEP = 2.0**-9
 
@@ -26,7 +27,7 @@ def moved(operands: Sequence[Array], tangents: Sequence[Array], step: float) -> 
 
 def is_inexact(value: Array) -> bool:
     """Whether it has a derivative."""
-    return value.dtype.kind in "fc"
+    return kind_of(value.dtype) in "fc"
 
 
 def inexact_outputs(graph: Graph, operands: Sequence[Array]) -> list[Array]:
@@ -49,12 +50,12 @@ def central_difference(
 
 def random_tangents(graph: Graph, rng: np.random.Generator) -> list[Array]:
     """A direction for each inexact input."""
-    return [direction(rng, type_) for type_ in graph.input_types if type_.dtype.kind in "fc"]
+    return [direction(rng, type_) for type_ in graph.input_types if kind_of(type_.dtype) in "fc"]
 
 
 def random_cotangents(graph: Graph, rng: np.random.Generator) -> list[Array]:
     """A weight for each inexact output."""
-    return [direction(rng, type_) for type_ in graph.output_types if type_.dtype.kind in "fc"]
+    return [direction(rng, type_) for type_ in graph.output_types if kind_of(type_.dtype) in "fc"]
 
 
 def forward_graph(graph: Graph) -> Graph:

@@ -17,7 +17,7 @@ from tests.primitives.test_values import label
 from tracer.errors import UnsupportedProgramError
 from tracer.graph.nodes import Graph
 from tracer.transforms.simplify import simplify
-from tracer.types import ArrayType
+from tracer.types import ArrayType, DType
 
 HALF = np.dtype(np.float16)
 OF_THE_BITS = ("nextafter", "spacing")
@@ -27,24 +27,25 @@ CHUNK = 12
 ULPS = 2.0
 
 
-def in_half(value: Any) -> Any:
-    """A type or dtype with float16 in place of another floating one."""
+def in_half(value: Any, half: DType = HALF) -> Any:
+    """A type or dtype with float16, or another half, in place of another floating one."""
     if isinstance(value, ArrayType):
-        return ArrayType(in_half(value.dtype), value.shape)
-    return HALF if isinstance(value, np.dtype) and value.kind == "f" else value
+        return ArrayType(in_half(value.dtype, half), value.shape)
+    return half if isinstance(value, np.dtype) and value.kind == "f" else value
 
 
-def half_graphs(name: str) -> Iterator[tuple[Case, Graph]]:
+def half_graphs(name: str, dtype: DType = HALF) -> Iterator[tuple[Case, Graph]]:
     """The cases of a row in float16 whose results are float16, or no floating numbers: what NumPy
-    has no float16 of is given as float32 or float64.
+    has no float16 of is given as float32 or float64. So for another half.
     """
     singles = [case for case in ROWS[name].cases if case.build is None and is_single(case)]
     for case in singles:
-        params = {key: in_half(value) for key, value in case.params.items()}
-        half = replace(case, types=tuple(map(in_half, case.types)), params=params)
+        params = {key: in_half(value, dtype) for key, value in case.params.items()}
+        types = tuple([in_half(type_, dtype) for type_ in case.types])
+        half = replace(case, types=types, params=params)
         graph = case_graph(name, half)
         results = [type_.dtype for type_ in graph.output_types]
-        if all(dtype == HALF or dtype.kind in "biu" for dtype in results):
+        if all(found == dtype or found.kind in "biu" for found in results):
             yield half, graph
 
 
