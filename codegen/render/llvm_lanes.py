@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from codegen.loops.identities import identity
 from codegen.loops.linear import merge_loops
 from codegen.loops.nodes import Assign, Declare, Loop, Reduce, Statement
 from codegen.loops.operations import DType
@@ -219,7 +220,7 @@ class LaneWriter(StatementWriter):
         """Accumulators that change nothing yet."""
         for name, (operation, dtype) in plan.reductions.items():
             for copy in range(plan.copies):
-                neutral = literal_value(neutral_element(operation, dtype), dtype)
+                neutral = literal_value(identity(operation, dtype), dtype)
                 self.scalars[accumulator(name, copy)] = self.widened(neutral, plan.width)
                 self.scalars.pop(flag(name, copy), None)
                 if has_flag(operation, dtype):
@@ -235,7 +236,7 @@ class LaneWriter(StatementWriter):
             return
         value = self.widened(value, lane.width)
         if lane.mask is not None:
-            neutral = literal_value(neutral_element(operation, value.dtype), value.dtype)
+            neutral = literal_value(identity(operation, value.dtype), value.dtype)
             value = self.chosen(lane.mask, value, self.widened(neutral, lane.width))
         key = accumulator(name, lane.copy)
         present = self.scalars[key]
@@ -310,25 +311,3 @@ def flag(name: str, copy: int) -> str:
 def has_flag(operation: str, dtype: DType) -> bool:
     """Whether a reduction needs to remember NaN."""
     return operation in EXTREMES and dtype.kind == "f"
-
-
-def neutral_element(operation: str, dtype: DType) -> float | int | bool:
-    """What a reduction does not change by."""
-    if operation in ("add", "multiply", "logical_and", "logical_or", "bitwise_or", "bitwise_xor"):
-        if operation == "add":
-            return {"f": -0.0, "b": False}.get(dtype.kind, 0)
-        one = operation in ("multiply", "logical_and")
-        return {"f": float(one), "b": one}.get(dtype.kind, int(one))
-    if operation == "bitwise_and":
-        return (
-            True if dtype.kind == "b" else (-1 if dtype.kind == "i" else int(np.iinfo(dtype).max))
-        )
-    if operation in ("fmax", "fmin") and dtype.kind == "f":
-        return math.nan
-    lowest = operation in ("maximum", "fmax")
-    if dtype.kind == "f":
-        return -math.inf if lowest else math.inf
-    if dtype.kind == "b":
-        return not lowest
-    limits = np.iinfo(dtype)
-    return int(limits.min if lowest else limits.max)

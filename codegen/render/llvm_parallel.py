@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from codegen.loops.identities import identity
 from codegen.loops.linear import merge_loops
 from codegen.loops.nodes import (
     Buffer,
@@ -35,7 +36,7 @@ from codegen.render.llvm_emit import (
     memory_type,
     require_dtype,
 )
-from codegen.render.llvm_lanes import LONG, PAUSE, neutral_element
+from codegen.render.llvm_lanes import LONG, PAUSE
 from codegen.render.llvm_lapack import RoutineWriter
 from codegen.render.llvm_matmul import BLAS_FROM
 from codegen.render.llvm_memory import LaneState
@@ -349,10 +350,7 @@ class ParallelWriter(RoutineWriter):
             size = buffer.size * buffer.dtype.itemsize
             self.bases[buffer] = self.write(f"alloca i8, i64 {size}, align 64")
         for name, (operation, dtype) in region.shared.reductions.items():
-            neutral: complex = neutral_element(operation, dtype)
-            if dtype.kind == "c":
-                neutral = complex(-0.0, -0.0)
-            self.declare_scalar(name, literal_value(neutral, dtype))
+            self.declare_scalar(name, literal_value(identity(operation, dtype), dtype))
         start, stop = literal_integer(loop.start), literal_integer(loop.stop)
         offset = self.write(f"mul i64 %chunk, {split.length}")
         begin = self.write(f"add i64 {offset}, {start}")
