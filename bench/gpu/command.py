@@ -27,7 +27,14 @@ from bench.gpu.workloads import load_cases
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "gpu-results.json", ROOT / "docs" / "gpu.md"
 START_SECONDS = 120.0
-CUDA_PACKAGES = ("numba-cuda", "cuda-toolkit", "cupy-cuda13x", "nvidia-cuda-nvcc", "triton")
+CUDA_PACKAGES = (
+    "cuda-bindings",
+    "nvidia-nvvm",
+    "cuda-toolkit",
+    "cupy-cuda13x",
+    "nvidia-cuda-nvcc",
+    "triton",
+)
 QUERY = "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit,temperature.gpu"
 KEPT = 0.85
 """Of the minutes for rows; what is left is for compiling once more from the disk cache."""
