@@ -38,6 +38,10 @@ class CompiledGraph:
         self.timings: dict[str, float] = {}
         found = self._on_disk(parallel) if backend in ("llvm", "cuda") else None
         self.native = self._made(backend, parallel) if found is None else found
+        if backend == "cuda":
+            from codegen.cuda.function import CudaFunction
+
+            self.native = CudaFunction(graph, self.native)
         self.origin: str = getattr(self.native, "origin", "compiled")
         self.reason: str = getattr(self.native, "reason", "")
         self.small = SMALL if backend == "llvm" else sys.maxsize
@@ -117,7 +121,8 @@ class CompiledGraph:
         if self.backend == "cuda":
             from codegen.cuda.entry import make_entry
 
-            return make_entry(self.native, args, kwargs, leaves, static, build, slow_path)
+            program = self.native.enter(leaves)
+            return make_entry(program, args, kwargs, leaves, static, build, slow_path)
         if not hasattr(self.native, "make_entry"):
             return None
         from codegen.render.llvm_entry import arguments_of, result_node
@@ -131,6 +136,10 @@ class CompiledGraph:
             arguments, result, slow_path, tuple(kwargs)
         )
         return made
+
+    def is_elsewhere(self, leaves: Sequence[Any]) -> bool:
+        """Whether these inputs lie on a device from which no entry takes inputs yet."""
+        return self.backend == "cuda" and bool(self.native.is_elsewhere(leaves))
 
     def cost(self) -> dict[str, float]:
         """flops, bytes and peak workspace in bytes of one call; on a device, launches too."""

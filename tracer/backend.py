@@ -37,6 +37,9 @@ class Executable(Protocol):
     def cost(self) -> dict[str, float]:
         """flops, bytes, peak workspace in bytes."""
 
+    def is_elsewhere(self, leaves: Sequence[Any]) -> bool:
+        """Whether these inputs lie where no entry takes inputs from yet: on another device."""
+
     def entry(
         self,
         args: Sequence[Any],
@@ -70,6 +73,10 @@ class Reference:
             for item in (*node.operands, *node.results):
                 moved += item.type.size * item.type.dtype.itemsize
         return {"flops": float("nan"), "bytes": float(moved), "workspace": float(moved)}
+
+    def is_elsewhere(self, leaves: Sequence[Any]) -> bool:
+        """All are the host's."""
+        return False
 
     def entry(self, *_: Any) -> None:
         """NumPy's evaluator has no entry but Python."""

@@ -286,12 +286,14 @@ class JittedFunction:
             if traced.captured:
                 return self._bind(traced, leaves)
             entry = self._keep(signature, traced.lower().compile())
-            if entry.traced is traced:  # else another thread was faster
-                native = self._add_entry(entry, args, kwargs, leaves)
-                if native is not None and state.watch is None:
-                    return native(*args, **kwargs)
+            wanted = entry.traced is traced  # else another thread was faster
         else:
             self._hits += 1
+            wanted = entry.executable.is_elsewhere(leaves)
+        if wanted:
+            native = self._add_entry(entry, args, kwargs, leaves)
+            if native is not None and state.watch is None:
+                return native(*args, **kwargs)
         return entry.run(leaves)
 
     def _add_entry(

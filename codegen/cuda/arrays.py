@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda.adoption import dlpack_device, host_array, interface_of, is_host_value
-from codegen.cuda.driver import Driver, choose_driver, cuda_runtime
+from codegen.cuda.driver import choose_driver, cuda_runtime
 from codegen.cuda.target import simulated
 from tracer.errors import DeviceMismatchError, NotAnArrayError
 from tracer.types import kind_of
@@ -41,31 +41,21 @@ def get(value: Any) -> Any:
 
 def wait(values: Iterable[Any]) -> None:
     """Return once these arrays are computed; those of the host always are."""
-    for device in _devices_of(values):
+    for device in devices_of(values):
         choose_driver(device).synchronize()
 
 
-def driver_of(values: Iterable[Any]) -> Driver:
-    """The driver of the GPU on which these arrays lie: the current one where all are the host's.
-
-    Raises DeviceMismatchError where they lie on several.
-    """
-    devices = _devices_of(values)
-    if len(devices) > 1:
-        raise DeviceMismatchError(
-            f"arguments lie on GPUs {' and '.join(map(str, devices))}: move them to one with "
-            "tracer.device_put"
-        )
-    return choose_driver(*devices)
-
-
-def _devices_of(values: Iterable[Any]) -> list[int]:
+def devices_of(values: Iterable[Any]) -> list[int]:
+    """The numbers of the GPUs on which arrays lie, each once."""
     found = {device_of(value) for value in values}
     return sorted(device for device in found if device is not None)
 
 
 def device_of(value: Any) -> int | None:
     """The number of the GPU on which an array lies; None for the host's."""
+    own = getattr(getattr(value, "data", None), "device_id", None)  # of CuPy's arrays
+    if own is not None:
+        return int(own)
     if simulated() or is_host_value(value):
         return None
     exchange = dlpack_device(value)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codegen.cuda.arrays import devices_of
 from tracer.types import PYTHON_SCALARS
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def make_entry(
     """
     writer = _Writer(program, slow_path)
     writer.signature(len(args), tuple(kwargs))
+    if writer.texts.here and not devices_of(leaves):  # the current GPU is whose they are to be
+        writer.require(writer.texts.here)
     for place, value in enumerate(args):
         if place in static:
             writer.require(f"args[{place}] is {writer.name(value)}")

@@ -45,27 +45,29 @@ KNOWN = 16
 """Sets of addresses whose graph a place knows."""
 
 
-def compile_cuda(program: Program, lines: Mapping[str, str], key: str | None) -> CudaProgram:
-    """The program on the device at hand; `lines` are the user's for its names. Its schedule is kept
-    on disk under the key, if there is one.
+def compile_cuda(
+    program: Program, lines: Mapping[str, str], key: str | None, driver: Driver | None = None
+) -> CudaProgram:
+    """The program on a device, by default the one at hand; `lines` are the user's for its names.
+    Its schedule is kept on disk under the key, if there is one.
 
     Raises BackendError, which says what to install, where there is no device.
     """
     from codegen.cuda.driver import choose_driver
 
-    made = CudaProgram(program, choose_driver(), lines)
+    made = CudaProgram(program, driver or choose_driver(), lines)
     if key is not None:
         warm.keep(key, made.schedule)
     return made
 
 
-def find_cuda(graph: Graph) -> tuple[str | None, CudaProgram | None]:
-    """The key of a graph, and the program, where the disk has its schedule for the device at hand;
-    BackendError where there is no device.
+def find_cuda(graph: Graph, driver: Driver | None = None) -> tuple[str | None, CudaProgram | None]:
+    """The key of a graph, and the program, where the disk has its schedule for that device, by
+    default the one at hand; BackendError where there is no device.
     """
     from codegen.cuda.driver import choose_driver
 
-    driver = choose_driver()
+    driver = driver or choose_driver()
     key = warm.key_of(graph, driver.machine)
     schedule = None if key is None else warm.find(key)
     return key, None if schedule is None else CudaProgram(schedule, driver)

@@ -158,7 +158,7 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS) -> list[tuple[str, int, fl
             compiled(*arguments)
             jitted = seconds(partial(compiled, *arguments), rounds, calls)
             (entry,) = compiled._entries.values()
-            program = entry.executable.native
+            program = entry.executable.native.first
             flat = [
                 leaf if isinstance(leaf, cupy.ndarray) else driver.upload(np.asarray(leaf))
                 for leaf in tracer.tree.leaves(arguments)

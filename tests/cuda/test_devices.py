@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tracer
-from codegen.cuda import arrays, cupy_driver
+from codegen.cuda import arrays, cupy_driver, function
 from codegen.cuda import driver as drivers
 from codegen.cuda.cupy_driver import CuPyDriver
 from codegen.cuda.simulator_driver import SimulatorDriver
@@ -202,12 +202,12 @@ def test_waiting_waits_for_each_device(cupy: FakeCuPy) -> None:
 
 def test_a_function_runs_where_its_arguments_are(cupy: FakeCuPy) -> None:
     first, second = (tracer.device_put(np.ones(2), index) for index in range(2))
-    assert arrays.driver_of([second, np.ones(2), 1.0]).index == 1  # type: ignore[attr-defined]
-    assert arrays.driver_of([1.0]).index == 0  # type: ignore[attr-defined]
+    assert function.driver_of([second, np.ones(2), 1.0]).index == 1  # type: ignore[attr-defined]
+    assert function.driver_of([1.0]).index == 0  # type: ignore[attr-defined]
     told = SimpleNamespace(__cuda_array_interface__=second.__cuda_array_interface__)
-    assert arrays.driver_of([told]).index == 1  # type: ignore[attr-defined]
+    assert function.driver_of([told]).index == 1  # type: ignore[attr-defined]
     with pytest.raises(DeviceMismatchError, match="lie on GPUs 0 and 1: move them") as caught:
-        arrays.driver_of([first, second])
+        function.driver_of([first, second])
     assert said(caught) in documented("DeviceMismatchError")
 
 

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,10 +160,55 @@ def test_what_does_not_fit_is_another_signature(cupy: FakeCuPy) -> None:
     before = slow_calls(function)
     assert function(strided).shape == (2, 2)
     assert slow_calls(function) == before + 1, "which is copied first"
-    with pytest.raises(DeviceMismatchError):
-        function(tracer.device_put(np.ones((2, 3)), 1))
     with pytest.raises(NotAnArrayError):
         function("text")
+
+
+def test_a_function_follows_its_arguments_from_gpu_to_gpu(cupy: FakeCuPy) -> None:
+    function = compiled(lambda x, y: x * y + 1.0)
+    places = [tracer.device_put(np.ones(SIZE), device) for device in range(2)]
+    for _ in range(3):
+        for device, there in enumerate(places):
+            assert function(there, there).data.device_id == device
+            assert function(there, np.ones(SIZE)).data.device_id == device
+    assert cupy.current == 0
+    assert slow_calls(function) == 2, "an entry for each GPU"
+    assert function.cache_info().misses == 1
+    for _ in range(2):
+        with pytest.raises(DeviceMismatchError, match="lie on GPUs 0 and 1"):
+            function(*places)
+        assert function(places[1], places[1]).data.device_id == 1
+
+
+def test_a_first_call_on_another_gpu(cupy: FakeCuPy) -> None:
+    function = compiled(several_launches)
+    there = tracer.device_put(np.ones(SIZE), 1)
+    for _ in range(3):
+        for output in function(there):
+            assert output.data.device_id == 1
+    assert slow_calls(function) == 1
+
+
+def test_host_arrays_go_to_the_current_gpu(cupy: FakeCuPy) -> None:
+    function = compiled(lambda x: x * 2.0)
+    for _ in range(3):
+        for device in range(2):
+            with cupy.cuda.Device(device):
+                assert function(np.ones(SIZE)).data.device_id == device
+    assert slow_calls(function) == 2
+
+
+def test_gpus_of_two_kinds(cupy: FakeCuPy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a schedule of its own."""
+    other = drivers.choose_driver(1)
+    monkeypatch.setattr(other, "machine", replace(other.machine, processors=3))
+    function = compiled(lambda x: np.cumsum(np.exp(x)) * 2.0)
+    places = [tracer.device_put(np.ones(2**16), device) for device in range(2)]
+    for device, there in enumerate(places):
+        assert function(there).data.device_id == device
+    (entry,) = function._entries.values()
+    first, second = entry.executable.native.programs.values()
+    assert first.schedule is not second.schedule
 
 
 def test_arrays_and_numbers_of_the_host(cupy: FakeCuPy) -> None:
