@@ -13,6 +13,7 @@ from types import MappingProxyType
 from codegen.device.ahead import Unwatched, find_unwatched
 from codegen.device.choice import kernel_plan
 from codegen.device.forms import statements_of
+from codegen.device.gather import gather_scalars
 from codegen.device.items import (
     ChooseItem,
     Division,
@@ -63,6 +64,7 @@ from codegen.passes.fuse_epilogues import fuse_epilogues
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
 from codegen.passes.row_sums import row_sums
+from codegen.passes.row_tiles import row_tiles
 from codegen.passes.sort_calls import settle_sorts
 from codegen.passes.sorted_scatter import sorted_scatter
 from codegen.passes.split_recurrences import split_recurrences
@@ -76,6 +78,7 @@ ALIGNMENT = 256
 PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     row_sums,
     recompute,
+    row_tiles,
     sorted_scatter,
     settle_sorts,
     split_scans,
@@ -101,7 +104,7 @@ def plan_program(
         program = change(program, machine)
     program = note_trips(program)
     division = Division(machine)
-    items = with_sorts(division.divide(program.body), machine)
+    items = gather_scalars(with_sorts(division.divide(program.body), machine))
     scalars = _Scalars(program, items, division)
     scalars.connect()
     failing = has_failures(program.body)

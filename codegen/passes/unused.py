@@ -1,4 +1,5 @@
-"""What nobody reads: scalars, stores into workspace, loops that are empty without them."""
+"""What nobody reads: scalars, also those that are only counted on, stores into workspace, loops
+that are empty without them."""
 
 from __future__ import annotations
 
@@ -84,8 +85,6 @@ class _Uses:
                 if kind is Let or kind is Assign or kind is Reduce or kind is Declare:
                     known = makers.setdefault(statement.name, [])  # type: ignore[union-attr]
                     parts_read(statement.value, known)  # type: ignore[union-attr]
-                    if kind is Assign or kind is Reduce:
-                        roots.append(statement.name)  # type: ignore[union-attr]
                     continue
                 target = roots
                 if kind is Store or kind is Update or kind is Reserve:
@@ -123,7 +122,7 @@ class _Sweeper:
         live, result = self.live, []
         for statement in body:
             kind = type(statement)
-            if kind is Let or kind is Declare:
+            if kind is Let or kind is Assign or kind is Reduce or kind is Declare:
                 if statement.name in live:  # type: ignore[union-attr]
                     result.append(statement)
                 continue
