@@ -201,22 +201,26 @@ def _complex_binary(builder: Builder, sign: str, left: Value, right: Value) -> V
     )
 
 
+def _wide(kind: Scalar) -> Scalar:
+    """The kind of `-` and `~` of whole numbers, which are found in the kind of the operand."""
+    return UINT64 if kind.family == "u" else INT64
+
+
 def negative(builder: Builder, value: Value) -> Value:
     """Minus a number."""
     kind = value.scalar
     if value.number is not None and kind.family in "iuf":
         if kind.family == "f":
             return constant(kind, -value.number)
-        return constant(UINT64 if kind.family == "u" else INT64, -int(value.number))
+        return constant(_wide(kind), constant(kind, -int(value.number)).number or 0)
     if kind.family == "c":
         return complex_of(*(negative(builder, part) for part in parts_of(value)))
     if kind.family == "f":
         # 0 - x would lose the sign of zero.
         minus = constant(kind, -0.0).text
         return Value(kind, (builder.value(f"fsub {kind.llvm} {minus}, {value.text}"),))
-    wide = UINT64 if kind.family == "u" else INT64
-    text = cast(builder, value, wide).text
-    return Value(wide, (builder.value(f"sub i64 0, {text}"),))
+    minus = Value(kind, (builder.value(f"sub {kind.llvm} 0, {value.text}"),))
+    return cast(builder, minus, _wide(kind))
 
 
 def inverted(builder: Builder, value: Value) -> Value:
@@ -226,12 +230,17 @@ def inverted(builder: Builder, value: Value) -> Value:
         return Value(BOOL, (builder.value(f"xor i1 {value.text}, true"),))
     if kind.family not in "iu":
         raise KernelError(f"there is no ~ of {kind.name}")
-    wide = UINT64 if kind.family == "u" else INT64
-    return Value(wide, (builder.value(f"xor i64 {cast(builder, value, wide).text}, -1"),))
+    flipped = Value(kind, (builder.value(f"xor {kind.llvm} {value.text}, -1"),))
+    return cast(builder, flipped, _wide(kind))
 
 
 def compare(builder: Builder, sign: str, left: Value, right: Value) -> Value:
     """A comparison of two numbers."""
+    if {left.scalar.family, right.scalar.family} == {"i", "u"} and UINT64 in (
+        left.scalar,
+        right.scalar,
+    ):
+        return _compare_signs(builder, sign, left, right)
     kind = compared_kind(left.scalar, right.scalar)
     left, right = cast(builder, left, kind), cast(builder, right, kind)
     if left.number is not None and right.number is not None and kind.family in "biu":
@@ -255,6 +264,17 @@ def compare(builder: Builder, sign: str, left: Value, right: Value) -> Value:
     else:
         how = f"icmp {'s' if kind.family == 'i' else 'u'}{word}"
     return Value(BOOL, (builder.value(f"{how} {kind.llvm} {left.text}, {right.text}"),))
+
+
+def _compare_signs(builder: Builder, sign: str, left: Value, right: Value) -> Value:
+    """A comparison of a uint64 with what may be below 0."""
+    swapped = right.scalar.family == "i"
+    signed = cast(builder, right if swapped else left, INT64)
+    below = compare(builder, "<", signed, constant(INT64, 0))
+    if_below = constant(BOOL, sign in ((">", ">=", "!=") if swapped else ("<", "<=", "!=")))
+    bits = Value(UINT64, signed.parts, signed.number)
+    first, second = (left, bits) if swapped else (bits, right)
+    return select(builder, below, if_below, compare(builder, sign, first, second))
 
 
 def truth(builder: Builder, value: Value) -> Value:

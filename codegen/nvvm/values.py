@@ -59,16 +59,21 @@ def constant(kind: Scalar, number: Number) -> Value:
     if kind.family == "c":
         real = "float" if kind.llvm == "float" else "double"
         return Value(kind, (_float_text(real, float(number)), _float_text(real, 0.0)))
-    return Value(kind, (_float_text(kind.llvm, float(number)),), float(number))
+    rounded = _rounded(kind.llvm, float(number))
+    return Value(kind, (_float_text(kind.llvm, rounded),), rounded)
+
+
+def _rounded(llvm: str, number: float) -> float:
+    """The number of that type next to a number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float({"half": np.float16, "float": np.float32}.get(llvm, np.float64)(number))
 
 
 def _float_text(llvm: str, number: float) -> str:
     """A float's bits, which is how LLVM writes exact ones: a float32 as the double it equals."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if llvm == "half":
-            return f"0xH{np.float16(number).view(np.uint16):04X}"
-        if llvm == "float":
-            number = float(np.float32(number))
+    number = _rounded(llvm, number)
+    if llvm == "half":
+        return f"0xH{np.float16(number).view(np.uint16):04X}"
     return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
 
 
