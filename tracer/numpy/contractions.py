@@ -16,7 +16,7 @@ from tracer.primitives.cast import cast
 from tracer.primitives.contract import dot_general
 from tracer.primitives.shape import move_axis
 from tracer.trace import Tracer
-from tracer.types import FLOAT32, is_brain, is_complex, normalize_axis
+from tracer.types import is_brain, is_complex, normalize_axis, resolve_ufunc
 
 
 def alike(*values: Any) -> list[Any]:
@@ -29,9 +29,16 @@ def alike(*values: Any) -> list[Any]:
     return [cast(array, dtype) for array in arrays]
 
 
-def _wide(*arrays: Any) -> list[Any]:
-    """The arrays, float32 where they are bfloat16: of that NumPy's ufuncs of matrices have none."""
-    return [cast(array, FLOAT32) if is_brain(array.dtype) else array for array in arrays]
+def _wide(*values: Any) -> list[Any]:
+    """The operands as arrays of one dtype, and that is float32 at least where one is bfloat16: of
+    that NumPy's ufuncs of matrices have none.
+    """
+    arrays = [value if type(value) is Tracer else as_array(value) for value in values]
+    if not any(is_brain(array.dtype) for array in arrays):
+        return alike(*arrays)
+    first, second = (array.dtype for array in arrays)
+    dtype = resolve_ufunc(np.matmul, (first, second))[0]
+    return [cast(array, dtype) for array in arrays]
 
 
 def _mismatch(name: str, x: Any, y: Any) -> ShapeError:
@@ -53,7 +60,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 
 def matrix_product(a: Any, b: Any) -> Any:
     """`a @ b`."""
-    x, y = _wide(*alike(a, b))
+    x, y = _wide(a, b)
     if not x.shape or not y.shape:
         raise ValueError(
             f"{where_text()}matmul: Input operand {0 if not x.shape else 1} does not have enough "
@@ -85,7 +92,7 @@ def reflected_product(self: Any, other: Any) -> Any:
 
 def vector_product(x1: Any, x2: Any, axis: int = -1) -> Any:
     """Sum of `conj(x1) * x2` over one axis."""
-    x, y = _wide(*alike(x1, x2))
+    x, y = _wide(x1, x2)
     axis_x, axis_y = normalize_axis(axis, x.ndim), normalize_axis(axis, y.ndim)
     x, y = move_axis(x, axis_x, x.ndim - 1), move_axis(y, axis_y, y.ndim - 1)
     if x.shape[-1] != y.shape[-1]:

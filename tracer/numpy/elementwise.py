@@ -35,7 +35,7 @@ from tracer.primitives.index import gather
 from tracer.primitives.pointwise import converted
 from tracer.primitives.shape import concatenate
 from tracer.trace import Tracer
-from tracer.types import BOOL, PYTHON_SCALARS, is_brain, is_complex, kind_of
+from tracer.types import BOOL, FLOAT32, PYTHON_SCALARS, is_brain, is_complex, kind_of
 
 
 def _operand(x: Any) -> Any:
@@ -82,8 +82,13 @@ def clip(
         result = maximum(result, _operand(low))
     if given(high):
         result = minimum(result, _operand(high))
-    dtype = result_dtype(x, *[_operand(bound) for bound in (low, high) if given(bound)])
-    dtype = np.dtype(np.float32) if is_brain(dtype) else dtype
+    bounds = [_operand(bound) for bound in (low, high) if given(bound)]
+    if not is_brain(as_array(x).dtype):
+        dtype = result_dtype(x, *bounds)
+    elif len(bounds) == 1:  # which NumPy leaves to maximum or minimum
+        dtype = result.dtype
+    else:
+        dtype = result_dtype(FLOAT32, *bounds)  # of its own ufunc bfloat16 has no loop
     return store(cast_to(result, dtype), out)
 
 

@@ -14,7 +14,7 @@ from tracer.primitives import arithmetic, comparison, numbers, transcendental
 from tracer.primitives.cast import imag_part, make_complex, real_part
 from tracer.primitives.comparison import select
 from tracer.primitives.pointwise import as_operand, promotion_key
-from tracer.types import is_complex, resolve_ufunc
+from tracer.types import is_brain, is_complex, resolve_ufunc
 
 _FAMILIES = (arithmetic, comparison, transcendental, numbers)
 _SAME_NAME = (
@@ -83,27 +83,32 @@ def sign(x: Any) -> Any:
 @ufunc(np.deg2rad)
 def deg2rad(x: Any) -> Any:
     """Degrees as radians."""
-    x = _as_float(np.deg2rad, x)
-    return x * x.dtype.type(math.pi / 180.0)
+    return _turned(_as_float(np.deg2rad, x), math.pi / 180.0)
 
 
 @ufunc(np.radians)
 def radians(x: Any) -> Any:
     """Degrees as radians."""
-    return deg2rad(x)
+    return deg2rad(_as_float(np.radians, x))
 
 
 @ufunc(np.rad2deg)
 def rad2deg(x: Any) -> Any:
     """Radians as degrees."""
-    x = _as_float(np.rad2deg, x)
-    return x * x.dtype.type(180.0 / math.pi)
+    return _turned(_as_float(np.rad2deg, x), 180.0 / math.pi)
 
 
 @ufunc(np.degrees)
 def degrees(x: Any) -> Any:
     """Radians as degrees."""
-    return rad2deg(x)
+    return rad2deg(_as_float(np.degrees, x))
+
+
+def _turned(x: Any, factor: float) -> Any:
+    """x times a number, which bfloat16 is too short for."""
+    if is_brain(x.dtype):
+        return cast_to(cast_to(x, np.float32) * np.float32(factor), x.dtype)
+    return x * x.dtype.type(factor)
 
 
 @ufunc(np.float_power)
