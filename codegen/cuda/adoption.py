@@ -82,15 +82,16 @@ def device_view(value: Any, cupy: Any) -> Any:
     interface = interface_of(value)
     if interface is None:
         raise DeviceArrayError(f"a {kind} has no memory on a device")
-    _check_pointer(interface, kind, cupy)
+    check_pointer(interface, kind, cupy.cuda.runtime)
     return cupy.asarray(value)
 
 
-def _check_pointer(interface: dict[str, Any], kind: str, cupy: Any) -> None:
+def check_pointer(interface: dict[str, Any], kind: str, runtime: Any) -> None:
+    """DeviceArrayError where memory that is offered as a GPU's is unknown to CuPy's `runtime`."""
     if 0 in interface["shape"]:
         return
     pointer = interface["data"][0]
-    if not pointer or cupy.cuda.runtime.pointerGetAttributes(pointer).type == UNREGISTERED:
+    if not pointer or runtime.pointerGetAttributes(pointer).type == UNREGISTERED:
         raise DeviceArrayError(
             f"a {kind} offers address {pointer:#x} as memory of a GPU, but no GPU knows it: it is "
             "the host's; pass the host's array itself, or tracer.device_put of it"

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from codegen.cuda.adoption import dlpack_device, host_array, interface_of, is_host_value
+from codegen.cuda.adoption import (
+    check_pointer,
+    dlpack_device,
+    host_array,
+    interface_of,
+    is_host_value,
+)
 from codegen.cuda.driver import choose_driver, cuda_runtime
 from codegen.cuda.target import simulated
 from tracer.errors import DeviceMismatchError, NotAnArrayError
@@ -52,7 +58,10 @@ def devices_of(values: Iterable[Any]) -> list[int]:
 
 
 def device_of(value: Any) -> int | None:
-    """The number of the GPU on which an array lies; None for the host's."""
+    """The number of the GPU on which an array lies; None for the host's, and for no elements.
+
+    Raises DeviceArrayError for memory that is said to be a GPU's, and is not.
+    """
     own = getattr(getattr(value, "data", None), "device_id", None)  # of CuPy's arrays
     if own is not None:
         return int(own)
@@ -62,9 +71,10 @@ def device_of(value: Any) -> int | None:
     if exchange is not None:
         return exchange[1]
     interface = interface_of(value)
-    if interface is None or not interface["data"][0]:
+    if interface is None or 0 in interface["shape"]:
         return None
     runtime = cuda_runtime()
+    check_pointer(interface, type(value).__name__, runtime)
     return int(runtime.pointerGetAttributes(interface["data"][0]).device)
 
 

@@ -73,7 +73,7 @@ class CuPyGlance:
     def __init__(self, cupy: Any, idle: list[CuPyGlance]) -> None:
         self.event = cupy.cuda.Event(block=False, disable_timing=True)
         self.pinned = cupy.cuda.alloc_pinned_memory(GLANCED)
-        self._idle = idle
+        self._cupy, self._idle = cupy, idle
         self._parts: list[tuple[int, DType, int]] = []
 
     def start(self, spans: Sequence[Span]) -> None:
@@ -86,7 +86,7 @@ class CuPyGlance:
             place.copy_to_host_async(self.pinned.ptr + offset, size)
             self._parts.append((offset, span.dtype, span.size))
             offset += -(-size // 8) * 8
-        self.event.record()
+        self.event.record(self._cupy.cuda.get_current_stream())
 
     @property
     def ready(self) -> bool:
@@ -127,7 +127,9 @@ class CuPyDriver:
         self.device = self.cupy.cuda.Device(index)
         self.machine = _machine_of(self.device)
         self._thread = _Thread()
+        # All that there are, since a copy may be under way to one that an interrupt has dropped.
         self._glances: list[CuPyGlance] = []
+        self._idle_glances: list[CuPyGlance] = []
         self.texts = self._texts()
 
     def _texts(self) -> Texts:
@@ -271,7 +273,12 @@ class CuPyDriver:
     def call(self, call: Call, results: Sequence[Any], operands: Sequence[Any]) -> None:
         """By cuBLAS, cuSOLVER, or on the host."""
         with self._current():
-            run_call(call, results, operands, self.cupy)
+            try:
+                run_call(call, results, operands, self.cupy)
+                return
+            except self.cupy.cuda.memory.OutOfMemoryError as error:
+                size = int(error._size)  # what a routine works in, which only it knows
+        raise self._no_room(size)
 
     def view(self, span: Span, shape: tuple[int, ...]) -> Any:
         """A CuPy array on the memory."""
@@ -297,15 +304,17 @@ class CuPyDriver:
 
     def _idle_glance(self) -> CuPyGlance:
         """One whose copies are there, and that nobody has."""
-        for _ in range(len(self._glances)):
+        for _ in range(len(self._idle_glances)):
             try:
-                found = self._glances.pop(0)
+                found = self._idle_glances.pop(0)
             except IndexError:  # another thread has taken it
                 break
             if found.ready:
                 return found
-            self._glances.append(found)
-        return CuPyGlance(self.cupy, self._glances)
+            self._idle_glances.append(found)
+        made = CuPyGlance(self.cupy, self._idle_glances)
+        self._glances.append(made)
+        return made
 
     def read(self, span: Span) -> np.ndarray[Any, DType]:
         """A copy, once all before it has run."""

@@ -22,8 +22,11 @@ from codegen.cuda.routines import CudaRoutines, Routines
 from codegen.loops.nodes import Call
 from kernels.fourier import transform
 from kernels.registry import find_kernel
+from tracer.errors import BackendError
 
 PRODUCTS = ("matmul", "product")
+MOST = 2**31 - 1
+"""The largest number of rows, columns, terms or matrices that cuBLAS is told."""
 
 
 def run_call(
@@ -118,6 +121,12 @@ def multiply(
     """
     if result.size == 0:
         return
+    rows = result.shape[-2] if result.ndim > 1 else 1
+    if left.ndim == result.ndim == 2 and rows > MOST:
+        for start in range(0, rows, MOST):
+            part = slice(start, start + MOST)
+            multiply(result[part], left[part], right, xp, routines, bias, relu)
+        return
     added, cut = _multiplied(result, left, right, xp, routines, bias, relu)
     if bias is not None and not added:
         xp.add(result, bias, out=result)
@@ -141,6 +150,11 @@ def _multiplied(
     rows, columns = left.shape[-2], right.shape[-1]
     lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     sizes, count = (columns, rows, depth), math.prod(lead)
+    if max(*sizes, count) > MOST:
+        raise BackendError(
+            f"cuBLAS counts with 32 bits: a product of {count} matrices, {rows}×{depth} with "
+            f"{depth}×{columns}, is too large for it"
+        )
     first, second = _operand(right, lead, xp), _operand(left, lead, xp)
     written = Operand(result, columns, rows * columns)
     if bias is not None or relu:

@@ -121,6 +121,10 @@ class FakeArray:
 class OutOfMemoryError(MemoryError):
     """CuPy's."""
 
+    def __init__(self, size: int) -> None:
+        super().__init__("Out of memory")
+        self._size = size
+
 
 class FakeDevice:
     """One GPU; the current one within a `with`."""
@@ -162,7 +166,8 @@ class FakeEvent:
         self.owner, self.recorded = owner, False
         self.done = True
 
-    def record(self) -> None:
+    def record(self, stream: FakeStream) -> None:
+        assert stream is self.owner.streams[-1]
         self.recorded, self.done = True, not self.owner.busy
 
     def synchronize(self) -> None:
@@ -261,7 +266,7 @@ class FakeCuPy:
 
     def _malloc(self, size: int) -> FakePointer:
         if self.live + size > self.limit:
-            raise OutOfMemoryError("Out of memory")
+            raise OutOfMemoryError(size)
         memory = FakeMemory(self, size, self.current)
         return FakePointer(memory, memory.start, self.current)
 

@@ -13,6 +13,7 @@ from codegen.cuda.cupy_driver import CuPyDriver
 from codegen.cuda.driver import Span
 from codegen.cuda.packing import words_of
 from codegen.device.schedule import Argument, Kernel
+from codegen.loops.nodes import Call
 from tests.cuda.fake_cupy import FakeArray, FakeCuPy
 from tracer.errors import (
     BackendError,
@@ -219,6 +220,16 @@ def test_too_little_memory_is_an_error_with_sizes(driver: CuPyDriver, cupy: Fake
     cupy.limit = 2**20
     assert driver.adopt(strided).shape == (2**15, 1)
     assert kept.size == 1000
+
+
+def test_workspace_of_a_routine_may_be_too_much(
+    driver: CuPyDriver, cupy: FakeCuPy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which only the routine asks for."""
+    monkeypatch.setattr(cupy_driver, "run_call", lambda *given: cupy.alloc(2**21))
+    with pytest.raises(DeviceMemoryError, match=r"2097152 bytes .* are asked of GPU 0, where 1048"):
+        driver.call(Call("lapack", (), ()), [], [])
+    assert cupy.live == 0
 
 
 def test_a_launch_is_given_words(driver: CuPyDriver, cupy: FakeCuPy) -> None:

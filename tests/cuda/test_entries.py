@@ -8,17 +8,23 @@ import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import tracer
-from codegen.cuda import cupy_driver
+from codegen.cuda import arrays, cupy_driver
 from codegen.cuda import driver as drivers
 from codegen.cuda.cupy_driver import CuPyDriver
 from tests.cuda.fake_cupy import FakeArray, FakeCuPy
-from tracer.errors import DeviceMemoryError, DeviceMismatchError, NotAnArrayError
+from tracer.errors import (
+    DeviceArrayError,
+    DeviceMemoryError,
+    DeviceMismatchError,
+    NotAnArrayError,
+)
 
 SIZE = 600
 
@@ -29,7 +35,8 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> FakeCuPy:
     made = FakeCuPy(limit=2**24)
     made.words = defaultdict(lambda: 1)
     chosen = {index: CuPyDriver(index, made, made.bindings) for index in range(2)}
-    monkeypatch.setattr(drivers, "cuda_runtime", lambda: made.runtime)
+    for module in (drivers, arrays):
+        monkeypatch.setattr(module, "cuda_runtime", lambda: made.runtime)
     monkeypatch.setattr(drivers, "_gpu", chosen.__getitem__)
     monkeypatch.setattr(cupy_driver, "cubin_of_kernel", lambda kernel, capability: b"")
     monkeypatch.setattr(cupy_driver, "cubins_of", lambda kernels, capability: [])
@@ -209,6 +216,27 @@ def test_gpus_of_two_kinds(cupy: FakeCuPy, monkeypatch: pytest.MonkeyPatch) -> N
     (entry,) = function._entries.values()
     first, second = entry.executable.native.programs.values()
     assert first.schedule is not second.schedule
+
+
+def test_memory_of_the_host_is_not_taken_for_a_gpus(cupy: FakeCuPy) -> None:
+    host = np.ones(SIZE)
+    interface = {**host.__array_interface__, "version": 3}
+    told = SimpleNamespace(__cuda_array_interface__=interface, dtype=host.dtype, shape=host.shape)
+    moves = (tracer.device_put, tracer.device_get, tracer.block_until_ready)
+    for function in (compiled(lambda x: x * 2.0), *moves):
+        with pytest.raises(DeviceArrayError, match="a SimpleNamespace offers address 0x"):
+            function(told)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_no_elements(cupy: FakeCuPy, shape: tuple[int, ...]) -> None:
+    """Grids without blocks are not launched."""
+    function = compiled(lambda x: (np.exp(x), np.sum(x), np.cumsum(x, axis=0), x.T @ x))
+    for _ in range(3):
+        found = function(tracer.device_put(np.ones(shape)))
+        assert [part.shape for part in found[:3]] == [shape, (), shape]
+    with pytest.raises(ValueError, match="zero-size array to reduction operation maximum"):
+        compiled(np.max)(tracer.device_put(np.ones(shape)))
 
 
 def test_arrays_and_numbers_of_the_host(cupy: FakeCuPy) -> None:

@@ -17,6 +17,7 @@ from tests.cuda.host_libraries import ARRAYS, BLAS, STREAM, cuda_routines, on_de
 from tests.cuda.host_products import NOT_SUPPORTED, HostProducts, Told
 from tests.cuda.host_routines import HostRoutines
 from tests.helpers import Array
+from tracer.errors import BackendError
 
 DTYPES = ("f4", "f8", "f2")
 TELLS = {"f4": (68, 0), "f8": (70, 1), "f2": (68, 0)}
@@ -186,6 +187,21 @@ def test_plans_are_kept_for_what_they_are_made_for() -> None:
         np.testing.assert_array_equal(np.asarray(result), left @ right + np.float32(first))
         # Memory of the others may be anywhere.
         assert len({shape.alignments[3] for shape in machine.routines.products.plans}) == count
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_rows_beyond_what_the_library_counts(relu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of the rows, one after the other; anything else that is too large is said."""
+    monkeypatch.setattr(library, "MOST", 5)
+    left, right, bias = numbers("f8", 12, 3), numbers("f8", 3, 4), numbers("f8", 4)
+    for row in (None, bias):
+        machine = Machine()
+        found = machine.multiply(left, right, row, relu)
+        np.testing.assert_array_equal(found, expected(left, right, row, relu))
+    for shapes in (((4, 6), (6, 2)), ((2, 3), (3, 6)), ((6, 2, 2), (6, 2, 2)), ((1, 6, 2), (2, 2))):
+        operands = [numbers("f8", *shape) for shape in shapes]
+        with pytest.raises(BackendError, match="counts with 32 bits: a product of"):
+            Machine().multiply(*operands, None, False)
 
 
 def test_alignments() -> None:
