@@ -219,8 +219,10 @@ def negative(builder: Builder, value: Value) -> Value:
         # 0 - x would lose the sign of zero.
         minus = constant(kind, -0.0).text
         return Value(kind, (builder.value(f"fsub {kind.llvm} {minus}, {value.text}"),))
-    minus = Value(kind, (builder.value(f"sub {kind.llvm} 0, {value.text}"),))
-    return cast(builder, minus, _wide(kind))
+    if kind is BOOL:
+        return negative(builder, cast(builder, value, INT64))
+    text = builder.value(f"sub {kind.llvm} 0, {value.text}")
+    return cast(builder, Value(kind, (text,)), _wide(kind))
 
 
 def inverted(builder: Builder, value: Value) -> Value:

@@ -66,7 +66,9 @@ def constant(kind: Scalar, number: Number) -> Value:
 def _rounded(llvm: str, number: float) -> float:
     """The number of that type next to a number."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return float({"half": np.float16, "float": np.float32}.get(llvm, np.float64)(number))
+        if llvm == "half":
+            return float(np.float16(number))
+        return float(np.float32(number)) if llvm == "float" else number
 
 
 def _float_text(llvm: str, number: float) -> str:
