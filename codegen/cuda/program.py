@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -326,28 +327,40 @@ class _Call:
                 if not (runs_on_host(call) and self.failed()):
                     self.owner.library(step, self.memory, self.scalars)
             case Repeat(index, start, stop, reverse, body):
-                turns = range(self.bound(start), self.bound(stop))
+                turns = range(*self.bounds(start, stop))
                 for turn in reversed(turns) if reverse else turns:
                     self.scalars[index] = turn
                     self.steps(body)
             case RepeatWhile():
                 run_while(self, step)
             case Choose(condition, then, otherwise):
-                chosen = not self.failed() and self.driver.read(self.memory[condition])[0]
-                self.steps(then if chosen else otherwise)
+                found = self.look(condition)
+                self.steps(then if found and found[0] else otherwise)
             case _:
                 raise TypeError(f"{type(step).__name__} belongs into a segment")
 
     def failed(self) -> bool:
         """Whether a kernel has left an error: those after it have not run."""
-        status = self.schedule.status
-        return status is not None and bool(self.driver.read(self.memory[status])[0])
+        return self.place.status is not None and self.look() is None
 
-    def bound(self, bound: int | Buffer) -> int:
-        """A number, or what a kernel has left."""
-        if isinstance(bound, int):
-            return bound
-        return 0 if self.failed() else int(self.driver.read(self.memory[bound])[0])
+    def bounds(self, *bounds: int | Buffer) -> list[int]:
+        """Numbers, or what kernels have left; zeros where one has left an error."""
+        asked = [bound for bound in bounds if isinstance(bound, Buffer)]
+        found = self.look(*asked) if asked else []
+        if found is None:
+            return [0 for _ in bounds]
+        left = iter(found)
+        return [next(left) if isinstance(bound, Buffer) else bound for bound in bounds]
+
+    def look(self, *buffers: Buffer) -> list[int] | None:
+        """What kernels have left in buffers of one element, by one wait; None where one has left an
+        error: those after it have not run."""
+        status = self.place.status
+        spans = [self.memory[buffer] for buffer in buffers]
+        if status is not None:
+            spans.append(replace(status, size=1))
+        found = [int(values[0]) for values in self.driver.glance(spans).values()]
+        return None if status is not None and found.pop() else found
 
 
 def value_of(expression: Expression, indices: Mapping[str, int]) -> Any:

@@ -1,5 +1,5 @@
-"""Scalars found one after the other in one kernel: what is found from scalars alone, as the number of
-the next turn, joins an earlier kernel of one block instead of being a launch of its own."""
+"""Fewer launches for scalars: what is found from other scalars alone, as the number of the next
+turn, joins an earlier kernel of one block."""
 
 from __future__ import annotations
 

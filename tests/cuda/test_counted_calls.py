@@ -13,7 +13,7 @@ import pytest
 
 import tracer
 from codegen.cuda.calls import SPARE
-from codegen.cuda.counting_driver import CountedArray, CountingDriver
+from codegen.cuda.counting_driver import CountedArray, CountedGlance, CountingDriver
 from codegen.cuda.program import CudaProgram
 from codegen.device.schedule import Repeat
 from codegen.lower.graph import lower_graph
@@ -172,7 +172,8 @@ def test_a_loop_of_the_host_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) 
     bound = next(iter(schedule.offsets))
     looped = replace(schedule, steps=(Repeat("turn", 0, bound, False, schedule.steps),))
     monkeypatch.setattr(program, "schedule", looped)
-    monkeypatch.setattr(driver, "read", lambda span: [5])
+    five = CountedGlance(driver, [np.array([5])])
+    monkeypatch.setattr(driver, "glance", lambda spans: five)
     inputs = counted.inputs()
     counted.call(inputs)
     live, launch, left = driver.live, CountingDriver.replay, [2]
