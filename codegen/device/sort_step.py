@@ -16,7 +16,8 @@ class SortStep:
     """One kernel of a sort of `rows` rows of `length` keys.
 
     step     "rows": each row by one block, all passes; or of one pass "count", "offsets" or "move";
-             or of a pass that finds the keys at `places` only, "sift" and "choose"
+             or of a pass that finds the keys at `places` only, "sift" and "choose"; or by one
+             block a row, the keys at `places`, "pick", or at both ends, in no order, "few"
     wanted   what the sort has as results: "keys", "order", or both
     mapped   how bits become an unsigned number of the same order: "plain", "signed" or "float"
     passes   in which `width` bits each are sorted by
@@ -49,7 +50,7 @@ class SortStep:
     def kept(self) -> int:
         """Keys that are left of a row or chunk."""
         if not self.parts:
-            return self.length
+            return len(self.places) or self.length
         return sum(last - first for first, last in self.parts)
 
     @property

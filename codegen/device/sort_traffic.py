@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.sort_step import SortStep
-from codegen.device.sorting import roles_of
+from codegen.device.sorting import ALONE, roles_of
 from codegen.loops.nodes import Buffer, Call
 
 SECTOR = 32
@@ -55,10 +55,10 @@ def _accesses(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
         yield "counts", True, counts, float(step.chunks)
         yield "totals", True, lines, lines
         return
-    if step.places:
+    if step.places and step.step != "pick":
         yield from _selecting(step)
         return
-    outside = 1.0 if step.step == "rows" else 1 / step.passes
+    outside = 1.0 if step.step in ALONE else 1 / step.passes
     between = 1.0 - outside
     yield "source", False, keys * outside, tile
     if between:
@@ -72,7 +72,7 @@ def _accesses(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
         yield "counts", False, counts, 1.0
         yield "totals", False, counts, float(step.digits)
     left = keys * outside
-    if step.parts:
+    if step.parts or step.places:
         left, run = float(step.rows * step.chunks * step.kept), float(step.kept)
     for name in step.wanted:
         yield name, True, left, run
@@ -103,8 +103,13 @@ def _selecting(step: SortStep) -> Iterator[tuple[str, bool, float, float]]:
 def statements_of_step(step: SortStep) -> float:
     """Statements that warps run, about: each key asks for each bit of its digit."""
     keys = step.rows * step.length / step.warp
-    passes = step.passes if step.step == "rows" else 1
-    each = {"count": 8.0, "sift": 12.0, "offsets": 0.0, "choose": 0.0}.get(
-        step.step, 30.0 + 4.0 * step.width
-    )
+    passes = step.passes if step.step in ALONE else 1
+    each = {
+        "count": 8.0,
+        "sift": 12.0,
+        "offsets": 0.0,
+        "choose": 0.0,
+        "few": 12.0,
+        "pick": 12.0,
+    }.get(step.step, 30.0 + 4.0 * step.width)
     return keys * passes * each

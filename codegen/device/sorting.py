@@ -46,13 +46,21 @@ DIGIT = 8
 SIMULATED_DIGIT = 4
 ITEMS = 16
 """Keys of four bytes or less that a thread has of a tile; half as many longer ones."""
+MOVED = 8
+"""Keys that a thread moves at a time, at most: more would take a processor's registers."""
 SIMULATED_ITEMS = 18
 WAVES = 4
 """Blocks for each processor that a pass is divided into, at most."""
 CHOSEN = 8
 """Places of a long row, at most, whose keys are found without a sort."""
+PICKED = 4
+"""Places of a short row, at most, whose keys are found without a sort."""
+FEWER = 4
+"""How many times as many keys as are wanted are worth to find these before they are sorted."""
 FEW = 8
 """What part of the keys of a chunk its ends are that are kept of it, at most."""
+ALONE = ("rows", "few", "pick")
+"""Kernels that make all passes."""
 SHORT = 16
 """Chunks that one thread adds up."""
 
@@ -94,10 +102,14 @@ def sort_items(call: Call, machine: DeviceMachine, number: int) -> list[Item]:
     results = dict(zip(step.wanted, call.results, strict=True))
     parts = params["parts"]
     if parts != ((0, step.length),):
+        places = tuple(place for first, last in parts for place in range(first, last))
+        chosen = replace(step, places=places)
         if not ends_fit(machine, step.dtype, step.length, parts):
-            places = tuple(place for first, last in parts for place in range(first, last))
-            return _chosen(replace(step, places=places), results["keys"], source, number)
-        return _few(call, step, results, number)
+            return _chosen(chosen, results["keys"], source, number)
+        one = step.length <= most_keys(step.dtype, machine)
+        if one and len(places) <= PICKED and step.wanted == ("keys",):
+            return [_item(replace(chosen, step="pick", parts=()), results, {"source": source})]
+        return _few(call, machine, results, number)
     if step.length <= most_keys(source.buffer.dtype, machine):
         return [_item(step, results, {"source": source})]
     return _all(step, results, source, number)
@@ -161,40 +173,50 @@ def _chosen(step: SortStep, keys: View, source: View, number: int) -> list[Item]
     return [RepeatItem(loop, 0, step.passes, items)]
 
 
-def _few(call: Call, step: SortStep, results: Mapping[str, View], number: int) -> list[Item]:
+def _few(
+    call: Call, machine: DeviceMachine, results: Mapping[str, View], number: int
+) -> list[Item]:
     """The kernels that leave parts of rows near their ends: each chunk's own, again and again,
-    until those of a row fit a block."""
+    until there are no more; then these are sorted."""
     params: Any = call.params
     operands = {"source": call.operands[0]}
-    length = step.length
-    low, high = ends_of(params["parts"], length)
+    step = sort_step(call.operands[0], params, machine)
+    low, high = ends_of(params["parts"], step.length)
+    ends = tuple([(0, low)] * bool(low) + [(-high, 0)] * bool(high))
+    most, length, parts = most_keys(step.dtype, machine), step.length, params["parts"]
+    held = _counted(length)
     items: list[Item] = []
-    most = step.tile
-    parts = params["parts"]
-    while length > most:
+    while length > most or length >= FEWER * (low + high):
         chunks = -(-length // most)
-        ends = [(0, low)] if low else []
-        ends += [(-high, 0)] if high else []
-        cut = replace(step, length=length, chunks=chunks, parts=tuple(ends))
+        longer = chunks * (low + high)
         left: dict[str, View] = {}
-        for role in step.wanted if "order" not in step.wanted else ("keys", "order"):
-            dtype = step.dtype if role == "keys" else _counted(step.length)
-            shape = (step.rows, chunks * (low + high))
+        for role in ("keys", "order") if "order" in step.wanted else ("keys",):
+            dtype = step.dtype if role == "keys" else held
             name = f"sort{number}_{role}{len(items)}"
-            left[role] = View(Buffer(name, dtype, shape, "workspace"))
-        items.append(_item(replace(cut, wanted=tuple(left)), left, operands))
+            left[role] = View(Buffer(name, dtype, (step.rows, longer), "workspace"))
+        cut = _sized(replace(step, step="few", wanted=tuple(left), parts=ends), length, machine)
+        items.append(_item(replace(cut, chunks=chunks), left, operands))
         operands = {"source": left["keys"]}
         if "order" in left:
             operands["source_order"] = left["order"]
         # What was counted from the end still is.
-        longer = chunks * (low + high)
         parts = tuple(
             part if part[1] <= low else (part[0] - length + longer, part[1] - length + longer)
             for part in parts
         )
         length = longer
-    last = replace(step, length=length, chunks=1, parts=parts)
+    last = replace(_sized(step, length, machine), chunks=1, parts=parts)
     return [*items, _item(last, results, operands)]
+
+
+def _sized(step: SortStep, length: int, machine: DeviceMachine) -> SortStep:
+    """The same for rows of another length, each by one block, or in chunks."""
+    threads, items = machine.threads, _items(step.dtype, machine)
+    if length <= threads * items:
+        while threads > 2 * machine.warp and threads * items >= 4 * length:
+            threads //= 2
+        items = -(-length // threads)
+    return replace(step, length=length, threads=threads, items=items)
 
 
 def leaves_few(machine: DeviceMachine, call: Call, parts: tuple[tuple[int, int], ...]) -> bool:
@@ -248,22 +270,18 @@ def sort_step(source: View, params: Any, machine: DeviceMachine) -> SortStep:
     bits = params["bits"] or (1 if dtype.kind == "b" else 8 * dtype.itemsize)
     most = SIMULATED_DIGIT if machine.simulated else DIGIT
     passes = -(-bits // most)
-    items, threads = _items(dtype, machine), machine.threads
-    chunks, span = 1, length
-    tile = threads * items
-    if length <= tile:
-        while threads > 2 * machine.warp and threads * items >= 4 * length:
-            threads //= 2
-        items = -(-length // threads)
-    else:
-        tiles = -(-length // tile)
-        wanted = -(-WAVES * machine.processors // rows)
-        span = -(-tiles // min(tiles, max(1, wanted))) * tile
-        chunks = -(-length // span)
-    return SortStep(
+    step = SortStep(
         "rows", params["wanted"], rows, length, dtype, _order_of(dtype, params["bits"]), passes,
-        -(-bits // passes), threads, items, machine.warp, chunks, span,
+        -(-bits // passes), machine.threads, 1, machine.warp, 1, length,
     )  # fmt: skip
+    step = _sized(step, length, machine)
+    if length <= step.tile:
+        return step
+    step = replace(step, items=min(step.items, SIMULATED_ITEMS if machine.simulated else MOVED))
+    tiles = -(-length // step.tile)
+    wanted = -(-WAVES * machine.processors // rows)
+    span = -(-tiles // min(tiles, max(1, wanted))) * step.tile
+    return replace(step, chunks=-(-length // span), span=span)
 
 
 def _order_of(dtype: np.dtype[Any], bits: int) -> str:
@@ -303,9 +321,9 @@ def sort_plan(item: KernelItem, name: str, machine: DeviceMachine) -> KernelPlan
         blocks = -(-lines // step.threads) if step.chunks <= SHORT else lines
     if step.step == "choose":
         blocks = step.rows
-    if step.step in ("rows", "offsets", "choose"):
+    if step.step in ("rows", "few", "pick", "offsets", "choose"):
         blocks = min(blocks, machine.blocks)
-    work = step.rows * step.length * (step.passes if step.step == "rows" else 1)
+    work = step.rows * step.length * (step.passes if step.step in ALONE else 1)
     return KernelPlan(
         name, (), (), (call,), step.threads, step.threads, blocks, work=work, sort=step
     )

@@ -11,6 +11,9 @@ LAYOUT = (
     "v16:16:16-v32:32:32-v64:64:64-v128:128:128-n16:32:64"
 )
 
+LOOPS = {"": "", "rolled": ", !llvm.loop !6", "full": ", !llvm.loop !8"}
+"""What the jump to the head of a loop says: nothing, that it is not unrolled, or that it is."""
+
 
 class Builder:
     """Writes into the current block; `block` is its label, and None after a jump out of it."""
@@ -46,10 +49,12 @@ class Builder:
         self.lines.append(f"{label}:")
         self.block = label
 
-    def jump(self, label: str, rolled: bool = False) -> None:
-        """Leave the block, if it has not been left; for the head of a loop `rolled`."""
+    def jump(self, label: str, how: str = "") -> None:
+        """Leave the block, if it has not been left; for the head of a loop that stays "rolled", or
+        is to be written out in "full".
+        """
         if self.block is not None:
-            self.do(f"br label %{label}" + (", !llvm.loop !6" if rolled else ""))
+            self.do(f"br label %{label}" + LOOPS[how])
             self.block = None
 
     def jump_if(self, condition: str, then: str, otherwise: str) -> None:
@@ -142,6 +147,8 @@ class Builder:
                 "!5 = !{i32 1, i32 -2147483648}",
                 "!6 = distinct !{!6, !7}",
                 '!7 = !{!"llvm.loop.unroll.disable"}',
+                "!8 = distinct !{!8, !9}",
+                '!9 = !{!"llvm.loop.unroll.full"}',
                 "",
             ]
         )

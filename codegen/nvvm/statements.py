@@ -9,12 +9,14 @@ from codegen.device.schedule import Argument
 from codegen.nvvm import arithmetic, device
 from codegen.nvvm.builder import Builder
 from codegen.nvvm.expressions import Expressions
-from codegen.nvvm.kinds import GLOBAL, INT64, Pointer, Scalar, scalar_of
+from codegen.nvvm.kinds import GLOBAL, INT64, LOCAL, Pointer, Scalar, scalar_of
 from codegen.nvvm.values import KernelError, Value, constant, item
 from codegen.nvvm.variables import Again, Frame, Known
 
 ATTEMPTS = 1000
 """How often a kernel is begun again at most; each time some name has become memory or wider."""
+MOST_TURNS = 32
+"""Turns of a loop that is written out so that a thread's own memory is in registers, at most."""
 RESULT = "result of the function"
 
 
@@ -185,8 +187,30 @@ class Compiler(Expressions):
         builder.start(following)
         builder.do(f"{moved} = add nsw i64 {place}, {step.text}")
         # A grid's steps: few for each thread. Unrolled, they would begin with a division.
-        builder.jump(head, rolled=step.number is None)
+        how = "rolled" if step.number is None else "full" if self.is_private(statement) else ""
+        builder.jump(head, how)
         builder.start(after)
+
+    def is_private(self, loop: ast.For) -> bool:
+        """Whether a loop of few turns walks through a thread's own memory, which is in registers
+        only where all places are numbers.
+        """
+        match loop:
+            case ast.For(ast.Name(index), ast.Call(_, [ast.Constant(int(turns))]), body, []):
+                return turns <= MOST_TURNS and any(self.has_own_element(p, index) for p in body)
+        return False
+
+    def has_own_element(self, statement: ast.stmt, index: str) -> bool:
+        """Whether a statement accesses an element of such memory at a place that `index` tells."""
+        for part in ast.walk(statement):
+            if not isinstance(part, ast.Subscript) or not isinstance(part.value, ast.Name):
+                continue
+            bound = self.frame.bound.get(part.value.id)
+            kind = None if bound is None else bound.value.kind
+            names = [name.id for name in ast.walk(part.slice) if isinstance(name, ast.Name)]
+            if isinstance(kind, Pointer) and kind.space == LOCAL and index in names:
+                return True
+        return False
 
     def while_loop(self, statement: ast.While) -> None:
         """`while`; `while True` ends by `break` alone."""

@@ -7,6 +7,8 @@ Places whose keys begin alike, as all do at first, are counted once, for the fir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from codegen.render.cuda_sort_text import BATCH, SortText
 
 
@@ -34,10 +36,10 @@ for item in range(thread, {count * step.digits}, {step.threads}):
     counters[item] = 0
 for step in range({count}):
     prefix[step] = np.{self.wide}(0)
-    own[step] = np.int32(step == 0)
+    own[step] = np.int32(0)
     if {self.turn} > 0:
         prefix[step] = {self.element("prefixes", f"row * {count} + step")}
-        own[step] = np.int32({self.element("slots", f"row * {count} + step")} == step)
+        own[step] = {self.element("slots", f"row * {count} + step")}
 cuda.syncthreads()
 """)
         self.open(f"for first in range(start + thread, stop, {BATCH * step.threads}):")
@@ -51,12 +53,7 @@ for item in range({BATCH}):
         self.open(f"if first + item * {step.threads} < stop:")
         self.write("key = keys_here[item]")
         self.write(self.digit())
-        self.write(f"""
-above = np.{self.wide}(np.{self.wide}(low >> shift) >> np.{self.wide}({step.width}))
-for step in range({count}):
-    if (own[step] != 0) & (above == prefix[step]):
-        cuda.atomic.add(counters, step * {step.digits} + digit, 1)
-""")
+        self.counted(count)
         self.close()
         self.close()
         self.close()
@@ -77,8 +74,19 @@ parts = cuda.shared.array({self.warps}, np.{self.number})
 """)
         self.warp()
         self.open(f"for row in range(group, {step.rows}, {self.plan.blocks}):")
+        found = self.element("totals", f"(row * {count} + slot) * {step.digits} + digit")
         for number, place in enumerate(step.places):
-            self.narrow(number, place)
+            at = f"row * {count} + {number}"
+            self.write(f"""
+slot = np.int32(0)
+left = np.{self.number}({place})
+above = np.{self.wide}(0)
+if {self.turn} > 0:
+    slot = {self.element("slots", at)}
+    left = {self.element("rests", at)}
+    above = {self.element("prefixes", at)}
+""")
+            self.narrow(number, found)
         self.open("if thread == 0:")
         self.open(f"for step in range({count}):")
         self.write(f"""
@@ -100,24 +108,16 @@ for item in range({count}):
         self.close()
         self.write("cuda.syncthreads()")
 
-    def narrow(self, number: int, place: int) -> None:
-        """The next digit for one place. Three barriers."""
-        step, count = self.step, len(self.step.places)
-        found = self.element("totals", f"(row * {count} + slot) * {step.digits} + digit")
-        at = f"row * {count} + {number}"
-        self.write(f"""
-slot = np.int32(0)
-left = np.{self.number}({place})
-above = np.{self.wide}(0)
-if {self.turn} > 0:
-    slot = {self.element("slots", at)}
-    left = {self.element("rests", at)}
-    above = {self.element("prefixes", at)}
-total = np.{self.number}(0)
-""")
-        self.threads_digits(f"total = np.{self.number}(total + {found})")
+    def narrow(self, number: int, found: str) -> None:
+        """The next digit for the place `number`: `left` keys that begin with `above` stand before
+        it; of those `found` is how many have a digit. Two barriers."""
+        step = self.step
+        self.write(f"total = np.{self.number}(0)")
+        self.threads_digits(step.digits, f"total = np.{self.number}(total + {found})")
         self.scan()
-        self.threads_digits(f"""
+        self.threads_digits(
+            step.digits,
+            f"""
 found = {found}
 if (left >= before) & (left < before + found):
     chosen[{number}] = np.{self.wide}(
@@ -125,7 +125,8 @@ if (left >= before) & (left < before + found):
     )
     rest[{number}] = np.{self.number}(left - before)
 before = np.{self.number}(before + found)
-""")
+""",
+        )
         self.write("cuda.syncthreads()")
 
     def unmapped(self) -> str:
@@ -142,3 +143,152 @@ if low == {number}({self.every}):
     key = {number}({quiet & (self.sign - 1)})
 elif low >= {number}({self.sign}):
     key = {number}(low ^ {number}({self.sign}))"""
+
+    # By one block
+
+    def search(self, places: Sequence[str]) -> None:
+        """`chosen`: what the keys at some places of the block's row are sorted by."""
+        step, count = self.step, len(places)
+        for number, place in enumerate(places):
+            self.write(f"limits[{number}] = np.{self.number}({place})")
+        self.write(f"""
+for step in range({count}):
+    prefix[step] = np.{self.wide}(0)
+    own[step] = np.int32(0)
+""")
+        self.open(f"for turn in range({step.passes}):")
+        self.write(f"""
+{self.top_shift()}
+for item in range(thread, {count * step.digits}, {step.threads}):
+    counters[item] = 0
+cuda.syncthreads()
+""")
+        self.open(f"for item in range({step.items}):")
+        self.open(f"if {self.position('')} < stop:")
+        self.write("key = keys_here[item]")
+        self.write(self.digit())
+        self.counted(count)
+        self.close()
+        self.close()
+        self.write("cuda.syncthreads()")
+        for number in range(count):
+            self.write(f"""
+slot = own[{number}]
+left = limits[{number}]
+above = prefix[{number}]
+""")
+            self.narrow(number, f"counters[slot * {step.digits} + digit]")
+        self.write(f"""
+for step in range({count}):
+    prefix[step] = chosen[step]
+    limits[step] = rest[step]
+for step in range({count}):
+    own[step] = np.int32(step)
+    for item in range({count}):
+        if (item < own[step]) & (prefix[item] == prefix[step]):
+            own[step] = np.int32(item)
+""")
+        self.close()
+
+    def counted(self, count: int) -> None:
+        """Note the digit of a key, for the places whose keys begin as it does."""
+        step = self.step
+        self.write(f"""
+above = np.{self.wide}(np.{self.wide}(low >> shift) >> np.{self.wide}({step.width}))
+for step in range({count}):
+    if (own[step] == step) & (above == prefix[step]):
+        cuda.atomic.add(counters, step * {step.digits} + digit, 1)
+""")
+
+    def begin(self, count: int, counters: int) -> None:
+        """What a search needs, and the block's keys."""
+        step = self.step
+        self.write(f"""
+counters = cuda.shared.array({max(count * step.digits, counters)}, np.int32)
+parts = cuda.shared.array({self.warps}, np.{self.number})
+chosen = cuda.shared.array({count}, np.{self.wide})
+rest = cuda.shared.array({count}, np.{self.number})
+keys_here = cuda.local.array({step.items}, np.{self.wide})
+prefix = cuda.local.array({count}, np.{self.wide})
+limits = cuda.local.array({count}, np.{self.number})
+own = cuda.local.array({count}, np.int32)
+""")
+
+    def load(self) -> None:
+        """The keys of the block's row, or chunk of one."""
+        step = self.step
+        self.line()
+        self.write(f"""
+for item in range({step.items}):
+    at = {self.position("")}
+    keys_here[item] = np.{self.wide}({self.every})
+    if at < stop:
+        keys_here[item] = np.{self.wide}({self.element("source", "base + at")})
+""")
+
+    def pick(self) -> None:
+        """The keys at some places of each row, by one block."""
+        step, count = self.step, len(self.step.places)
+        self.begin(count, 0)
+        self.warp()
+        self.open(f"for line in range(group, {step.rows}, {self.plan.blocks}):")
+        self.load()
+        self.search([str(place) for place in step.places])
+        self.open(f"if thread < {count}:")
+        self.write("low = chosen[thread]")
+        self.write(self.unmapped())
+        self.finished(f"line * {count} + thread")
+        self.close()
+        self.write("cuda.syncthreads()")
+
+    def few(self) -> None:
+        """The least and the greatest keys of each row, or chunk of one, by one block: those before
+        the one at a place, and as many equal to it as there is room for, the first or the last."""
+        step = self.step
+        low = sum(last for first, last in step.parts if first == 0)
+        high = sum(-first for first, last in step.parts if first < 0)
+        places = [str(low - 1)] if low else []
+        places += [f"stop - {high}"] if high else []
+        width = len(places) + 1
+        self.begin(len(places), self.warps * 2**width)
+        self.write(f"""
+begins = cuda.shared.array({2**width}, np.int32)
+kept_keys = cuda.shared.array({step.tile}, np.{self.held})
+ranks = cuda.local.array({step.items}, np.int32)
+""")
+        if self.ordered:
+            self.write(f"kept_order = cuda.shared.array({step.tile}, np.{self.number})")
+        self.warp()
+        self.open(f"for line in range(group, {step.rows * step.chunks}, {self.plan.blocks}):")
+        self.load()
+        self.search(places)
+        order = "start + place"
+        if "source_order" in self.roles:
+            order = self.element("source_order", "base + place")
+        self.ranked("", "stop", self.side(bool(low), bool(high)), width, order)
+        self.open(f"for item in range(thread, {step.kept}, {step.threads}):")
+        self.write("at = item")
+        if high:
+            self.write(f"if item >= {low}:\n    at = stop - {high + low} + item")
+        self.write("key = kept_keys[at]")
+        if self.ordered:
+            self.write("found = kept_order[at]")
+        self.finished(f"line * {step.kept} + item")
+        self.close()
+        self.write("cuda.syncthreads()")
+
+    def side(self, low: bool, high: bool) -> str:
+        """The lines that find on which side of the places a `key` stands, `digit`."""
+        base = 2 if low else 0
+        lines = [self.mapped(), f"digit = np.int32({base})"]
+        if high:
+            lines += [
+                f"if low == prefix[{int(low)}]:\n    digit = np.int32({base + 1})",
+                f"if low > prefix[{int(low)}]:\n    digit = np.int32({base + 2})",
+            ]
+        if low:
+            lines += [
+                "if low == prefix[0]:\n    digit = np.int32(1)",
+                "if low < prefix[0]:\n    digit = np.int32(0)",
+            ]
+        return "\n".join(lines)

@@ -12,7 +12,7 @@ OWN_NAMES = (
     "ranks", "row", "chunk", "start", "stop", "first", "item", "at", "key", "low", "digit", "warp",
     "rank", "bit", "vote", "peers", "seen", "earlier", "running", "before", "other", "step",
     "total", "found", "line", "target", "shift", "base", "turn", "below", "negative", "count",
-    "prefix", "left", "slot", "chosen", "rest", "above", "prefixes", "own",
+    "prefix", "left", "place", "slot", "chosen", "rest", "above", "limits", "own",
 )  # fmt: skip
 """What the kernels call their variables."""
 BATCH = 4
@@ -34,7 +34,6 @@ class SortText:
         if "source_order" in roles:
             self.number = roles["source_order"].buffer.dtype.name
         self.warps = step.threads // step.warp
-        self.each = -(-step.digits // step.threads)
         self.turn = writer.name(step.turn) if step.turn else "turn"
         self.ordered = "order" in step.wanted
         self.every = (1 << step.bits) - 1
@@ -107,19 +106,15 @@ else:
             dtype = self.roles["order"].buffer.dtype.name
             self.write(f"{self.element('order', place)} = np.{dtype}(found)")
 
-    def threads_digits(self, text: str) -> None:
+    def threads_digits(self, digits: int, text: str) -> None:
         """Lines for each digit that a thread has, `digit`."""
-        if self.each == 1:
+        each = -(-digits // self.step.threads)
+        if each > 1:
+            self.open(f"for item in range({each}):")
+            self.write(f"digit = thread * {each} + item")
+        else:
             self.write("digit = thread")
-            if self.step.digits < self.step.threads:
-                self.open(f"if thread < {self.step.digits}:")
-                self.write(text)
-                self.close()
-            else:
-                self.write(text)
-            return
-        self.open(f"for item in range({self.each}):")
-        self.write(f"digit = thread * {self.each} + item")
+            self.open(f"if thread < {digits}:")
         self.write(text)
         self.close()
 
@@ -162,3 +157,87 @@ stop = min(start + {step.span}, {step.length})
 base = row * {step.length}
 shift = np.{self.wide}({self.turn} * {step.width})
 """)
+
+    def line(self) -> None:
+        """Which row, or chunk of one, the block's number `line` is."""
+        step = self.step
+        if step.chunks > 1:
+            self.write(f"""
+row = line // {step.chunks}
+chunk = line % {step.chunks}
+start = chunk * {step.length} // {step.chunks}
+stop = (chunk + 1) * {step.length} // {step.chunks} - start
+base = row * {step.length} + start
+""")
+        else:
+            self.write(f"start = 0\nstop = {step.length}\nbase = line * stop")
+
+    def position(self, start: str) -> str:
+        """The place of a thread's key number `item`."""
+        step = self.step
+        first = f"{start} + " if start else ""
+        return f"{first}warp * {step.warp * step.items} + item * {step.warp} + rank"
+
+    def ranked(self, start: str, stop: str, digit: str, width: int = 0, order: str = "") -> None:
+        """The rank of each key among those of its digit in its warp; what all warps have, added up
+        over warps and digits; and the keys in order in shared memory. Five barriers.
+
+        The lines `digit` find the digit, of `width` bits, of `key`; `order` is where it stood.
+        """
+        step, width = self.step, width or self.step.width
+        digits = 2**width
+        every = (1 << step.warp) - 1
+        total = self.warps * digits
+        self.write(f"for item in range(thread, {total}, {step.threads}):\n    counters[item] = 0")
+        self.write("cuda.syncthreads()")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"at = {self.position(start)}\nkey = keys_here[item]")
+        self.write(digit)
+        self.write(f"""
+if at >= {stop}:
+    digit = np.int32({digits - 1})
+peers = np.uint32({every})
+for step in range({width}):
+    bit = (digit >> step) & 1
+    vote = np.uint32(cuda.ballot_sync(0xFFFFFFFF, bit))
+    peers = np.uint32(peers & np.uint32(vote ^ np.uint32(bit - 1)))
+at = warp * {digits} + digit
+seen = counters[at]
+below = np.int32(cuda.popc(np.uint32(peers & earlier)))
+ranks[item] = np.int32(((seen + below) << {width}) | digit)
+cuda.syncwarp(0xFFFFFFFF)
+if below == 0:
+    counters[at] = np.int32(seen + np.int32(cuda.popc(peers)))
+cuda.syncwarp(0xFFFFFFFF)
+""")
+        self.close()
+        self.write("cuda.syncthreads()\ntotal = np.int32(0)")
+        self.threads_digits(
+            digits,
+            f"""
+begins[digit] = total
+count = np.int32(0)
+for step in range({self.warps}):
+    found = counters[step * {digits} + digit]
+    counters[step * {digits} + digit] = count
+    count = np.int32(count + found)
+total = np.int32(total + count)
+""",
+        )
+        self.scan()
+        self.threads_digits(digits, "begins[digit] = np.int32(begins[digit] + before)")
+        self.write("cuda.syncthreads()")
+        self.open(f"for item in range({step.items}):")
+        self.write(f"""
+place = {self.position(start)}
+digit = ranks[item] & {digits - 1}
+seen = ranks[item] >> {width}
+at = begins[digit] + counters[warp * {digits} + digit] + seen
+kept_keys[at] = np.{self.held}(keys_here[item])
+""")
+        if self.ordered and order:
+            self.write(f"if place < {stop}:\n    kept_order[at] = np.{self.number}({order})")
+        elif self.ordered:
+            self.write("kept_order[at] = order_here[item]")
+        self.close()
+        self.write("cuda.syncthreads()")

@@ -36,6 +36,8 @@ def sort_lines(plan: KernelPlan, writer: GroupWriter) -> list[str]:
         "move": text.move,
         "sift": text.sift,
         "choose": text.choose,
+        "few": text.few,
+        "pick": text.pick,
     }[step.step]()
     return [*writer.lines, *("    " + line for line in text.lines)]
 
@@ -72,66 +74,6 @@ order_here = cuda.local.array({step.items}, np.{self.number})
 """)
         self.warp()
 
-    def position(self, start: str) -> str:
-        """The place of a thread's key number `item`."""
-        step = self.step
-        first = f"{start} + " if start else ""
-        return f"{first}warp * {step.warp * step.items} + item * {step.warp} + rank"
-
-    def ranked(self, start: str, stop: str) -> None:
-        """The rank of each key among those of its digit in its warp; what all warps have, added up
-        over warps and digits; and the keys in order in shared memory. Five barriers."""
-        step = self.step
-        every = (1 << step.warp) - 1
-        total = self.warps * step.digits
-        self.write(f"for item in range(thread, {total}, {step.threads}):\n    counters[item] = 0")
-        self.write("cuda.syncthreads()")
-        self.open(f"for item in range({step.items}):")
-        self.write(f"at = {self.position(start)}\nkey = keys_here[item]")
-        self.write(self.digit())
-        self.write(f"""
-if at >= {stop}:
-    digit = np.int32({step.digits - 1})
-peers = np.uint32({every})
-for step in range({step.width}):
-    bit = (digit >> step) & 1
-    vote = np.uint32(cuda.ballot_sync(0xFFFFFFFF, bit))
-    peers = np.uint32(peers & np.uint32(vote ^ np.uint32(bit - 1)))
-at = warp * {step.digits} + digit
-seen = counters[at]
-below = np.int32(cuda.popc(np.uint32(peers & earlier)))
-ranks[item] = np.int32(((seen + below) << {step.width}) | digit)
-cuda.syncwarp(0xFFFFFFFF)
-if below == 0:
-    counters[at] = np.int32(seen + np.int32(cuda.popc(peers)))
-cuda.syncwarp(0xFFFFFFFF)
-""")
-        self.close()
-        self.write("cuda.syncthreads()\ntotal = np.int32(0)")
-        self.threads_digits(f"""
-begins[digit] = total
-count = np.int32(0)
-for step in range({self.warps}):
-    found = counters[step * {step.digits} + digit]
-    counters[step * {step.digits} + digit] = count
-    count = np.int32(count + found)
-total = np.int32(total + count)
-""")
-        self.scan()
-        self.threads_digits("begins[digit] = np.int32(begins[digit] + before)")
-        self.write("cuda.syncthreads()")
-        self.open(f"for item in range({step.items}):")
-        self.write(f"""
-digit = ranks[item] & {step.digits - 1}
-seen = ranks[item] >> {step.width}
-at = begins[digit] + counters[warp * {step.digits} + digit] + seen
-kept_keys[at] = np.{self.held}(keys_here[item])
-""")
-        if self.ordered:
-            self.write("kept_order[at] = order_here[item]")
-        self.close()
-        self.write("cuda.syncthreads()")
-
     # Kernels
 
     def rows(self) -> None:
@@ -139,16 +81,7 @@ kept_keys[at] = np.{self.held}(keys_here[item])
         step, every = self.step, self.every
         self.shared()
         self.open(f"for line in range(group, {step.rows * step.chunks}, {self.plan.blocks}):")
-        if step.chunks > 1:
-            self.write(f"""
-row = line // {step.chunks}
-chunk = line % {step.chunks}
-start = chunk * {step.length} // {step.chunks}
-stop = (chunk + 1) * {step.length} // {step.chunks} - start
-base = row * {step.length} + start
-""")
-        else:
-            self.write(f"start = 0\nstop = {step.length}\nbase = line * stop")
+        self.line()
         self.open(f"for item in range({step.items}):")
         self.write(f"at = {self.position('')}\nkeys_here[item] = np.{self.wide}({every})")
         if self.ordered:
@@ -162,7 +95,7 @@ base = row * {step.length} + start
         self.close()
         self.open(f"for turn in range({step.passes}):")
         self.write(f"shift = np.{self.wide}(turn * {step.width})")
-        self.ranked("", "stop")
+        self.ranked("", "stop", self.digit())
         self.open(f"for item in range({step.items}):")
         self.write(f"at = {self.position('')}\nkeys_here[item] = np.{self.wide}(kept_keys[at])")
         if self.ordered:
@@ -286,13 +219,18 @@ cuda.syncthreads()
         self.chunk()
         self.write(f"total = np.{self.number}(0)")
         line = f"row * {step.digits} + digit"
-        self.threads_digits(f"""
+        self.threads_digits(
+            step.digits,
+            f"""
 bases[digit] = total
 total = np.{self.number}(total + {self.element("totals", line)})
-""")
+""",
+        )
         self.scan()
         count = self.element("counts", f"({line}) * {step.chunks} + chunk")
-        self.threads_digits(f"bases[digit] = np.{self.number}(bases[digit] + before + {count})")
+        self.threads_digits(
+            step.digits, f"bases[digit] = np.{self.number}(bases[digit] + before + {count})"
+        )
         self.write("cuda.syncthreads()")
         self.open(f"for first in range(start, stop, {step.tile}):")
         self.open(f"for item in range({step.items}):")
@@ -306,7 +244,7 @@ total = np.{self.number}(total + {self.element("totals", line)})
             self.write(f"if {self.turn} > 0:\n    order_here[item] = {spare}")
         self.close()
         self.close()
-        self.ranked("first", "stop")
+        self.ranked("first", "stop", self.digit())
         self.open(f"for item in range({step.items}):")
         self.write(f"at = thread + item * {step.threads}")
         self.open("if first + at < stop:")
@@ -329,5 +267,6 @@ total = np.{self.number}(total + {self.element("totals", line)})
         self.close()
         self.write("cuda.syncthreads()")
         self.threads_digits(
-            f"bases[digit] = np.{self.number}(bases[digit] + begins[digit + 1] - begins[digit])"
+            step.digits,
+            f"bases[digit] = np.{self.number}(bases[digit] + begins[digit + 1] - begins[digit])",
         )

@@ -326,6 +326,8 @@ def test_what_an_index_chooses_needs_the_whole_sort() -> None:
     assert [call.params["parts"] for call in calls_of(program)] == [((0, 3000),)]
 
 
-def test_the_middle_of_a_long_row_needs_the_whole_sort() -> None:
+def test_many_places_in_the_middle_of_a_long_row_need_the_whole_sort() -> None:
     x = np.arange(20001.0)
-    assert wanted(np.median, x)[1] == ((0, 20001),)
+    assert wanted(np.median, x)[1] == ((10000, 10001), (20000, 20001))
+    assert wanted(lambda x: np.sort(x)[9000:9010], x)[1] == ((0, 20001),)
+    assert wanted(lambda x: np.argsort(x, kind="stable")[9000:9002], x)[1] == ((0, 20001),)

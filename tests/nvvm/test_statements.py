@@ -92,6 +92,18 @@ def test_a_grid_is_not_unrolled() -> None:
     assert "!llvm.loop !6" not in compiled("for i in range(3):", "    y[i] = x[i]")
 
 
+def test_a_walk_through_a_threads_own_memory_is_written_out() -> None:
+    """In registers it can be only so."""
+    fill = ("for i in range(4):", "    kept[i] = x[i]", "for i in range(4):", "    y[i] = x[i]")
+    ir = compiled("kept = cuda.local.array(4, np.float64)", *fill)
+    assert "llvm.loop.unroll.full" in ir
+    assert ir.count("!llvm.loop !8") == 1
+    long = ("for i in range(40):", "    kept[i] = x[i]")
+    assert "!llvm.loop !8" not in compiled("kept = cuda.local.array(40, np.float64)", *long)
+    shared = compiled("kept = cuda.shared.array(4, np.float64)", *fill)
+    assert "!llvm.loop !8" not in shared
+
+
 def test_functions_are_put_in_place() -> None:
     before = (
         '@cuda.jit(device=True, inline="always")',

@@ -126,6 +126,27 @@ def test_few_of_many(name: str, shape: tuple[int, ...]) -> None:
     compare(FEW[name], keys(shape, "bool", 7))
 
 
+MIDDLE = {"int8": 40, "uint16": 60, "float16": 30, "int32": 65, "float32": 35, "float64": 60}
+
+
+@pytest.mark.parametrize("dtype", MIDDLE)
+def test_keys_in_the_middle(dtype: str) -> None:
+    """Without a sort; of zeros the positive one, of NaN any."""
+    place = MIDDLE[dtype]
+    for shape in ((2, TILE - 1), (2 * TILE + 3,)):
+        x = keys(shape, dtype, 9) + np.dtype(dtype).type(0)
+        found = tracer.jit(lambda x: values(x)[..., [place, place + 1, -1]] * 1, backend="cuda")(x)
+        np.testing.assert_array_equal(found, values(x)[..., [place, place + 1, -1]])
+
+
+def test_all_keys_are_equal() -> None:
+    """Of equal ones the first are the least, and the last the greatest."""
+    x = np.full((2, 3 * TILE), 5, "i1")
+    compare(lambda x: order(x)[..., :3], x)
+    compare(lambda x: order(x)[..., -3:], x)
+    compare(lambda x: order(x)[..., :2] + order(x)[..., -2:], x[:, : TILE - 1].copy())
+
+
 def test_quantiles() -> None:
     x = random.normal(size=(TILE, 2))
     found = tracer.jit(lambda x: np.percentile(x, [0, 30, 100], axis=0), backend="cuda")(x)
