@@ -1,8 +1,9 @@
 """Sums by index in a fixed order, for devices.
 
 A loop of kind "scatter" meets itself in updates at places that are data. Where its iterations lie
-apart in enough threads, or are few, each thread adds its own in order. Otherwise their places are
-sorted, and the terms for each are added up by themselves (see `segment_sums`). Results are the same
+apart in enough threads, or are few, each thread adds its own in order. Of few places each looks
+for its terms among all (see `masked_sums`). Otherwise their places are sorted, and the terms for
+each are added up by themselves (see `segment_sums`). Results are the same
 bits as those of the loop run in order, but for sums of very many terms for one place, whose order
 is fixed too.
 
@@ -21,6 +22,7 @@ from codegen.loops.nodes import Expression, Let, Literal, Load, Loop, Program, S
 from codegen.loops.walk import statements
 from codegen.lower.context import INT64, Context, integer
 from codegen.passes.chunks import Names
+from codegen.passes.masked_sums import can_mask, write_masked
 from codegen.passes.rewrite import Body, map_blocks, rename
 from codegen.passes.scatter_nests import scatter_nests, serial_steps
 from codegen.passes.scatter_terms import Plan, UnsupportedError, names_of, terms_of
@@ -91,7 +93,11 @@ def _ordered(context: Context, loop: Loop, machine: DeviceMachine) -> list[State
                 _write_in_order(context, plan)
             else:
                 alike.setdefault(plan.key(), []).append(plan)
-        _write_sorted(context, list(alike.values()))
+        groups = list(alike.values())
+        for group in groups:
+            if can_mask(group[0], machine):
+                write_masked(context, group)
+        _write_sorted(context, [group for group in groups if not can_mask(group[0], machine)])
     return list(block.statements)
 
 

@@ -15,6 +15,7 @@ from codegen.cuda.explain import explain_graph
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Launch
 from codegen.device.traffic import repeated_steps
+from codegen.device.work import work_of
 from tests.cuda.test_traffic import MACHINE, Function, planned, zeros
 from tracer import config, grad, scan, vmap
 
@@ -124,6 +125,8 @@ FORMS: dict[str, Case] = {
         vmap(vmap(at("add"))), (zeros(2, 3, 500), places(2, 3, MANY), zeros(2, 3, MANY))
     ),
     "segment sums": Case(at("add"), (zeros(64), places(MANY), zeros(MANY))),
+    "few terms": Case(at("add"), (zeros(64), places(8192), zeros(8192)), is_sorted=False),
+    "few rows": Case(squares(lambda x, i: x[i]), (zeros(99, 32), places(4096)), is_sorted=False),
     "points": Case(at("add"), (zeros(1000, 3), places(MANY), zeros(MANY, 3))),
     "products": Case(at("multiply"), (zeros(1000), places(MANY), zeros(MANY))),
     "extremes": Case(at("maximum"), (zeros(1000), places(MANY), zeros(MANY))),
@@ -164,7 +167,10 @@ def spread(found: list[Launch]) -> bool:
     """Whether all that is much work is shared out among blocks."""
     plans = [launch.plan for launch in found if launch.plan is not None]
     return all(
-        plan.sort is not None or plan.work <= MACHINE.small or bool(plan.grid) for plan in plans
+        work_of((part,)) <= MACHINE.small
+        for plan in plans
+        if plan.sort is None and not plan.grid
+        for part in plan.body
     )
 
 

@@ -151,6 +151,14 @@ def test_on_a_device_of_the_usual_size(name: str) -> None:
     run(function, *inputs, machine=SIMULATED)
 
 
+@pytest.mark.parametrize("small", [64, 4096], ids=["grids", "one block"])
+@pytest.mark.parametrize("name", [*FLOATS, *LANES, "extremes", "parts of rows"])
+def test_few_places_look_for_their_terms(name: str, small: int) -> None:
+    function, *inputs = CASES[name]
+    text = run(function, *inputs, machine=tiny(small=small))
+    assert "cuda.atomic.add" not in text
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_sorted(name: str) -> None:
     function, *inputs = CASES[name]
