@@ -121,17 +121,30 @@ def multiply(
     """
     if result.size == 0:
         return
-    rows = result.shape[-2] if result.ndim > 1 else 1
-    if left.ndim == result.ndim == 2 and rows > MOST:
-        for start in range(0, rows, MOST):
-            part = slice(start, start + MOST)
+    matrices = left.ndim == right.ndim == 2
+    if matrices and left.shape[0] > MOST:
+        for part in _parts(left.shape[0]):
             multiply(result[part], left[part], right, xp, routines, bias, relu)
         return
-    added, cut = _multiplied(result, left, right, xp, routines, bias, relu)
+    if matrices and left.shape[1] > MOST:
+        added = cut = False
+        first, *rest = _parts(left.shape[1])
+        multiply(result, left[:, first], right[first], xp, routines)
+        more = xp.empty(result.shape, result.dtype)
+        for part in rest:
+            multiply(more, left[:, part], right[part], xp, routines)
+            xp.add(result, more, out=result)
+    else:
+        added, cut = _multiplied(result, left, right, xp, routines, bias, relu)
     if bias is not None and not added:
         xp.add(result, bias, out=result)
     if relu and not cut:
         xp.maximum(result, 0, out=result)
+
+
+def _parts(extent: int) -> list[slice]:
+    """Parts of an extent that cuBLAS can count."""
+    return [slice(start, min(start + MOST, extent)) for start in range(0, extent, MOST)]
 
 
 def _multiplied(
@@ -191,7 +204,7 @@ def layout_of(array: Any, lead: tuple[int, ...]) -> tuple[int, int, bool] | None
     else:
         return None
     stride = _stack_stride(array, lead)
-    return None if stride is None else (leading, stride, transposed)
+    return None if stride is None or leading > MOST else (leading, stride, transposed)
 
 
 def _stack_stride(array: Any, lead: tuple[int, ...]) -> int | None:

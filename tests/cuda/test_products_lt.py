@@ -191,14 +191,18 @@ def test_plans_are_kept_for_what_they_are_made_for() -> None:
 
 @pytest.mark.parametrize("relu", [False, True])
 def test_rows_beyond_what_the_library_counts(relu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of the rows, one after the other; anything else that is too large is said."""
+    """Parts of the rows, or of the sums; anything else that is too large is said."""
     monkeypatch.setattr(library, "MOST", 5)
-    left, right, bias = numbers("f8", 12, 3), numbers("f8", 3, 4), numbers("f8", 4)
-    for row in (None, bias):
-        machine = Machine()
-        found = machine.multiply(left, right, row, relu)
-        np.testing.assert_array_equal(found, expected(left, right, row, relu))
-    for shapes in (((4, 6), (6, 2)), ((2, 3), (3, 6)), ((6, 2, 2), (6, 2, 2)), ((1, 6, 2), (2, 2))):
+    bias = numbers("f8", 4)
+    for rows, depth in ((12, 3), (3, 12), (7, 6)):
+        left, right = numbers("f8", rows, depth), numbers("f8", depth, 4)
+        for row in (None, bias):
+            machine = Machine()
+            found = machine.multiply(left, right, row, relu)
+            np.testing.assert_array_equal(found, expected(left, right, row, relu))
+    wide = on_device(numbers("f8", 3, 12))  # rows are farther apart than the library counts
+    assert library.layout_of(wide[:, :4], ()) is None
+    for shapes in (((2, 3), (3, 6)), ((6, 2, 2), (6, 2, 2)), ((1, 6, 2), (2, 2))):
         operands = [numbers("f8", *shape) for shape in shapes]
         with pytest.raises(BackendError, match="counts with 32 bits: a product of"):
             Machine().multiply(*operands, None, False)
