@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.device.forms import nest_of
@@ -61,9 +61,10 @@ class Staged:
 
 
 @dataclass(slots=True)
-class _Rows:
+class Rows:
     """A buffer that is accessed row by row: where the row's index stands among its indices, what
-    stands before, how many elements a row has, and which of them are read and written."""
+    stands before, how many elements a row has, which of them are read and written in each, and
+    whether it is read before that, or written."""
 
     buffer: Buffer
     place: int
@@ -73,11 +74,19 @@ class _Rows:
     written: set[int] = field(default_factory=set)
     is_read: bool = False
     is_written: bool = False
+    stores: list[tuple[Indices, frozenset[str]]] = field(default_factory=list)
 
     @property
     def apart(self) -> int:
         """Elements from one row to the next in shared memory."""
         return self.length | 1
+
+    def has(self, indices: Indices, loops: Iterable[str]) -> bool:
+        """Whether what is read there, inside of loops, has been written before."""
+        around = set(loops)
+        return len(self.written) == self.length and all(
+            indices == stored or around.isdisjoint(inside) for stored, inside in self.stores
+        )
 
     def is_worthwhile(self) -> bool:
         """Whether whole rows are to be moved."""
@@ -99,7 +108,7 @@ def staged_rows(item: KernelItem, machine: DeviceMachine) -> Staged | None:
         return None
     if any(isinstance(part, Call) for part in all_statements(body)):
         return None
-    found = [part for part in _find(body, grid).values() if part.is_worthwhile()]
+    found = [part for part in find_rows(body, grid).values() if part.is_worthwhile()]
     size = sum(part.apart * part.buffer.dtype.itemsize for part in found)
     for threads in (machine.threads, machine.threads // 2):
         if found and size * threads <= machine.shared * SHARE:
@@ -110,13 +119,13 @@ def staged_rows(item: KernelItem, machine: DeviceMachine) -> Staged | None:
 # Which rows there are
 
 
-def _find(body: Body, grid: Sequence[Loop]) -> dict[Buffer, _Rows]:
-    """The memory that is accessed row by row only."""
+def find_rows(body: Body, grid: Sequence[Loop], shortest: int = 2) -> dict[Buffer, Rows]:
+    """The memory that is accessed row by row only; the last loop of a nest goes through rows."""
     outer = {part.index for part in grid[:-1]}
-    found: dict[Buffer, _Rows] = {}
+    found: dict[Buffer, Rows] = {}
     others: set[Buffer] = set()
     for buffer, indices, written, certain, ranges in _accesses(body, True, {}):
-        rows = _rows(buffer, indices, grid[-1].index, outer)
+        rows = _rows(buffer, indices, grid[-1].index, outer, shortest)
         known = found.setdefault(buffer.root, rows) if rows is not None else None
         if (
             rows is None
@@ -127,13 +136,17 @@ def _find(body: Body, grid: Sequence[Loop]) -> dict[Buffer, _Rows]:
             continue
         elements = _elements(buffer, indices[rows.place + 1 :], ranges)
         known.is_written |= written
-        known.is_read |= not written
+        known.is_read |= not written and not known.has(indices, ranges)
         if certain and elements is not None:
             (known.written if written else known.read).update(elements)
+            if written:
+                known.stores.append((indices, frozenset(ranges)))
     return {buffer: rows for buffer, rows in found.items() if buffer not in others}
 
 
-def _rows(buffer: Buffer, indices: Indices, index: str, outer: set[str]) -> _Rows | None:
+def _rows(
+    buffer: Buffer, indices: Indices, index: str, outer: set[str], shortest: int
+) -> Rows | None:
     places = [
         place
         for place, part in enumerate(indices)
@@ -149,7 +162,7 @@ def _rows(buffer: Buffer, indices: Indices, index: str, outer: set[str]) -> _Row
     ):
         return None
     length = math.prod(buffer.shape[place + 1 :])
-    return _Rows(buffer, place, before, length) if 2 <= length <= LONGEST else None
+    return Rows(buffer, place, before, length) if shortest <= length <= LONGEST else None
 
 
 def _elements(buffer: Buffer, indices: Indices, ranges: dict[str, range]) -> set[int] | None:
@@ -204,43 +217,51 @@ def _accesses(
 
 
 def _written(
-    grid: Sequence[Loop], body: Body, trip: int, found: list[_Rows], threads: int
+    grid: Sequence[Loop], body: Body, trip: int, found: list[Rows], threads: int
 ) -> Staged:
     rows = grid[-1]
-    tile, first, last = (
-        Variable(f"{name}_{rows.index}", INT64) for name in ("tile", "first", "last")
-    )
+    tile, first = (Variable(f"{name}_{rows.index}", INT64) for name in ("tile", "first"))
     near = {
         part.buffer: Buffer(
             f"near_{part.buffer.name}", part.buffer.dtype, (threads, part.apart), "workspace"
         )
         for part in found
     }
+    begin: list[Statement] = []
+    end: list[Statement] = []
+    for part in found:
+        if part.is_read:
+            begin.append(copy_rows(part, near[part.buffer], first, trip, threads, prefix="in"))
+        if part.is_written:
+            end.append(copy_rows(part, near[part.buffer], first, trip, threads, prefix="out"))
+    # Where the compiler knew that a row is there, it would read what rows have in common before.
+    guarded = If(operation("less", Variable(rows.index, INT64), integer(trip)), body)
+    inside = moved_near((guarded,), found, near, first)
+    stop = plus(first, integer(threads))
+    inner = replace(rows, start=first, stop=stop, body=inside, most=threads)
+    begins = Let(first.name, times(tile, threads))
+    made = loop(tile.name, -(-trip // threads), begins, *begin, inner, *end)
+    outermost = made
+    for around in reversed(grid[:-1]):
+        outermost = replace(around, body=(outermost,))
+    owners = dict.fromkeys(near.values(), made)
+    return Staged(KernelItem([outermost], grid=True), threads, owners)
+
+
+def moved_near(
+    body: Body, found: Iterable[Rows], near: Mapping[Buffer, Buffer], first: Expression
+) -> Body:
+    """Statements that access rows where they lie near, from the `first` on."""
     known = {part.buffer: part for part in found}
 
     def place(buffer: Buffer, indices: Indices) -> tuple[Buffer, Indices]:
         part = known.get(buffer)
         if part is None:
             return buffer, indices
-        row = operation("subtract", Variable(rows.index, INT64), first)
+        row = operation("subtract", indices[part.place], first)
         return near[buffer], (row, _flat(buffer, indices[part.place + 1 :]))
 
-    begin: list[Statement] = []
-    end: list[Statement] = []
-    for part in found:
-        if part.is_read:
-            begin.append(_copy(part, near[part.buffer], first, trip, threads, "in"))
-        if part.is_written:
-            end.append(_copy(part, near[part.buffer], first, trip, threads, "out"))
-    inner = replace(rows, start=first, stop=last, body=map_accesses(body, place), most=threads)
-    stop = operation("minimum", plus(first, integer(threads)), integer(trip))
-    lets = (Let(first.name, times(tile, threads)), Let(last.name, stop))
-    made = loop(tile.name, -(-trip // threads), *lets, *begin, inner, *end)
-    outermost = made
-    for around in reversed(grid[:-1]):
-        outermost = replace(around, body=(outermost,))
-    owners = dict.fromkeys(near.values(), made)
-    return Staged(KernelItem([outermost], grid=True), threads, owners)
+    return map_accesses(body, place)
 
 
 def _flat(buffer: Buffer, indices: Indices) -> Expression:
@@ -255,21 +276,22 @@ def _flat(buffer: Buffer, indices: Indices) -> Expression:
     return result
 
 
-def _copy(
-    rows: _Rows, near: Buffer, first: Expression, trip: int, threads: int, way: str
+def copy_rows(
+    rows: Rows, near: Buffer, first: Expression, trip: int, threads: int, *, prefix: str
 ) -> Statement:
-    """The loop in which a block's threads copy its rows; beyond the end the last is read again."""
-    buffer = rows.buffer
-    names = [f"{way}{place}_{buffer.name}" for place in range(len(buffer.shape) - rows.place)]
+    """The loop in which a block's threads copy its rows, inwards with the prefix "in" of its
+    indices' names; beyond the end the last is read again."""
+    buffer, inwards = rows.buffer, prefix.startswith("in")
+    names = [f"{prefix}{place}_{buffer.name}" for place in range(len(buffer.shape) - rows.place)]
     line, *inside = [Variable(name, INT64) for name in names]
     row: Expression = plus(first, line)
     whole = trip % threads == 0
-    if way == "in" and not whole:
+    if inwards and not whole:
         row = operation("minimum", row, integer(trip - 1))
     far = (*rows.before, row, *inside)
     here = (line, _flat(buffer, tuple(inside)))
     statement: Statement
-    if way == "in":
+    if inwards:
         statement = Store(near, here, Load(buffer, far))
     else:
         statement = Store(buffer, far, Load(near, here))

@@ -22,7 +22,7 @@ from codegen.device.work import (
 )
 from codegen.loops.build import literal
 from codegen.loops.identities import identity
-from codegen.loops.linear import constant_trip
+from codegen.loops.linear import constant_trip, linear_form
 from codegen.loops.nodes import (
     Assign,
     Buffer,
@@ -288,6 +288,9 @@ class GroupWriter(ThreadWriter):
         """
         group = self.group
         full, rest = self.whole_turns(nest)
+        if full + rest == 0 and self.total(nest) == str(group):
+            self.iteration(nest, "lane", "")
+            return
         if full + rest == 0:
             counter = self.fresh("step")
             self.line(f"for {counter} in range(lane, {self.total(nest)}, {group}):")
@@ -341,8 +344,10 @@ class GroupWriter(ThreadWriter):
     def extent(self, loop: Loop) -> str:
         """How often a loop runs."""
         start, stop = loop.start, loop.stop
-        if isinstance(start, Literal) and isinstance(stop, Literal):
-            return str(max(0, int(stop.value.real) - int(start.value.real)))
+        between = linear_form(stop, {})
+        between.add(linear_form(start, {}), -1)
+        if not between.terms:
+            return str(max(0, between.constant))
         if isinstance(start, Literal) and start.value == 0:
             return self.short(stop)
         return f"({self.short(stop)} - {self.atom(start)})"
