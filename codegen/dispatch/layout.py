@@ -148,7 +148,7 @@ def is_scalar_plain(kind: type) -> bool:
         return True
     scalar: Any = kind(1.5)
     stored: bytes = ctypes.string_at(id(scalar) + SCALAR_VALUE, scalar.nbytes)
-    return kind.__basicsize__ >= SCALAR_VALUE + scalar.nbytes and stored == scalar.tobytes()
+    return bool(kind.__basicsize__ >= SCALAR_VALUE + scalar.nbytes and stored == scalar.tobytes())
 
 
 def _array_samples() -> list[np.ndarray[Any, Any]]:

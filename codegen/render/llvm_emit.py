@@ -138,6 +138,7 @@ class Emitter:
         self.here_block = ""
         self.function_uses: Counter[tuple[str, str, int]] = Counter()
         self.table = ""
+        self.words: dict[str, str] = {}  # 32-bit integers that shorter ones were cut from
         self.numbers = 0
 
     @property

@@ -63,8 +63,8 @@ def to_single(emitter: Emitter, text: str, dtype: DType, width: int) -> str:
     if not is_brain(dtype):
         return half_to_single(emitter, text, width)
     bits = _Bits(emitter, width)
-    wide = bits.op("shl", bits.convert("zext", text, bits.short, bits.integer), 16)
-    return bits.convert("bitcast", wide, bits.integer, bits.single)
+    word = emitter.words.get(text) or bits.convert("zext", text, bits.short, bits.integer)
+    return bits.convert("bitcast", bits.op("shl", word, 16), bits.integer, bits.single)
 
 
 def from_single(emitter: Emitter, text: str, dtype: DType, width: int) -> str:
@@ -79,8 +79,11 @@ def from_single(emitter: Emitter, text: str, dtype: DType, width: int) -> str:
     odd = bits.op("and", high, 1)
     near = bits.op("lshr", bits.op("add", bits.op("add", value, JUST_LESS), odd), 16)
     quiet = bits.op("or", bits.op("and", high, SIGN), QUIET)
-    nan = bits.op("icmp ugt", bits.op("and", value, SINGLE_SIZE), INFINITE)
-    return bits.convert("trunc", bits.select(nan, quiet, near), bits.integer, bits.short)
+    nan = emitter.write(f"fcmp uno {bits.single} {text}, {text}")
+    word = bits.select(nan, quiet, near)
+    short = bits.convert("trunc", word, bits.integer, bits.short)
+    emitter.words[short] = word
+    return short
 
 
 def half_to_single(emitter: Emitter, text: str, width: int) -> str:
