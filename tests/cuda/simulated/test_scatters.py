@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from codegen.cuda.program import CudaProgram
-from codegen.cuda.simulator_driver import SIMULATED, SimulatorDriver
-from codegen.device.machine import DeviceMachine
+from codegen.cuda.simulator_driver import SimulatorDriver
+from codegen.device.machine import SIMULATED, DeviceMachine
 from codegen.device.schedule import kernels_of
 from codegen.lower.graph import lower_graph
 from codegen.passes import segment_sums
