@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from codegen.cuda.adoption import host_array
-from codegen.cuda.driver import Driver, choose_driver
+from codegen.cuda.driver import Driver
 from codegen.cuda.explain import describe_step, plan_graph
+from codegen.cuda.function import driver_of
 from codegen.cuda.program import CudaProgram, _Call
 from codegen.cuda.segments import Segment, Task
 from codegen.device.plan_kernel import KernelPlan
@@ -33,12 +34,12 @@ def profile_cuda(
     calls: int,
     driver: Driver | None = None,
 ) -> GraphTime:
-    """Run a graph on the device at hand, for at least so many seconds and calls after a first one.
+    """Run a graph on the device of its inputs, for at least so many seconds and calls after one.
 
     The whole call is measured as it runs otherwise, its launches one by one. Raises BackendError
     where there is no device, and what the program raises.
     """
-    driver = driver or choose_driver()
+    driver = driver or driver_of(inputs)
     program = CudaProgram(plan_graph(graph, driver.machine), driver)
     outputs = program(inputs)
     begin = time.perf_counter()
