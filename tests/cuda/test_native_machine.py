@@ -15,7 +15,7 @@ HEAD = """
 import math
 
 import numpy as np
-from numba import cuda, types
+from numba import cuda
 
 def kernel(x, y):
 """
@@ -54,7 +54,7 @@ def test_a_barrier_shows_what_others_have_written(backward: bool) -> None:
     call.array("x", X)
     y = call.array("y", NONE.copy(), written=True)
     text = HEAD + (
-        "    room = cuda.shared.array(64, types.float64)\n"
+        "    room = cuda.shared.array(64, np.float64)\n"
         "    t = cuda.threadIdx.x\n"
         "    for turn in range(3):\n"
         "        room[t] = x[t] + turn\n"
@@ -68,7 +68,7 @@ def test_a_barrier_shows_what_others_have_written(backward: bool) -> None:
 
 def test_the_order_of_threads_shows_a_missing_barrier() -> None:
     text = HEAD + (
-        "    room = cuda.shared.array(64, types.float64)\n"
+        "    room = cuda.shared.array(64, np.float64)\n"
         "    t = cuda.threadIdx.x\n"
         "    room[t] = x[t]\n"
         "    y[t] = room[63 - t]\n"
