@@ -5,6 +5,9 @@ Where accesses walk through memory with the innermost index, an access of 16 byt
 iterations, whose statements are written side by side. Such accesses need aligned memory: arrays of
 the user's may start anywhere, so the kernel looks at addresses, and runs one iteration at a time
 where they do not fit, and for what is left over at the end.
+
+A thread that reads little in a turn asks for what its next turn reads, too, before it computes:
+memory is busy as long as enough bytes are under way.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ MOST_COPIED = 160
 COUNTS = (8, 4, 2)
 WIDEST = 16
 """Bytes of one access."""
+UNDER_WAY = 32
+"""Bytes of reads that a thread has under way: with fewer it reads for two turns at a time."""
 SIMULATED_VECTORS = """
 
 def aligned(memory):
@@ -139,6 +144,29 @@ def _widest(roots: list[Buffer]) -> int:
     return min(8, max(WIDEST // max(sizes), 4 if min(sizes) <= 4 else WIDEST // min(sizes)))
 
 
+def early_loads(body: Body, nest: list[Loop], vectors: Vectors) -> list[Load]:
+    """The wide loads that a turn may make for the next one, where it makes few."""
+    indices = {loop.index for loop in nest}
+    loads = dict.fromkeys(
+        load
+        for statement in body
+        for load in always_run(statement)
+        if isinstance(load, Load) and load in vectors.loads
+    )
+    size = sum(load.buffer.dtype.itemsize * vectors.count for load in loads)
+    found = [
+        load
+        for load in loads
+        if all(
+            isinstance(part, (Literal, Operation))
+            or (isinstance(part, Variable) and part.name in indices)
+            for index in load.indices
+            for part in subexpressions(index)
+        )
+    ]
+    return found if size < UNDER_WAY else []
+
+
 def _varying(body: Body, index: str) -> frozenset[str]:
     """Names whose values differ between iterations of the loop `index`, and the index."""
     found = {index}
@@ -211,16 +239,50 @@ class VectorWriter(TileWriter):
             self.line(f"if {' & '.join(tests)}:")
             self.indent += "    "
             self.line(f"first = group + {whole}")
-        self.line(
-            f"for place in range(group * {found.count}, {whole}, {plan.groups * found.count}):"
-        )
-        self.indent += "    "
-        self.indices(nest, "place")
-        self.side_by_side(plan.body, found)
+        step = plan.groups * found.count
+        early = early_loads(plan.body, nest, found) if 2 * step <= whole else []
+        if early:
+            self.two_turns(plan, nest, early, whole)
+        else:
+            self.line(f"for place in range(group * {found.count}, {whole}, {step}):")
+            self.indent += "    "
+            self.indices(nest, "place")
+            self.side_by_side(plan.body, found)
         self.held.clear()
         self.indent = outer
         if found.checked or whole < total:
             self.one_by_one(plan, nest, "first" if found.checked else f"group + {whole}")
+
+    def two_turns(self, plan: KernelPlan, nest: list[Loop], early: list[Load], whole: int) -> None:
+        """Two turns of a thread, with what both read at the beginning."""
+        vectors = self.vectors
+        assert vectors is not None, "turns are of several iterations"
+        step = plan.groups * vectors.count
+        near, far = self.fresh("near"), self.fresh("far")
+        self.line(f"for {near} in range(group * {vectors.count}, {whole}, {2 * step}):")
+        self.indent += "    "
+        self.indices(nest, near)
+        now = [self.load_all(load, self.copies(vectors)) for load in early]
+        following = [[self.fresh(f"{name}_far") for name in names] for names in now]
+        moves = [
+            (", ".join(names), ", ".join(others))
+            for names, others in zip(now, following, strict=True)
+        ]
+        for names, others in moves:
+            self.line(f"{others} = {names}")
+        self.line(f"{far} = {near} + {step}")
+        self.line(f"if {far} < {whole}:")
+        outer, self.indent = self.indent, self.indent + "    "
+        self.indices(nest, far)
+        for load, (_, others) in zip(early, moves, strict=True):
+            self.line(f"{others} = {self.wide_load(load, vectors.count)}")
+        self.indent = outer
+        self.line(f"for place in range({near}, min({near} + {2 * step}, {whole}), {step}):")
+        self.indent += "    "
+        self.indices(nest, "place")
+        self.side_by_side(plan.body, vectors)
+        for names, others in moves:
+            self.line(f"{names} = {others}")
 
     def one_by_one(self, plan: KernelPlan, nest: list[Loop], first: str) -> None:
         """One iteration at a time."""
@@ -235,11 +297,7 @@ class VectorWriter(TileWriter):
 
     def side_by_side(self, body: Body, vectors: Vectors) -> None:
         """Each statement for all iterations; once where they have it in common."""
-        own = Variable(vectors.index, INT64)
-        names: list[dict[str, Expression]] = [
-            {vectors.index: Operation("add", (own, Literal(copy, INT64)), INT64)} if copy else {}
-            for copy in range(vectors.count)
-        ]
+        names = self.copies(vectors)
         for statement in body:
             if isinstance(statement, Let) and statement.name not in vectors.varying:
                 self.statement(statement)
@@ -256,17 +314,30 @@ class VectorWriter(TileWriter):
                     block = with_own_names(block, f"_{copy}", known)
                 self.run(rename(block, known))
 
-    def load_all(self, load: Load, names: list[dict[str, Expression]]) -> None:
-        """One load for all iterations."""
+    def copies(self, vectors: Vectors) -> list[dict[str, Expression]]:
+        """What the index is in each of the iterations."""
+        own = Variable(vectors.index, INT64)
+        return [
+            {vectors.index: Operation("add", (own, Literal(copy, INT64)), INT64)} if copy else {}
+            for copy in range(vectors.count)
+        ]
+
+    def wide_load(self, load: Load, count: int) -> str:
+        """The text of one load for all iterations."""
         place = self.offset(load.buffer, load.indices)
+        return f"load{count}({self.array(load.buffer)}, {place})"
+
+    def load_all(self, load: Load, names: list[dict[str, Expression]]) -> list[str]:
+        """One load for all iterations; the names of its elements."""
+        text = self.wide_load(load, len(names))
         results = []
         for known in names:
             self.temporaries += 1
             results.append(self.fresh(f"t{self.temporaries}"))
             indices = tuple([substitute(index, known) for index in load.indices])
             self.held[Load(load.buffer, indices)] = results[-1]
-        array = self.array(load.buffer)
-        self.line(f"{', '.join(results)} = load{len(names)}({array}, {place})")
+        self.line(f"{', '.join(results)} = {text}")
+        return results
 
     def store_all(self, store: Store, names: list[dict[str, Expression]]) -> None:
         """One store for all iterations."""

@@ -67,6 +67,21 @@ def test_dtypes(dtype: str) -> None:
     assert "load" in source
 
 
+@pytest.mark.parametrize("size", [32, 63, 64, 65, 95, 96, 97, 128, 130, 163, 1003])
+def test_two_turns_are_read_for_at_a_time(size: int) -> None:
+    x = random.normal(size=size).astype(np.float32)
+    source = check(lambda x: np.where(x > 0, x, -2 * x), x)
+    assert ("t1_far" in source) == (size >= 64), "two turns of two blocks of four threads"
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (17, 12), (5, 100)])
+def test_two_turns_through_rows(shape: tuple[int, int]) -> None:
+    x, weights = random.normal(size=shape), random.normal(size=shape[0])
+    source = check(lambda x, weights: x * weights[:, None], x, weights)
+    assert "_far" in source
+    assert "_far" not in check(lambda x, y: x * y, x, x.copy()), "two arrays are enough"
+
+
 def test_mixed_sizes() -> None:
     x, y = random.normal(size=75).astype(np.float32), random.normal(size=75)
     assert "load4(x2" in check(lambda x, y, z: np.where(z, x + y, y), x, y, x > 0)
