@@ -1,1 +1,1 @@
-"""CUDA: kernels compiled by Numba, arrays and libraries by CuPy; or simulated."""
+"""CUDA: kernels compiled without a GPU, arrays and libraries by CuPy; or all of it simulated."""

@@ -2,10 +2,10 @@
 
 They are plain Python here, so that importing this module does not import Numba, and use no names
 but each other's, `np`, `math` and `cuda`. The renderer writes their sources into a program, each
-decorated with `@cuda.jit(device=True, inline="always")`. To inline a call takes Numba some 30
-milliseconds, and more the more branches there are: what is short stands in the templates, and the
-functions choose by `cuda.selp`, without a branch. Constants come as arguments where a
-function serves several dtypes: a Python constant in it would make float64 of a float32.
+decorated with `@cuda.jit(device=True, inline="always")`: the compiler puts them in place of calls.
+What is short stands in the templates, and the functions choose by `cuda.selp`, without a branch,
+where they can. Constants come as arguments where a function serves several dtypes: a Python
+constant in it would make float64 of a float32.
 """
 
 from __future__ import annotations

@@ -52,16 +52,6 @@ ATOMIC = {"add": "add", "maximum": "max", "minimum": "min"}
 """What CUDA calls the operations that read, combine and write in one step."""
 
 
-def inline_template(name: str, dtype: DType) -> Template:
-    """The template of an operation; what is common and short without a call, which takes Numba
-    long to put in place.
-    """
-    if dtype.kind == "f" and dtype.itemsize > 2 and name in ("maximum", "minimum"):
-        sign = ">" if name == "maximum" else "<"
-        return Template(f"({{0}} if ({{0}} {sign} {{1}}) | ({{0}} != {{0}}) else {{1}})")
-    return find_template(name, dtype)
-
-
 class ThreadWriter(ExpressionWriter):
     """Writes what one thread does, line by line.
 
@@ -99,7 +89,7 @@ class ThreadWriter(ExpressionWriter):
         elif operation.name == "power" and is_two(operands[1]) and source.kind in "fc":
             template = Template("{0} * {0}")
         else:
-            template = inline_template(operation.name, source)
+            template = find_template(operation.name, source)
         self.helpers.update(template.helpers)
         write = self.value if CALL_TEMPLATE.fullmatch(template.text) else self.atom
         return self.fill(template, [write(operand) for operand in operands], source, dtype)
@@ -142,7 +132,7 @@ class ThreadWriter(ExpressionWriter):
 
     def combine(self, operation: str, left: str, right: str, dtype: DType) -> str:
         """The text of `operation(left, right)`."""
-        template = inline_template(operation, dtype)
+        template = find_template(operation, dtype)
         self.helpers.update(template.helpers)
         return self.fill(template, [left, right], dtype, dtype)
 
