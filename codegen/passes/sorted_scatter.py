@@ -18,7 +18,19 @@ from dataclasses import replace
 from codegen.device.items import can_add_at_once
 from codegen.device.machine import DeviceMachine
 from codegen.device.work import work_of
-from codegen.loops.nodes import Expression, Let, Literal, Load, Loop, Program, Statement
+from codegen.loops.nodes import (
+    Check,
+    Expression,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Program,
+    Statement,
+    Store,
+    Update,
+    Variable,
+)
 from codegen.loops.walk import statements
 from codegen.lower.context import INT64, Context, integer
 from codegen.passes.chunks import Names
@@ -67,7 +79,9 @@ def _block(context: Context, body: Body, machine: DeviceMachine) -> Body:
         if not _scatters((statement,)):
             result.append(statement)
         elif isinstance(statement, Loop) and statement.kind != "serial":
-            result += _ordered(context, statement, machine)
+            first, *others = _ordered(context, statement, machine)
+            checked = _with_checks(result[-1], first) if result else None
+            result[len(result) - (checked is not None) :] = [checked or first, *others]
         else:
             result.append(map_blocks(statement, lambda inner: _block(context, inner, machine)))
     return tuple(result)
@@ -109,6 +123,22 @@ def _write_sorted(context: Context, groups: list[list[Plan]]) -> None:
         if key not in sorts:
             sorts[key] = write_segments(context, group[0])
         write_sums(context, group, sorts[key])
+
+
+def _with_checks(before: Statement, after: Statement) -> Loop | None:
+    """A loop, and the one before it that checks indices, as one that reads them once; None where
+    these are no such loops. After a check that fails nothing is read from what was made."""
+    if not isinstance(before, Loop) or not isinstance(after, Loop):
+        return None
+    ranges = [(loop.start, loop.stop, loop.reverse) for loop in (before, after)]
+    if ranges[0] != ranges[1] or before.kind != "parallel" or after.kind == "serial":
+        return None
+    if not all(isinstance(part, Let | Check) for part in before.body):
+        return None
+    if not all(isinstance(part, Let | Store | Update) for part in after.body):
+        return None
+    checks = rename(before.body, {before.index: Variable(after.index, INT64)})
+    return replace(after, body=(*checks, *after.body))
 
 
 def _in_threads(context: Context, loop: Loop, machine: DeviceMachine) -> Statement:

@@ -35,8 +35,8 @@ def run(function: Function, *inputs: Any, machine: DeviceMachine) -> str:
     graph = jit(function).trace(*inputs).graph
     compiled = CudaProgram(optimize(lower_graph(graph, "device"), "device"), driver)
     (found,) = compiled([np.asarray(value) for value in inputs])
-    due = np.asarray(jit(function, backend="numpy")(*inputs))
     result = driver.download(found)
+    due = np.asarray(jit(function, backend="numpy")(*inputs))
     assert result.dtype == due.dtype
     exact = due.dtype.kind in "iu"
     least = 0.0 if exact else 16 * float(np.finfo(due.dtype).eps)  # of sums of fewer terms
@@ -199,3 +199,16 @@ def test_one_block_adds_by_atomic_operations(name: str) -> None:
     text = run(function, *inputs, machine=tiny(small=10_000))
     assert "cuda.atomic." in text
     assert text.count("def kernel_") == 1
+
+
+@pytest.mark.parametrize("count", [9, 80], ids=["short", "long"])
+@pytest.mark.parametrize("machine", [SIMULATED, tiny(), tiny(small=2000)], ids=str)
+@pytest.mark.parametrize("switch", ["sorted", "atomic"])
+def test_a_place_out_of_bounds_is_an_error(
+    switch: str, machine: DeviceMachine, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config.SWITCHES["scatter"], "value", switch)
+    where = places(4, count)
+    where[count // 2] = 4
+    with pytest.raises(IndexError, match="index 4 is out of bounds for axis 0 with size 4"):
+        run(at("add"), numbers(4), where, numbers(count), machine=machine)
