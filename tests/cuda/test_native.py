@@ -100,6 +100,7 @@ MATRIX = RNG.normal(size=(203, 517))
 TALL = RNG.normal(size=(5003, 7))
 STACK = RNG.normal(size=(37, 8, 8)) + 8.0 * np.eye(8)
 PLACES = RNG.integers(0, 5003, 20_000)
+APART = STACK + np.diag(9.0 * np.arange(8))
 
 
 def normalised(a: Any) -> Any:
@@ -116,6 +117,13 @@ def added_up(a: Any, places: Any) -> Any:
     total = np.zeros(a.shape[0])
     np.add.at(total, places, a[places, 0] * 2.0)
     return total
+
+
+def vectors(a: Any) -> Any:
+    """What of them does not depend on their signs."""
+    values, found = np.linalg.eigh(a)
+    u, s, vt = np.linalg.svd(a)
+    return values, found**2, s, u**2, vt**2
 
 
 def decays(x: Any) -> Any:
@@ -153,6 +161,9 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "products": (lambda a: (a @ a.T, a.T @ a[:, :9], a @ a[0]), (MATRIX[:, :130],)),
     "small products": (lambda a, v: (a @ v, a.T @ a), (TALL, TALL[:7, :3])),
     "small matrices": (lambda a: (np.linalg.inv(a), np.linalg.det(a)), (STACK,)),
+    "rotations": (vectors, (APART,)),
+    "reflections": (lambda a: (*np.linalg.qr(a), *np.linalg.qr(a[:, :5])), (STACK,)),
+    "one small matrix": (lambda a: (*vectors(a), *np.linalg.qr(a)), (APART[0, :6, :6],)),
     "while": (decays, (X[:5000],)),
     "cond": (chosen_branch, (X[:5000],)),
     "scan": (steps, (X[:3000],)),
