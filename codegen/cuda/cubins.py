@@ -12,7 +12,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
@@ -55,14 +55,14 @@ def cubins_of(kernels: Sequence[Kernel], capability: tuple[int, int]) -> list[by
 
         threads = min(len(missing), os.cpu_count() or 1, MOST_THREADS)
         with ThreadPoolExecutor(threads, "tracer-compile") as pool:
-            made = pool.map(lambda part: _machine_code(*part, capability), missing.values())
+            made = pool.map(partial(_machine_code, capability), *zip(*missing.values(), strict=True))
             for key, code in zip(missing, made, strict=True):
                 found[key] = code
                 _remember(key, code)
     return [found[key] for key in keys]
 
 
-def _machine_code(kernel: Kernel, ir: str, capability: tuple[int, int]) -> bytes:
+def _machine_code(capability: tuple[int, int], kernel: Kernel, ir: str) -> bytes:
     return assemble.cubin_of(target.kernel_ptx(kernel, ir, capability), capability)
 
 
