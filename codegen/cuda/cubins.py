@@ -55,7 +55,8 @@ def cubins_of(kernels: Sequence[Kernel], capability: tuple[int, int]) -> list[by
 
         threads = min(len(missing), os.cpu_count() or 1, MOST_THREADS)
         with ThreadPoolExecutor(threads, "tracer-compile") as pool:
-            made = pool.map(partial(_machine_code, capability), *zip(*missing.values(), strict=True))
+            parts = zip(*missing.values(), strict=True)
+            made = pool.map(partial(_machine_code, capability), *parts)
             for key, code in zip(missing, made, strict=True):
                 found[key] = code
                 _remember(key, code)
