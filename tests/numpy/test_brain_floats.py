@@ -19,6 +19,7 @@ import tracer
 import tracer.numpy as tnp
 from tests.numpy.compare import Case, check_dtype
 from tests.numpy.core_cases import CASES
+from tracer import optim
 from tracer.graph.check import check_graph
 from tracer.graph.text import parse_graph
 
@@ -198,3 +199,37 @@ def test_a_type_of_bfloat16_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     with pytest.raises(ImportError, match=r"tracer-ad\[bfloat16\]"):
         tracer.types.parse_type("bf16[3]")
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optim.gradient_descent(0.1),
+        optim.momentum(0.05),
+        optim.nesterov(0.05),
+        optim.adam(0.05),
+        optim.adamw(0.05),
+        optim.rmsprop(0.05),
+        optim.adagrad(0.3),
+        optim.chain(optim.clip_by_global_norm(1.0), optim.clip(0.5), optim.gradient_descent(0.1)),
+    ],
+)
+def test_optimisers_keep_states_in_float32(optimizer: Any) -> None:
+    """As the carry of a loop, whose types are fixed; parameters stay bfloat16."""
+    target = np.linspace(-1, 1, 6).astype(BRAIN)
+
+    def loss(w: Any) -> Any:
+        return ((w - target) ** 2).sum()
+
+    def step(carry: Any, _: Any) -> Any:
+        params, state = carry
+        steps, state = optimizer.update(tracer.grad(loss)(params), state, params)
+        return (optim.apply_updates(params, steps), state), loss(params)
+
+    start = np.ones(6, BRAIN)
+    run = tracer.jit(lambda w: tracer.scan(step, (w, optimizer.init(w)), None, length=60))
+    (params, state), losses = run(start)
+    assert params.dtype == BRAIN
+    inexact = {leaf.dtype for leaf in tracer.tree.leaves(state) if leaf.dtype.kind != "i"}
+    assert inexact <= {np.dtype(np.float32)}
+    assert float(losses[-1]) < 0.05 * float(losses[0])

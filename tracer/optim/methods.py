@@ -15,6 +15,7 @@ from tracer.optim.updates import (
     scale_by_rate,
     scaled,
     squared,
+    widened,
     zeros_like,
 )
 
@@ -34,6 +35,7 @@ def gradient_descent(learning_rate: Rate) -> Optimizer:
 
 def _trace(decay: float, nesterov: bool) -> Optimizer:
     def update(gradients: Any, velocity: Any, params: Any = None) -> tuple[Any, Any]:
+        gradients = widened(gradients)
         new = tree.map(lambda old, leaf: scaled(decay, old) + leaf, velocity, gradients)
         if nesterov:
             return tree.map(lambda leaf, v: leaf + scaled(decay, v), gradients, new), new
@@ -57,6 +59,7 @@ def _scale_by_adam(beta1: float, beta2: float, epsilon: float) -> Optimizer:
         return AdamState(first_count(), zeros_like(params), real_zeros(params))
 
     def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        gradients = widened(gradients)
         count = state.count + 1
         mean = tree.map(
             lambda old, leaf: scaled(beta1, old) + scaled(1 - beta1, leaf), state.mean, gradients
@@ -111,6 +114,7 @@ def rmsprop(learning_rate: Rate, decay: float = 0.9, epsilon: float = 1e-8) -> O
     """v ← β v + (1 − β) g², x ← x − η g / (√v + ε) (T. Tieleman, G. Hinton, 2012)."""
 
     def update(gradients: Any, square: Any, params: Any = None) -> tuple[Any, Any]:
+        gradients = widened(gradients)
         square = tree.map(
             lambda old, leaf: scaled(decay, old) + scaled(1 - decay, squared(leaf)),
             square,
@@ -125,6 +129,7 @@ def adagrad(learning_rate: Rate, epsilon: float = 1e-8) -> Optimizer:
     """v ← v + g², x ← x − η g / (√v + ε) (J. Duchi, E. Hazan, Y. Singer, 2011)."""
 
     def update(gradients: Any, square: Any, params: Any = None) -> tuple[Any, Any]:
+        gradients = widened(gradients)
         square = tree.map(lambda old, leaf: old + squared(leaf), square, gradients)
         return _scaled_by_root(gradients, square, epsilon), square
 

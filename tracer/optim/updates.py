@@ -16,7 +16,7 @@ import tracer.numpy as tnp
 from tracer import tree
 from tracer.errors import NotAnArrayError
 from tracer.trace import type_of
-from tracer.types import real_dtype
+from tracer.types import FLOAT32, is_brain, real_dtype
 
 Schedule = Callable[[Any], Any]
 Rate = float | Schedule
@@ -26,7 +26,8 @@ class Optimizer(NamedTuple):
     """A pair of pure functions.
 
     `init(params)` → state. `update(gradients, state, params=None)` → (steps, state), where steps
-    has the structure, shapes and dtypes of the gradients; `apply_updates` adds them.
+    has the structure, shapes and dtypes of the gradients; `apply_updates` adds them. Of bfloat16,
+    in which sums of small steps stand still, steps and states are float32.
     """
 
     init: Callable[[Any], Any]
@@ -52,13 +53,20 @@ def scaled(factor: Any, array: Any) -> Any:
 
 
 def zeros_like(params: Any) -> Any:
-    """A pytree of zeros, of the parameters' shapes and dtypes."""
+    """A pytree of zeros, of the parameters' shapes and dtypes; float32 for bfloat16."""
 
     def zero(leaf: Any) -> Any:
         kind = type_of(leaf)
-        return np.zeros(kind.shape, kind.dtype)
+        return np.zeros(kind.shape, FLOAT32 if is_brain(kind.dtype) else kind.dtype)
 
     return tree.map(zero, params)
+
+
+def widened(gradients: Any) -> Any:
+    """The gradients, those of bfloat16 as float32."""
+    return tree.map(
+        lambda leaf: leaf.astype(FLOAT32) if is_brain(type_of(leaf).dtype) else leaf, gradients
+    )
 
 
 def squared(gradient: Any) -> Any:
@@ -82,7 +90,7 @@ def stateless(update: Callable[[Any, Any], Any]) -> Optimizer:
     """The optimiser of a function (gradients, params) → steps that needs no state."""
     return Optimizer(
         lambda params: (),
-        lambda gradients, state, params=None: (update(gradients, params), state),
+        lambda gradients, state, params=None: (update(widened(gradients), params), state),
     )
 
 
@@ -117,7 +125,7 @@ def scale_by_rate(rate: Rate) -> Optimizer:
 
     def update(gradients: Any, count: Any, params: Any = None) -> tuple[Any, Any]:
         now = rate_at(rate, count)
-        return tree.map(lambda leaf: -scaled(now, leaf), gradients), count + 1
+        return tree.map(lambda leaf: -scaled(now, leaf), widened(gradients)), count + 1
 
     return Optimizer(init, update)
 

@@ -15,7 +15,7 @@ from tracer.primitives.cast import make_complex
 from tracer.primitives.comparison import less, select
 from tracer.primitives.special import bessel, entropy, gamma, integrals
 from tracer.trace import Tracer
-from tracer.types import kind_of, resolve_ufunc
+from tracer.types import resolve_ufunc
 
 FLOAT64 = np.dtype(np.float64)
 
@@ -28,7 +28,7 @@ def _floating(*values: Any) -> list[Any]:
         for value, array in zip(values, arrays, strict=True)
     ]
     dtype = result_dtype(*dtypes)
-    dtype = dtype if kind_of(dtype) == "f" else FLOAT64
+    dtype = dtype if dtype.kind == "f" else FLOAT64
     return [cast_to(array, dtype) for array in arrays]
 
 
