@@ -121,3 +121,13 @@ def test_what_is_damaged_is_made_anew(folder: Path) -> None:
     result, compiled = first_call(FUNCTIONS["constant"], X)
     assert compiled.executable.origin == "compiled"
     np.testing.assert_array_equal(result, X * np.arange(5.0))
+
+
+def test_the_order_of_sums_belongs_to_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = tracer.jit(tracer.grad(lambda x: x[np.zeros(9, int)].sum())).trace(X).graph
+    machine = choose_driver().machine
+    found = {warm.key_of(graph, machine)}
+    monkeypatch.setattr(config.SWITCHES["scatter"], "value", "atomic")
+    found.add(warm.key_of(graph, machine))
+    assert len(found) == 2
+    assert None not in found
