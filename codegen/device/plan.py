@@ -63,7 +63,7 @@ from codegen.passes.batch_calls import batch_products
 from codegen.passes.fuse_epilogues import fuse_epilogues
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
-from codegen.passes.row_sums import row_sums
+from codegen.passes.row_sums import more_row_sums, row_sums
 from codegen.passes.row_tiles import row_tiles
 from codegen.passes.sort_calls import settle_sorts
 from codegen.passes.sorted_scatter import sorted_scatter
@@ -78,6 +78,7 @@ ALIGNMENT = 256
 PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     row_sums,
     recompute,
+    more_row_sums,
     row_tiles,
     sorted_scatter,
     settle_sorts,

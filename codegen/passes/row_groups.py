@@ -44,6 +44,7 @@ class Member:
     """
 
     kind: str
+    statement: Loop
     place: int
     rows: list[Loop]
     body: Body
@@ -140,7 +141,9 @@ class Joiner:
             around, before, rows, after = found
             body = rows[-1].body
             sums = sums_in(body)
-            member = Member("columns", place, rows, body, Effects(), around, before, after, sums)
+            member = Member(
+                "columns", loop, place, rows, body, Effects(), around, before, after, sums
+            )
         else:
             rows = perfect_nest(loop, loop.kind)[: len(extents)]
             if tuple([constant_trip(part) for part in rows]) != extents:
@@ -152,7 +155,7 @@ class Joiner:
             kind = "all" if loop.kind == "reduce" else "rows"
             if kind not in self.kinds:
                 return None
-            member = Member(kind, place, rows, body, Effects(), sums=sums)
+            member = Member(kind, loop, place, rows, body, Effects(), sums=sums)
         if not all(counts_from_zero(part) for part in (*member.rows, *member.around)):
             return None
         if any(name not in REAL_REDUCTIONS for name, _ in member.sums.values()):

@@ -13,6 +13,7 @@ chunks (see `row_chunks`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -38,9 +39,10 @@ from codegen.passes.contract import device_contract
 from codegen.passes.device_fuse import DEVICE, MOST_STATEMENTS
 from codegen.passes.fission import is_distinct
 from codegen.passes.forward import forward
+from codegen.passes.parallel import buffer_uses
 from codegen.passes.rewrite import Body, rename
 from codegen.passes.row_chunks import Scalar, Sums, in_chunks, most_columns, most_rows
-from codegen.passes.row_groups import Group, Joiner, Member, needed_by
+from codegen.passes.row_groups import Group, Joiner, Member, large_in, needed_by
 from codegen.passes.unroll import with_own_names
 from codegen.passes.unused import remove_unused
 from tracer.types import INT64
@@ -52,22 +54,32 @@ LEAST = 2**20
 
 
 def row_sums(program: Program, machine: DeviceMachine) -> Program:
-    """The program with such loops joined."""
-    joiner = _Joiner(Names(program), machine)
+    """The program with such loops joined that leave nothing of the rows' size for others."""
+    return _joined(program, _Joiner(Names(program), machine, buffer_uses(program.body)))
+
+
+def more_row_sums(program: Program, machine: DeviceMachine) -> Program:
+    """The program with all such loops joined; what others need is found again by now, where that
+    is less work than to keep it."""
+    return _joined(program, _Joiner(Names(program), machine, None))
+
+
+def _joined(program: Program, joiner: _Joiner) -> Program:
     body = joiner.block(program.body)
     if not joiner.found:
         return program
     program = joiner.names.finish(program, body)
     for change in (forward, remove_unused, device_contract, forward, remove_unused):
         program = change(program)
-    return in_chunks(program, joiner.found, machine)
+    return in_chunks(program, joiner.found, joiner.machine)
 
 
 class _Joiner(Joiner):
     """Joins rows as wide as a group of threads."""
 
-    def __init__(self, names: Names, machine: DeviceMachine) -> None:
+    def __init__(self, names: Names, machine: DeviceMachine, uses: Counter[Buffer] | None) -> None:
         super().__init__(names, machine)
+        self.uses = uses
         self.found: list[Sums] = []
 
     def most(self) -> int:
@@ -80,6 +92,8 @@ class _Joiner(Joiner):
         if not 0 < len(columns) < len(group.members):
             return False
         if sum(size_of(member.body) for member in group.members) > MOST_STATEMENTS:
+            return False
+        if self.uses is not None and not self.is_closed(group, self.uses):
             return False
         widths = {width for member in group.members for width in _widths(member)}
         if len(widths) != 1 or None in widths:
@@ -95,6 +109,16 @@ class _Joiner(Joiner):
             return False
         least = max(LEAST, GAIN * 8 * words * chunks)
         return group.common >= (0 if self.machine.simulated else least)
+
+    def is_closed(self, group: Group, uses: Counter[Buffer]) -> bool:
+        """Whether nothing of the rows' size that the loops leave in workspace is used elsewhere."""
+        within = buffer_uses([member.statement for member in group.members])
+        return all(
+            uses[buffer] == within[buffer]
+            for member in group.members
+            for buffer in large_in(member)
+            if buffer.role == "workspace" and buffer in member.facts.writes
+        )
 
     def width(self, group: Group) -> int:
         """Iterations of a row that threads may share."""

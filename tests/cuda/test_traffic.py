@@ -66,6 +66,12 @@ def layer_norm(x: Any, gain: Any, offset: Any, weights: Any) -> Any:
     return ((centred / np.sqrt(variance + 1e-5) * gain + offset) * weights).sum()
 
 
+def batch_norm(x: Any, gain: Any, offset: Any, weights: Any) -> Any:
+    centred = x - x.mean(axis=0)
+    variance = (centred**2).mean(axis=0)
+    return ((centred / np.sqrt(variance + 1e-5) * gain + offset) * weights).sum()
+
+
 def mixture(means: Any, scales: Any, weights: Any, x: Any) -> Any:
     distances = (x[:, None, :] - means) / np.exp(scales)
     terms = weights - 0.5 * (distances * distances).sum(axis=2) - scales.sum(axis=1)
@@ -132,6 +138,14 @@ CASES: dict[str, Case] = {
         (zeros(64, 512, 1024), zeros(1024), zeros(1024), zeros(64, 512, 1024)),
         1.03,
         0.97,
+    ),
+    # Deviations need means, and the gradient needs sums of both: four passes, and one for the sums
+    # of what each column gets.
+    "batch-norm": Case(
+        tracer.value_and_grad(batch_norm, argnums=(0, 1, 2)),
+        (zeros(20_000, 1024), zeros(1024), zeros(1024), zeros(20_000, 1024)),
+        3.42,
+        0.95,
     ),
     "bias": Case(
         tracer.grad(lambda x, b, w: (np.tanh(x + b) * w).sum(), argnums=(0, 1)),
