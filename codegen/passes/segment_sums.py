@@ -18,58 +18,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codegen.loops.linear import constant_trip
-from codegen.loops.nodes import (
-    Buffer,
-    Expression,
-    Let,
-    Literal,
-    Load,
-    Loop,
-    Operation,
-    Variable,
-    View,
-)
+from codegen.loops.nodes import Buffer, Expression, Let, Literal, Load, Loop, Variable
 from codegen.lower.context import BOOL, INT64, ZERO, Block, Context, Indices, integer
-from codegen.lower.device_sequence import add_sort, bisect
 from codegen.lower.reduction import identity
 from codegen.passes.rewrite import Body
 from codegen.passes.scatter_terms import Plan, names_of
+from codegen.passes.segments import (
+    Segments,
+    begins_at,
+    count_places,
+    end_of,
+    fitting,
+    inside,
+    name_iteration,
+    read,
+    save,
+)
 from tracer.types import ArrayType, kind_of
 
 LONGEST = 1024
 """Terms that one thread or group of threads adds up: a power of two."""
 OFTEN = 32
 """Terms for each place, on average, from which on each place looks for its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """The places of `count` iterations, sorted, and the iteration that each belongs to."""
-
-    places: Buffer
-    order: Buffer
-    count: int
-
-
-def write_segments(context: Context, plan: Plan) -> Segments:
-    """Write the loops that compute places and sort them."""
-    count = plan.count
-    kind = _fitting(math.prod(plan.extents))
-    places, ordered = [context.new_buffer(ArrayType(kind, (count,))) for _ in range(2)]
-    found = Segments(ordered, context.new_buffer(ArrayType(_fitting(count), (count,))), count)
-    with context.loop(count) as number:
-        _name_iteration(context, plan, number)
-        for let in plan.needed(names_of(plan.place())):
-            context.add(let)
-        flat: Expression = ZERO
-        for index, extent in zip(plan.place(), plan.extents, strict=True):
-            flat = context.operation("multiply", flat, integer(extent))
-            flat = context.operation("add", flat, index)
-        _save(context, places, number, flat)
-
-    bits = max(1, (math.prod(plan.extents) - 1).bit_length())
-    add_sort(context, View(places), View(found.places), View(found.order), bits)
-    return found
 
 
 def write_sums(context: Context, plans: Sequence[Plan], found: Segments) -> None:
@@ -146,7 +116,9 @@ class _Sums:
                 context.declare("s", _neutral(update.operation, update.buffer.dtype))
                 for update in updates
             ]
-            self.add_terms(totals, part.begin, _end(context, self.found, part.begin), LONGEST)
+            self.add_terms(
+                totals, part.begin, end_of(context, self.found, part.begin, LONGEST), LONGEST
+            )
             for buffer, total in zip(partial, totals, strict=True):
                 context.store(buffer, self.slot(stretch), context.settled(total))
         context.branch(part.exists, block)
@@ -170,14 +142,14 @@ class _Sums:
         begins before the stretch, whose first place therefore belongs to it."""
         context, found = self.context, self.found
         start = context.operation("multiply", stretch, integer(LONGEST))
-        place = _read(context, found.places, start)
+        place = read(context, found.places, start)
         first = self.begin_of(place)
         behind = context.operation("subtract", start, first)
         above = context.operation("remainder", behind, integer(LONGEST))
         missing = context.operation("subtract", integer(LONGEST), above)
         moved = context.operation("remainder", missing, integer(LONGEST))
         begin = context.operation("add", start, moved)
-        there = _read(context, found.places, _inside(context, found, begin))
+        there = read(context, found.places, inside(context, found, begin))
         exists = context.operation("less", ZERO, behind, dtype=BOOL)
         for test in (
             context.operation("less", begin, integer(found.count), dtype=BOOL),
@@ -213,8 +185,8 @@ class _Sums:
         name = context.fresh("i")
         before = context.block
         with context.inner_block() as inner:
-            number = _read(context, self.found.order, Variable(name, INT64))
-            _name_iteration(context, self.plan, number)
+            number = read(context, self.found.order, Variable(name, INT64))
+            name_iteration(context, self.plan, number)
             for plan, total in zip(self.plans, totals, strict=True):
                 update = plan.term.update
                 _define(context, plan.needed(names_of((update.value,))), before)
@@ -253,14 +225,14 @@ class _Dense(_Sums):
 
     def __init__(self, context: Context, plans: Sequence[Plan], found: Segments) -> None:
         super().__init__(context, plans, found)
-        table = ArrayType(_fitting(found.count), (self.number + 1,))
+        table = ArrayType(fitting(found.count), (self.number + 1,))
         self.starts = context.new_buffer(table)
 
     def write_first(self) -> None:
         """As above: each place adds up its own."""
         context, found = self.context, self.found
         with context.loop(self.number + 1) as place:
-            _save(context, self.starts, place, _counted(context, found, "less", place))
+            save(context, self.starts, place, count_places(context, found, "less", place))
 
         def sum_first(place: Expression) -> None:
             begin, stop = self.begin_of(place), self.begin_of(_next(context, place))
@@ -286,7 +258,7 @@ class _Dense(_Sums):
 
     def begin_of(self, place: Expression) -> Expression:
         """As above."""
-        return _read(self.context, self.starts, place)
+        return read(self.context, self.starts, place)
 
 
 class _Sparse(_Sums):
@@ -298,20 +270,20 @@ class _Sparse(_Sums):
         context, found = self.context, self.found
         if not self.plan.inner:
             self.each_element(
-                found.count, lambda where: self.sum_first(where, _begins(context, found, where))
+                found.count, lambda where: self.sum_first(where, begins_at(context, found, where))
             )
             return
-        ends = context.new_buffer(ArrayType(_fitting(found.count), (found.count,)))
+        ends = context.new_buffer(ArrayType(fitting(found.count), (found.count,)))
         with context.loop(found.count) as where:
-            leads = _begins(context, found, where)
+            leads = begins_at(context, found, where)
             with context.inner_block() as block:
-                _save(context, ends, where, _end(context, found, where))
+                save(context, ends, where, end_of(context, found, where, LONGEST))
             with context.inner_block() as otherwise:
                 context.store(ends, (where,), Literal(0, ends.dtype))
             context.branch(leads, block, otherwise)
 
         def sum_first(where: Expression) -> None:
-            end = _read(context, ends, where)
+            end = read(context, ends, where)
             self.sum_first(where, context.operation("less", where, end, dtype=BOOL), end)
 
         self.each_element(found.count, sum_first)
@@ -322,9 +294,9 @@ class _Sparse(_Sums):
         """Write the sum of the first terms of the segment that begins at a place, if one does."""
         context, found = self.context, self.found
         with context.inner_block() as block:
-            stop = _end(context, found, where) if end is None else end
+            stop = end_of(context, found, where, LONGEST) if end is None else end
             self.sum_elements(
-                _read(context, found.places, where),
+                read(context, found.places, where),
                 lambda totals: self.add_terms(totals, where, stop, self.usual, "serial"),
             )
         context.branch(begins, block)
@@ -338,7 +310,7 @@ class _Sparse(_Sums):
             behind = context.operation("subtract", part.begin, part.first)
             second = context.operation("equal", behind, integer(LONGEST), dtype=BOOL)
             with context.inner_block() as block:
-                stop = _counted(context, found, "less_equal", part.place)
+                stop = count_places(context, found, "less_equal", part.place)
                 numbers = ZERO, self.parts_between(part.begin, stop)
                 self.sum_elements(
                     part.place, lambda totals: self.add_parts(totals, stretch, numbers, partial)
@@ -349,7 +321,7 @@ class _Sparse(_Sums):
 
     def begin_of(self, place: Expression) -> Expression:
         """As above."""
-        return _counted(self.context, self.found, "less", place)
+        return count_places(self.context, self.found, "less", place)
 
 
 def _define(context: Context, lets: Iterable[Let], outside: Block | None = None) -> None:
@@ -363,78 +335,6 @@ def _define(context: Context, lets: Iterable[Let], outside: Block | None = None)
 
 def _next(context: Context, place: Expression) -> Expression:
     return context.operation("add", place, integer(1))
-
-
-def _inside(context: Context, found: Segments, where: Expression) -> Expression:
-    return context.operation("minimum", where, integer(found.count - 1))
-
-
-def _begins(context: Context, found: Segments, where: Expression) -> Expression:
-    """Whether a segment begins at a place."""
-    before = context.operation("subtract", where, integer(1))
-    left = context.load(found.places, (context.operation("maximum", before, ZERO),))
-    own = context.load(found.places, (where,))
-    differs = context.operation("not_equal", left, own, dtype=BOOL)
-    first = context.operation("equal", where, ZERO, dtype=BOOL)
-    return context.operation("logical_or", first, differs, dtype=BOOL)
-
-
-def _end(context: Context, found: Segments, where: Expression) -> Expression:
-    """Where the terms end that are added up from a place on: of its segment, at most `LONGEST`."""
-    place = context.load(found.places, (where,))
-    most = min(LONGEST, found.count)
-    missing = context.operation("subtract", integer(found.count), where)
-    extent = context.operation("minimum", missing, integer(most))
-
-    def belongs(position: Expression) -> Expression:
-        at = _inside(context, found, context.operation("add", where, position))
-        return context.operation("equal", context.load(found.places, (at,)), place, dtype=BOOL)
-
-    steps = most.bit_length()
-    length = bisect(context, integer(1 << (steps - 1)), integer(steps), extent, belongs)
-    return context.operation("add", where, length)
-
-
-def _counted(context: Context, found: Segments, comparison: str, value: Expression) -> Expression:
-    """How many of the places are less than a value, or at most as large."""
-    steps = found.count.bit_length()
-
-    def holds(position: Expression) -> Expression:
-        probe = _read(context, found.places, _inside(context, found, position))
-        return context.operation(comparison, probe, value, dtype=BOOL)
-
-    first = integer(1 << (steps - 1))
-    return bisect(context, first, integer(steps), integer(found.count), holds)
-
-
-def _fitting(size: int) -> np.dtype:
-    """The integers that number so many things, in as few bytes as a device likes."""
-    return np.dtype(np.int32) if size <= np.iinfo(np.int32).max else INT64
-
-
-def _save(context: Context, buffer: Buffer, where: Expression, value: Expression) -> None:
-    if value.dtype != buffer.dtype:
-        value = Operation("cast", (value,), buffer.dtype)
-    context.store(buffer, (where,), context.let(value))
-
-
-def _read(context: Context, buffer: Buffer, where: Expression) -> Expression:
-    value = context.load(buffer, (where,))
-    return value if value.dtype == INT64 else context.operation("cast", value, dtype=INT64)
-
-
-def _name_iteration(context: Context, plan: Plan, number: Expression) -> None:
-    """Give the indices of the loops that meet the values of their iteration with that number."""
-    rest = number
-    loops = list(zip(plan.meeting, plan.trips, strict=True))
-    for position, (loop, trip) in reversed(list(enumerate(loops))):
-        index = rest
-        if position:
-            index = Operation("remainder", (rest, integer(trip)), INT64)
-            rest = context.operation("floor_divide", rest, integer(trip))
-        if isinstance(loop.start, Literal) and loop.start.value != 0:
-            index = Operation("add", (index, loop.start), INT64)
-        context.add(Let(loop.index, index))
 
 
 def _neutral(combiner: str, dtype: np.dtype) -> Literal:

@@ -38,7 +38,8 @@ from codegen.passes.masked_sums import can_mask, write_masked
 from codegen.passes.rewrite import Body, map_blocks, rename
 from codegen.passes.scatter_nests import scatter_nests, serial_steps
 from codegen.passes.scatter_terms import Plan, UnsupportedError, names_of, terms_of
-from codegen.passes.segment_sums import Segments, write_segments, write_sums
+from codegen.passes.segment_sums import write_sums
+from codegen.passes.segments import Segments, write_segments
 
 
 def sorted_scatter(program: Program, machine: DeviceMachine) -> Program:
