@@ -1,5 +1,5 @@
 """Fewer launches for scalars: what is found from other scalars alone, as the number of the next
-turn, joins an earlier kernel of one block."""
+turn, joins an earlier kernel of one block, and so does what is stored of it for the host."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from codegen.device.items import (
     WhileItem,
     names_in,
 )
-from codegen.device.work import size_of
-from codegen.loops.nodes import Assign, Declare, Let, Loop, Reduce, Statement
+from codegen.device.work import memory_read, memory_written, size_of
+from codegen.loops.nodes import Assign, Declare, Let, Loop, Reduce, Statement, Store
 from codegen.loops.walk import contains_load, statements
 
 
-def gather_scalars(items: list[Item]) -> list[Item]:
-    """The items with such kernels joined to earlier ones, in all blocks."""
+def gather_scalars(items: list[Item], testing: bool = False) -> list[Item]:
+    """The items with such kernels joined to earlier ones, in all blocks. What ends a loop is left
+    where it is: the kernels of the test behind it would see that there is nothing to do."""
     result: list[Item] = []
     for item in items:
         match item:
             case RepeatItem():
                 item.body = gather_scalars(item.body)
             case WhileItem():
-                item.test, item.body = gather_scalars(item.test), gather_scalars(item.body)
+                item.test = gather_scalars(item.test, testing=True)
+                item.body = gather_scalars(item.body)
             case ChooseItem():
                 item.then = gather_scalars(item.then)
                 item.otherwise = gather_scalars(item.otherwise)
-        earlier = _earlier(item, result)
+        earlier = None if testing and item is items[-1] else _earlier(item, result)
         if earlier is None:
             result.append(item)
         else:
@@ -53,14 +55,20 @@ def _earlier(item: Item, before: list[Item]) -> KernelItem | None:
             return other if fits else None
         if not isinstance(other, KernelItem | LibraryItem):
             return None
-        body = other.body if isinstance(other, KernelItem) else (other.call,)
+        body = tuple(other.body) if isinstance(other, KernelItem) else (other.call,)
         if not (found | used).isdisjoint(_changed(body)) or not found.isdisjoint(_used(body)):
+            return None
+        if not memory_written(item.body).isdisjoint(memory_read(body) | memory_written(body)):
             return None
     return None
 
 
 def _is_scalar(statement: Statement) -> bool:
-    return isinstance(statement, Let | Declare | Assign) and not contains_load(statement.value)
+    if isinstance(statement, Store) and statement.indices:
+        return False
+    if not isinstance(statement, Let | Declare | Assign | Store):
+        return False
+    return not contains_load(statement.value)
 
 
 def _used(body: Iterable[Statement]) -> set[str]:

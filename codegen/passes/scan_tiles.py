@@ -175,21 +175,25 @@ class TileWriter:
     starts: Mapping[str, Load]
     near: dict[_Place, Buffer] = field(default_factory=dict)
 
-    def write(self) -> Body:
-        """The statements of a tile."""
-        shape = self.shape
-        base = Variable(self.names.fresh("v"), INT64)
-        number = self.tile
+    def begin(self) -> Let:
+        """Make memory for what lies near; where the tile begins."""
+        shape, number = self.shape, self.tile
         if self.scanned.reverse:
             number = operation("subtract", integer(self.tiles - 1), number)
         for place in shape.places:
             width = (shape.threads, shape.each | 1)
             self.near[place] = self.names.workspace(place.buffer.dtype, width)
+        return Let(self.names.fresh("v"), times(number, shape.size))
+
+    def write(self) -> Body:
+        """The statements of a tile."""
+        shape, first = self.shape, self.begin()
+        base = Variable(first.name, INT64)
         totals = [self.names.workspace(one.dtype, (shape.threads,)) for one in self.running]
         groups = 1 << (shape.threads.bit_length() - 1) // 2
         sums = [self.names.workspace(one.dtype, (groups,)) for one in self.running]
         return (
-            Let(base.name, times(number, shape.size)),
+            first,
             *[self.copy(place, base, inwards=True) for place in shape.loads],
             self.add_up(base, totals),
             self.add_totals(totals, sums),

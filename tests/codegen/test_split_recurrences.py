@@ -23,7 +23,7 @@ from tests.codegen.test_split_scans import FLOAT, V0, S, T, V, carrying, longest
 from tests.codegen.test_split_sums import REAL, TINY, WIDE, Array, check_same, lowered, widest
 
 RNG = np.random.default_rng(7)
-STEPS = 120
+STEPS = 140
 X, DECAYS = RNG.normal(size=STEPS), RNG.uniform(0.2, 1.1, STEPS)
 LANES = RNG.normal(size=(STEPS, 3))
 RATES = np.array([0.9, 0.5, -0.3])
@@ -191,12 +191,11 @@ def test_no_loop_stays_long() -> None:
     program = lowered(average, np.zeros(1_000_000), 0.9)
     assert longest(program) == 1_000_000
     changed = split_recurrences(program, REAL)
-    whole = [part for part in statements(changed.body) if isinstance(part, If)]
-    assert len(whole) == 1
-    assert longest(Program("then", (), (), (), (), whole[0].then)) <= 64
-    before = changed.body[: changed.body.index(whole[0])]
+    (whole,) = (part for part in changed.body if isinstance(part, If))
+    assert longest(Program("then", (), (), (), (), whole.then)) <= 64
+    before = changed.body[: changed.body.index(whole)]
     assert longest(Program("before", (), (), (), (), before)) <= 64
-    assert widest(before) == 31250
+    assert widest(before) >= 1000, "chunks of chunks"
 
 
 def test_many_lanes_stay_serial() -> None:

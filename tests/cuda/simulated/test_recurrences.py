@@ -46,6 +46,8 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "returns": (returns, (X, RNG.uniform(0.5, 1.0, STEPS))),
     "lanes": (lanes, (RNG.normal(size=(STEPS, 2)), np.array([0.9, -0.4]))),
     "second order": (second_order, (X,)),
+    "in tiles": (average, (RNG.normal(size=150), 0.7)),
+    "in tiles from the end": (returns, (RNG.normal(size=150), RNG.uniform(0.5, 1.0, 150))),
 }
 
 
