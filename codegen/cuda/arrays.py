@@ -62,6 +62,8 @@ def device_of(value: Any) -> int | None:
 
     Raises DeviceArrayError for memory that is said to be a GPU's, and is not.
     """
+    if isinstance(value, (np.ndarray, np.generic)):  # of bfloat16 it has no `data`
+        return None
     own = getattr(getattr(value, "data", None), "device_id", None)  # of CuPy's arrays
     if own is not None:
         return int(own)
