@@ -69,8 +69,8 @@ class Writer:
         if family == "f":
             value = self.random.choice(["0.0", "1.0", "0.5", "-2.25", "3.0", "1e-3", "-0.0"])
             return f"np.float32({value})" if self.random.random() < 0.4 else value
-        if family == "b":
-            return self.random.choice(["True", "False"])
+        if family == "b":  # Python itself takes conditions apart that are literals
+            return f"({self.leaf('i')} > {self.leaf('i')})"
         return f"complex({self.value('f', 0)}, {self.value('f', 0)})"
 
     def value(self, family: str, depth: int) -> str:
@@ -319,13 +319,13 @@ def within(x):
 """
 
 
-def random_text(seed: int) -> str:
+def random_text(seed: int, statements: int = 12) -> str:
     """The text of a module with `kernel`."""
     writer = Writer(seed)
     functions = [f"{DEVICE}{WITHIN[1:]}", *(writer.procedure() for _ in range(2))]
     writer.lines, writer.indent, writer.names, writer.fixed = [], "    ", {"i": "i"}, {}
     writer.line(f"for i in {LOOP}:")
-    writer.block(12, 2)
+    writer.block(statements, 2)
     parameters = ", ".join(["count", *(f"{way}_{kind}" for way in "xy" for kind in KINDS)])
     return HEAD + "".join(functions) + f"def kernel({parameters}):\n" + "\n".join(writer.lines) + "\n"
 
