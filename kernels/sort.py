@@ -2,8 +2,9 @@
 
 The parameters are `wanted`, which results there are: "keys", the elements in order, "order", where
 each stood, or both; `order`, the name of the dtype of those places; `bits`, 0 or how many bits hold
-any of the keys, none of which is negative then; and `parts`, pairs of places in ascending order: of
-each sorted row only what lies from one to before the other is in the results, part behind part.
+any of the keys, none of which is negative then; `parts`, pairs of places in ascending order: of
+each sorted row only what lies from one to before the other is in the results, part behind part; and
+`run`, 0 or how many keys are sorted by themselves, one run after the other.
 """
 
 from __future__ import annotations
@@ -41,9 +42,15 @@ def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
     """NumPy's stable sort."""
     values: Any = params
     places = np.concatenate([np.arange(*part) for part in values["parts"]])
-    order = np.argsort(operands[0], axis=-1, kind="stable")[..., places]
+    (keys,), length = operands, operands[0].shape[-1]
+    run = values["run"] or length
+    runs = [
+        np.argsort(keys[..., start : start + run], axis=-1, kind="stable") + start
+        for start in range(0, length, run)
+    ]
+    order = np.concatenate(runs, axis=-1)[..., places]
     found = {
-        "keys": np.take_along_axis(operands[0], order, -1),
+        "keys": np.take_along_axis(keys, order, -1),
         "order": order.astype(values["order"]),
     }
     return tuple([found[name] for name in values["wanted"]])

@@ -22,8 +22,9 @@ class SortStep:
     mapped   how bits become an unsigned number of the same order: "plain", "signed" or "float"
     passes   in which `width` bits each are sorted by
     threads  of a block, in warps of `warp`; each has `items` keys of a tile
-    chunks   into which a row is divided, of `span` keys, a multiple of the tile, but the last; of
-             "rows" chunks are sorted by themselves, and differ in length by one at most
+    chunks   into which a row is divided, of `span` keys, a multiple of the tile, but the last;
+             where `span` is 0 they differ in length by one at most. "rows" and "few" take each by
+             itself
     parts    of "rows": what becomes of each row or chunk, as pairs of places; negative ones are
              counted from the end, where 0 stands for the end itself
     turn     the host's variable with the number of the pass, if there is one

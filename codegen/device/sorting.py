@@ -46,6 +46,10 @@ DIGIT = 8
 SIMULATED_DIGIT = 4
 ITEMS = 16
 """Keys of four bytes or less that a thread has of a tile; half as many longer ones."""
+PER_PASS = 3
+"""Kernels of a pass."""
+MERGES = 4
+"""Merges that take less time than kernels take to start, at most: of 16 tiles."""
 MOVED = 8
 """Keys that a thread moves at a time, at most: more would take a processor's registers."""
 SIMULATED_ITEMS = 18
@@ -100,7 +104,11 @@ def sort_items(call: Call, machine: DeviceMachine, number: int) -> list[Item]:
     params: Any = call.params
     step = sort_step(source, params, machine)
     results = dict(zip(step.wanted, call.results, strict=True))
-    parts = params["parts"]
+    parts, run = params["parts"], params["run"]
+    if run:
+        runs = replace(_sized(step, run, machine), length=step.length, span=run)
+        runs = replace(runs, chunks=-(-step.length // run))
+        return [_item(runs, results, {"source": source})]
     if parts != ((0, step.length),):
         places = tuple(place for first, last in parts for place in range(first, last))
         chosen = replace(step, places=places)
@@ -195,7 +203,7 @@ def _few(
             name = f"sort{number}_{role}{len(items)}"
             left[role] = View(Buffer(name, dtype, (step.rows, longer), "workspace"))
         cut = _sized(replace(step, step="few", wanted=tuple(left), parts=ends), length, machine)
-        items.append(_item(replace(cut, chunks=chunks), left, operands))
+        items.append(_item(replace(cut, chunks=chunks, span=0), left, operands))
         operands = {"source": left["keys"]}
         if "order" in left:
             operands["source_order"] = left["order"]
@@ -217,6 +225,19 @@ def _sized(step: SortStep, length: int, machine: DeviceMachine) -> SortStep:
             threads //= 2
         items = -(-length // threads)
     return replace(step, length=length, threads=threads, items=items)
+
+
+def merged_run(call: Call, machine: DeviceMachine) -> int:
+    """How many keys of a row blocks sort by themselves before they are merged; 0 where passes over
+    all of a row take fewer kernels."""
+    (source,) = call.operands
+    most = most_keys(source.buffer.dtype, machine)
+    run = 1 << (most.bit_length() - 1)
+    step = sort_step(source, call.params, machine)
+    merges = (-(-step.length // run) - 1).bit_length()
+    fewer = 1 + merges <= PER_PASS * step.passes // 2
+    short = merges <= (1 if machine.simulated else MERGES)
+    return run if step.length > most and short and fewer else 0
 
 
 def leaves_few(machine: DeviceMachine, call: Call, parts: tuple[tuple[int, int], ...]) -> bool:

@@ -48,16 +48,33 @@ INT32 = np.dtype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class _Runs:
-    """Two copies of rows of sorted runs: the keys, and where each stood at first."""
+class Runs:
+    """Two copies of rows of sorted runs: the keys, and where each stood at first, if that is
+    wanted."""
 
     keys: Buffer
-    order: Buffer
+    order: Buffer | None
 
-    def store(self, context: Context, at: Indices, key: Expression, position: Expression) -> None:
+    def store(
+        self, context: Context, at: Indices, key: Expression, position: Expression | None
+    ) -> None:
         """Write a key and its position."""
         context.store(self.keys, at, key)
-        context.store(self.order, at, _converted(context, position, self.order.dtype))
+        if self.order is not None and position is not None:
+            context.store(self.order, at, _converted(context, position, self.order.dtype))
+
+    def position(self, context: Context, at: Indices) -> Expression | None:
+        """Where a key stood."""
+        return None if self.order is None else context.load(self.order, at)
+
+
+def new_runs(
+    context: Context, dtype: np.dtype, shape: tuple[int, ...], *, ordered: bool = True
+) -> Runs:
+    """Memory for runs."""
+    small = INT32 if shape[-1] <= np.iinfo(np.int32).max else INT64
+    order = context.new_buffer(ArrayType(small, (2, *shape))) if ordered else None
+    return Runs(context.new_buffer(ArrayType(dtype, (2, *shape))), order)
 
 
 def emit_argsort(context: Context, node: Node, target: Buffer, place: Indices) -> None:
@@ -130,6 +147,7 @@ def add_sort(context: Context, source: View, keys: View, order: View, bits: int 
         "order": order.buffer.dtype.name,
         "bits": bits,
         "parts": ((0, source.shape[-1]),),
+        "run": 0,
     }
     context.add(Call("sort", (keys, order), (source,), params))
 
@@ -152,29 +170,46 @@ def sort_rows(
             key, where = _counted(context, partial(key_of, rest), position, length, length)
             finish((*rest, where), key, position)
         return
-    small = INT32 if length <= np.iinfo(np.int32).max else INT64
-    runs = _Runs(
-        context.new_buffer(ArrayType(dtype, (2, *shape))),
-        context.new_buffer(ArrayType(small, (2, *shape))),
-    )
+    runs = new_runs(context, dtype, shape)
     with context.loops(outer) as rest, context.loop(length) as position:
         key, where = _counted(context, partial(key_of, rest), position, length, RUN)
         runs.store(context, (ZERO, *rest, where), key, position)
-    merges = (-(-length // RUN) - 1).bit_length()
-    with (
-        context.loop(merges - 1, "serial") as number,
-        context.loops(outer) as rest,
-        context.loop(length) as position,
-    ):
-        source = context.operation("bitwise_and", number, integer(1))
-        other = context.operation("bitwise_xor", source, integer(1))
-        at = (source, *rest, position)
-        key, where = _merged(context, runs.keys, at, number, length)
-        runs.store(context, (other, *rest, where), key, context.load(runs.order, at))
+
+    def finish_both(at: Indices, key: Expression, position: Expression | None) -> None:
+        assert position is not None, "runs have positions"
+        finish(at, key, position)
+
+    merge_runs(context, runs, RUN, finish_both)
+
+
+def merge_runs(
+    context: Context,
+    runs: Runs,
+    run: int,
+    finish: Callable[[Indices, Expression, Expression | None], None],
+) -> None:
+    """Write loops that merge the runs of `run` keys, a power of two, in the first copy. `finish` as
+    for `sort_rows`."""
+    *outer, length = runs.keys.shape[1:]
+    merges = (-(-length // run) - 1).bit_length()
+    if merges > 1:
+        with (
+            context.loop(merges - 1, "serial") as number,
+            context.loops(outer) as rest,
+            context.loop(length) as position,
+        ):
+            source: Expression = ZERO
+            other: Expression = integer(1)
+            if merges > 2:
+                source = context.operation("bitwise_and", number, integer(1))
+                other = context.operation("bitwise_xor", source, integer(1))
+            at = (source, *rest, position)
+            key, where = _merged(context, runs.keys, at, number, run)
+            runs.store(context, (other, *rest, where), key, runs.position(context, at))
     with context.loops(outer) as rest, context.loop(length) as position:
         at = (integer((merges - 1) % 2), *rest, position)
-        key, where = _merged(context, runs.keys, at, integer(merges - 1), length)
-        finish((*rest, where), key, context.load(runs.order, at))
+        key, where = _merged(context, runs.keys, at, integer(merges - 1), run)
+        finish((*rest, where), key, runs.position(context, at))
 
 
 def _converted(context: Context, value: Expression, dtype: np.dtype) -> Expression:
@@ -219,24 +254,24 @@ def _count_if(context: Context, count: Variable, condition: Expression) -> None:
 
 
 def _merged(
-    context: Context, keys: Buffer, at: Indices, number: Expression, length: int
+    context: Context, keys: Buffer, at: Indices, number: Expression, run: int
 ) -> tuple[Expression, Expression]:
     """The key at `at`, and its place after merge `number`, of its run with the one beside it."""
     key = context.load(keys, at)
-    position = at[-1]
+    position, length = at[-1], keys.shape[-1]
     width: Expression
     if isinstance(number, Literal):
-        width = integer(RUN << int(number.value.real))
-        mask: Expression = integer(-(RUN << int(number.value.real)))
+        width = integer(run << int(number.value.real))
+        mask: Expression = integer(-(run << int(number.value.real)))
     else:
-        width = context.operation("left_shift", integer(RUN), number)
+        width = context.operation("left_shift", integer(run), number)
         mask = context.operation("negative", width)
     low = context.operation("bitwise_and", position, mask)
     other = context.operation("bitwise_xor", low, width)
     is_right = context.operation("less", other, low, dtype=BOOL)
     missing = context.operation("subtract", integer(length), other)
     extent = context.operation("minimum", missing, width)
-    steps = add_index(number, RUN.bit_length())
+    steps = add_index(number, run.bit_length())
 
     def follows(place: Expression) -> Expression:
         # Outside of the run some key of the row is read, and not used.

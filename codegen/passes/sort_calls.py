@@ -17,11 +17,11 @@ import numpy as np
 
 from codegen.device.machine import DeviceMachine
 from codegen.device.sort_step import SORT
-from codegen.device.sorting import leaves_few
+from codegen.device.sorting import leaves_few, merged_run
 from codegen.loops.nodes import Buffer, Call, Expression, Load, Program, Statement, View
 from codegen.loops.walk import buffers_read, statements
-from codegen.lower.context import Context, Indices
-from codegen.lower.device_sequence import RUN, sort_rows
+from codegen.lower.context import ZERO, Context, Indices
+from codegen.lower.device_sequence import RUN, merge_runs, new_runs, sort_rows
 from codegen.passes.chunks import Names
 from codegen.passes.rewrite import Body, map_blocks
 from codegen.passes.sorted_parts import all_accesses, copied, narrowed
@@ -128,6 +128,10 @@ def settle_sorts(program: Program, machine: DeviceMachine) -> Program:
                     body = found[0]
                     memory.update(found[1])
                     tables.extend(found[2])
+                elif (run := merged_run(statement, machine)) > 0:
+                    merging = _merges(context, statement, run)
+                    body = (*body[:place], *merging, *body[place + 1 :])
+                    place += len(merging) - 1
             place += 1
         return body
 
@@ -153,19 +157,38 @@ def _merging_work(view: View) -> int:
 def _loops(context: Context, call: Call) -> list[Statement]:
     """A sort by merging."""
     (source,) = call.operands
-    params: Any = call.params
-    results = dict(zip(params["wanted"], call.results, strict=True))
 
     def key_of(rest: Indices, where: Expression) -> Expression:
         return context.let(Load(source.buffer, (*source.indices, *rest, where)))
 
-    def finish(at: Indices, key: Expression, position: Expression) -> None:
-        for name, view in results.items():
-            value = key if name == "keys" else position
-            if value.dtype != view.buffer.dtype:
-                value = context.operation("cast", value, dtype=np.dtype(view.buffer.dtype))
-            context.store(view.buffer, (*view.indices, *at), value)
-
     with context.inner_block() as block:
+        finish = partial(_finish, context, call)
         sort_rows(context, source.buffer.dtype, source.shape, key_of, finish)
     return list(block.statements)
+
+
+def _merges(context: Context, call: Call, run: int) -> list[Statement]:
+    """A sort of runs by blocks, and loops that merge them."""
+    (source,) = call.operands
+    params: Any = call.params
+    runs = new_runs(context, source.buffer.dtype, source.shape, ordered="order" in params["wanted"])
+    first = [View(buffer, (ZERO,)) for buffer in (runs.keys, runs.order) if buffer is not None]
+    order = params["order"] if runs.order is None else runs.order.dtype.name
+    own = {**params, "wanted": ("keys", "order")[: len(first)], "order": order, "run": run}
+    with context.inner_block() as block:
+        context.add(Call(SORT, tuple(first), call.operands, own))
+        merge_runs(context, runs, run, partial(_finish, context, call))
+    return list(block.statements)
+
+
+def _finish(
+    context: Context, call: Call, at: Indices, key: Expression, position: Expression | None
+) -> None:
+    """Write what becomes of a key, which goes to `at`."""
+    params: Any = call.params
+    for name, view in zip(params["wanted"], call.results, strict=True):
+        value = key if name == "keys" else position
+        assert value is not None, "positions are at hand where they are wanted"
+        if value.dtype != view.buffer.dtype:
+            value = context.operation("cast", value, dtype=np.dtype(view.buffer.dtype))
+        context.store(view.buffer, (*view.indices, *at), value)

@@ -161,7 +161,14 @@ shift = np.{self.wide}({self.turn} * {step.width})
     def line(self) -> None:
         """Which row, or chunk of one, the block's number `line` is."""
         step = self.step
-        if step.chunks > 1:
+        if step.chunks > 1 and step.span:
+            self.write(f"""
+row = line // {step.chunks}
+start = line % {step.chunks} * {step.span}
+stop = min({step.span}, {step.length} - start)
+base = row * {step.length} + start
+""")
+        elif step.chunks > 1:
             self.write(f"""
 row = line // {step.chunks}
 chunk = line % {step.chunks}

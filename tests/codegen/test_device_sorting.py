@@ -271,15 +271,15 @@ def wanted(f: Callable[..., Any], *args: Any) -> tuple[Any, Any]:
     return call.params["wanted"], call.params["parts"]
 
 
-LONG = keys((5000,), "float32", 4)
+LONG = keys((70_000,), "float32", 4)
 ROWS = np.random.default_rng(0).normal(size=(5, 3000)).astype("f4")
 
 
 def test_a_sort_has_the_results_that_are_read() -> None:
-    assert wanted(np.sort, LONG) == (("keys",), ((0, 5000),))
-    assert wanted(lambda x: np.argsort(x, kind="stable"), LONG) == (("order",), ((0, 5000),))
+    assert wanted(np.sort, LONG) == (("keys",), ((0, 70_000),))
+    assert wanted(lambda x: np.argsort(x, kind="stable"), LONG) == (("order",), ((0, 70_000),))
     both = lambda x: x[np.argsort(x, kind="stable")] + np.argsort(x, kind="stable")  # noqa: E731
-    assert wanted(both, np.arange(3000.0)[::-1].copy())[0] == ("keys", "order")
+    assert wanted(both, np.arange(2000.0)[::-1].copy())[0] == ("keys", "order")
 
 
 def test_a_sort_writes_where_its_result_is_wanted() -> None:
@@ -288,9 +288,20 @@ def test_a_sort_writes_where_its_result_is_wanted() -> None:
     assert not program.workspace
 
 
+@pytest.mark.parametrize("f", [np.sort, lambda x: np.argsort(x, kind="stable")])
+def test_tiles_of_short_rows_are_merged(f: Callable[..., Any]) -> None:
+    """Runs of as many keys as a block sorts, in few launches."""
+    machine = replace(MACHINE, threads=32)
+    x = keys((600,), "float32", 5)
+    program = settled(program_of(f, x), machine)
+    assert [call.params["run"] for call in calls_of(program)] == [512]
+    assert len([part for part in program.body if isinstance(part, Loop)]) == 1
+    same(interpret(program, [x])[0], f(x) if f is not np.sort else np.sort(x, kind="stable"))
+
+
 def test_sorted_values_are_gathered_by_another_permutation() -> None:
     """Only what was sorted is in order: another array is gathered."""
-    y = np.arange(5000.0)
+    y = np.arange(70_000.0)
     f = lambda x, y: y[np.argsort(x, kind="stable")]  # noqa: E731
     program = settled(program_of(f, LONG, y))
     same(interpret(program, [LONG, y])[0], f(LONG, y))
@@ -309,8 +320,8 @@ PLACES: dict[str, tuple[Callable[..., Any], Any, Any]] = {
         ROWS.T.copy(),
         ((0, 2), (1499, 1501), (2699, 2701), (2999, 3000)),
     ),
-    "both ends": (lambda x: np.sort(x)[:2] - np.sort(x)[-2:], LONG, ((0, 2), (4998, 5000))),
-    "much": (lambda x: np.sort(x)[100:], LONG, ((0, 5000),)),
+    "both ends": (lambda x: np.sort(x)[:2] - np.sort(x)[-2:], LONG, ((0, 2), (69_998, 70_000))),
+    "much": (lambda x: np.sort(x)[100:], ROWS[0], ((0, 3000),)),
 }
 
 
@@ -327,7 +338,7 @@ def test_what_an_index_chooses_needs_the_whole_sort() -> None:
 
 
 def test_many_places_in_the_middle_of_a_long_row_need_the_whole_sort() -> None:
-    x = np.arange(20001.0)
-    assert wanted(np.median, x)[1] == ((10000, 10001), (20000, 20001))
-    assert wanted(lambda x: np.sort(x)[9000:9010], x)[1] == ((0, 20001),)
-    assert wanted(lambda x: np.argsort(x, kind="stable")[9000:9002], x)[1] == ((0, 20001),)
+    x = np.arange(60001.0)
+    assert wanted(np.median, x)[1] == ((30000, 30001), (60000, 60001))
+    assert wanted(lambda x: np.sort(x)[9000:9010], x)[1] == ((0, 60001),)
+    assert wanted(lambda x: np.argsort(x, kind="stable")[9000:9002], x)[1] == ((0, 60001),)

@@ -95,6 +95,12 @@ def test_lengths(f: Callable[..., Any], shape: tuple[int, ...]) -> None:
     compare(f, keys(shape, "float16", 3))
 
 
+@pytest.mark.parametrize("dtype", ["int16", "float32", "uint64"])
+def test_two_tiles_are_merged(dtype: str) -> None:
+    compare(order, keys((TILE + 30,), dtype, 10))
+    compare(values, keys((2, TILE + 5), dtype, 11))
+
+
 def test_both_results_of_one_sort() -> None:
     compare(lambda x: np.stack([order(x), values(x)]), keys((2 * TILE,), "int8", 4).astype("i2"))
 
