@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from codegen.device.machine import DeviceMachine
 from codegen.loops.linear import constant_trip
-from codegen.loops.nodes import Expression, Let, Literal, Loop, Update, Variable
+from codegen.loops.nodes import Expression, Let, Literal, Load, Loop, Update, Variable
 from codegen.loops.walk import subexpressions
+from codegen.passes.rewrite import substitute
+from tracer.types import INT64
 
 COMBINERS = frozenset(["add", "multiply", "maximum", "minimum", "logical_and", "logical_or"])
 LANES = 4
@@ -143,6 +145,26 @@ class Plan:
         """Equal for updates whose places are sorted alike."""
         loops = tuple(loop.index for loop in self.meeting)
         return loops, self.place(), tuple(self.extents)
+
+    def common_key(self) -> object:
+        """Equal for updates anywhere whose places are sorted alike, since they are found from
+        inputs; None where something else says them."""
+        names: dict[str, Expression] = {
+            loop.index: Variable(f"#{number}", INT64) for number, loop in enumerate(self.meeting)
+        }
+        own = {part.name for part in names.values() if isinstance(part, Variable)}
+        for let in self.needed(names_of(self.place())):
+            names[let.name] = substitute(let.value, names)
+        places = tuple(substitute(index, names) for index in self.place())
+        loads = [part for index in places for part in subexpressions(index)]
+        fixed = all(
+            part.buffer.root.role in ("input", "constant")
+            for part in loads
+            if isinstance(part, Load)
+        )
+        if not fixed or not names_of(places) <= own:
+            return None
+        return places, tuple(loop.start for loop in self.meeting), (*self.trips, *self.extents)
 
     def key(self) -> object:
         """Equal for updates that may be made by the same loops besides."""

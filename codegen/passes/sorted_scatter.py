@@ -13,7 +13,7 @@ such loops.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from codegen.device.items import can_add_at_once
 from codegen.device.machine import DeviceMachine
@@ -51,7 +51,7 @@ def sorted_scatter(program: Program, machine: DeviceMachine) -> Program:
     program = scatter_nests(replace(program, body=rename(program.body, known)), machine)
     context = Context("device")
     context.count = Names(program).last
-    body = _block(context, program.body, machine)
+    body = _Order(context, machine).block(program.body)
     return replace(program, body=body, workspace=(*program.workspace, *context.workspace))
 
 
@@ -74,56 +74,76 @@ def _scatters(body: Body) -> bool:
     return any(isinstance(part, Loop) and part.kind == "scatter" for part in statements(body))
 
 
-def _block(context: Context, body: Body, machine: DeviceMachine) -> Body:
-    result: list[Statement] = []
-    for statement in body:
-        if not _scatters((statement,)):
-            result.append(statement)
-        elif isinstance(statement, Loop) and statement.kind != "serial":
-            first, *others = _ordered(context, statement, machine)
-            checked = _with_checks(result[-1], first) if result else None
-            result[len(result) - (checked is not None) :] = [checked or first, *others]
-        else:
-            result.append(map_blocks(statement, lambda inner: _block(context, inner, machine)))
-    return tuple(result)
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Brings the sums of blocks in order; `sorts` are those that every statement comes after."""
 
+    context: Context
+    machine: DeviceMachine
+    sorts: dict[object, Segments] = field(default_factory=dict)
 
-def _ordered(context: Context, loop: Loop, machine: DeviceMachine) -> list[Statement]:
-    """What a nest with sums by index becomes."""
-    try:
-        plans = [Plan(term) for term in terms_of(loop)]
-    except UnsupportedError:
-        return [_in_threads(context, loop, machine)]
-    few = work_of((loop,)) <= machine.small and serial_steps(loop) <= machine.serial
-    if few and loop.kind == "scatter":
-        return [_serial(loop)]
-    if can_add_at_once(loop) and any(plan.steps > machine.serial for plan in plans):
-        return [loop]
-    with context.inner_block() as block:
-        alike: dict[object, list[Plan]] = {}
-        for plan in plans:
-            if plan.is_sum():
-                _write_reduction(context, plan)
-            elif plan.in_order(machine):
-                _write_in_order(context, plan)
+    def block(self, body: Body) -> Body:
+        """Statements that run one after the other."""
+        result: list[Statement] = []
+        for statement in body:
+            if not _scatters((statement,)):
+                result.append(statement)
+            elif isinstance(statement, Loop) and statement.kind != "serial":
+                first, *others = self.ordered(statement)
+                checked = _with_checks(result[-1], first) if result else None
+                result[len(result) - (checked is not None) :] = [checked or first, *others]
             else:
-                alike.setdefault(plan.key(), []).append(plan)
-        groups = list(alike.values())
+                result.append(map_blocks(statement, self.inside))
+        return tuple(result)
+
+    def inside(self, body: Body) -> Body:
+        """A block that may not run."""
+        return replace(self, sorts=dict(self.sorts)).block(body)
+
+    def ordered(self, loop: Loop) -> list[Statement]:
+        """What a nest with sums by index becomes."""
+        context, machine = self.context, self.machine
+        try:
+            plans = [Plan(term) for term in terms_of(loop)]
+        except UnsupportedError:
+            return [self.in_threads(loop)]
+        few = work_of((loop,)) <= machine.small and serial_steps(loop) <= machine.serial
+        if few and loop.kind == "scatter":
+            return [_serial(loop)]
+        if can_add_at_once(loop) and any(plan.steps > machine.serial for plan in plans):
+            return [loop]
+        with context.inner_block() as block:
+            alike: dict[object, list[Plan]] = {}
+            for plan in plans:
+                if plan.is_sum():
+                    _write_reduction(context, plan)
+                elif plan.in_order(machine):
+                    _write_in_order(context, plan)
+                else:
+                    alike.setdefault(plan.key(), []).append(plan)
+            for group in alike.values():
+                if can_mask(group[0], machine):
+                    write_masked(context, group)
+            self.write_sorted([g for g in alike.values() if not can_mask(g[0], machine)])
+        return list(block.statements)
+
+    def write_sorted(self, groups: list[list[Plan]]) -> None:
+        """Write sorts and sums of segments for updates, together for those that go to like
+        places."""
+        own: dict[object, Segments] = {}
         for group in groups:
-            if can_mask(group[0], machine):
-                write_masked(context, group)
-        _write_sorted(context, [group for group in groups if not can_mask(group[0], machine)])
-    return list(block.statements)
+            common = group[0].common_key()
+            sorts, key = (own, group[0].sort_key()) if common is None else (self.sorts, common)
+            if key not in sorts:
+                sorts[key] = write_segments(self.context, group[0])
+            write_sums(self.context, group, sorts[key])
 
-
-def _write_sorted(context: Context, groups: list[list[Plan]]) -> None:
-    """Write sorts and sums of segments for updates, together for those that go to like places."""
-    sorts: dict[object, Segments] = {}
-    for group in groups:
-        key = group[0].sort_key()
-        if key not in sorts:
-            sorts[key] = write_segments(context, group[0])
-        write_sums(context, group, sorts[key])
+    def in_threads(self, loop: Loop) -> Statement:
+        """A loop with sums by index that are not brought into another order: iterations that may
+        meet follow each other."""
+        if loop.kind == "parallel":
+            return _serial(loop)
+        return replace(loop, body=self.inside(loop.body), kind="serial")
 
 
 def _with_checks(before: Statement, after: Statement) -> Loop | None:
@@ -140,15 +160,6 @@ def _with_checks(before: Statement, after: Statement) -> Loop | None:
         return None
     checks = rename(before.body, {before.index: Variable(after.index, INT64)})
     return replace(after, body=(*checks, *after.body))
-
-
-def _in_threads(context: Context, loop: Loop, machine: DeviceMachine) -> Statement:
-    """A loop with sums by index that are not brought into another order: iterations that may meet
-    follow each other."""
-    if loop.kind == "parallel":
-        return _serial(loop)
-    body = _block(context, loop.body, machine)
-    return replace(loop, body=body, kind="serial")
 
 
 def _serial(loop: Loop) -> Loop:

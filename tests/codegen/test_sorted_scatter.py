@@ -13,11 +13,12 @@ from codegen.device.machine import DeviceMachine
 from codegen.loops.build import index, integer, literal, loop, operation
 from codegen.loops.check import check_program
 from codegen.loops.interpret import interpret
-from codegen.loops.nodes import Buffer, If, Load, Loop, Operation, Program, Store, Update
+from codegen.loops.nodes import Buffer, Call, If, Load, Loop, Operation, Program, Store, Update
 from codegen.loops.walk import statements
 from codegen.lower.graph import lower_graph
 from codegen.passes.device_kinds import device_kinds
 from codegen.passes.pipeline import optimize
+from codegen.passes.sort_calls import is_sort
 from codegen.passes.sorted_scatter import sorted_scatter
 from tests.codegen.device_programs import Array, backwards
 from tracer import jit
@@ -228,3 +229,30 @@ def test_what_else_a_loop_does_keeps_it_in_order() -> None:
     branch = If(operation("less", i, integer(3)), (update,))
     program = Program("f", (x,), (y,), (), (), (loop("i1", 4, branch, kind="scatter"),))
     assert kinds(sorted_scatter(program, MACHINE)) == ["serial"]
+
+
+def sorts(program: Program) -> int:
+    return sum(isinstance(part, Call) and is_sort(part) for part in statements(program.body))
+
+
+def test_sums_of_different_nests_share_a_sort_of_an_input() -> None:
+    def f(x: Any, i: Any, v: Any) -> Any:
+        once = added(x, i, v)
+        return added(once, i, v * once[i])
+
+    x, i, v = numbers((4,), "float64"), np.array([1, 3, 1, -4, 1]), numbers((5,), "float64", 1)
+    assert sorts(program_of(f, x, i, v)) == 1
+    (result,) = run(f, x, i, v)
+    same(result, f(x, i, v))
+
+
+def test_places_that_change_are_sorted_again() -> None:
+    def f(x: Any, i: Any, v: Any) -> Any:
+        once = added(x, i, v)
+        j = np.argsort(once)[:3]
+        return added(added(once, i, v), np.append(i, j) % 4, np.append(v, v[:3]))
+
+    x, i, v = numbers((4,), "float64"), np.array([1, 3, 1, -4, 1]), numbers((5,), "float64", 1)
+    assert sorts(program_of(f, x, i, v)) == 2  # of i, and of what is appended to it
+    (result,) = run(f, x, i, v)
+    same(result, f(x, i, v))
