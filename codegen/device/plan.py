@@ -63,6 +63,7 @@ from codegen.passes.batch_calls import batch_products
 from codegen.passes.fuse_epilogues import fuse_epilogues
 from codegen.passes.fuse_products import fuse_products
 from codegen.passes.recompute import recompute
+from codegen.passes.row_scans import row_scans
 from codegen.passes.row_sums import more_row_sums, row_sums
 from codegen.passes.row_tiles import row_tiles
 from codegen.passes.sort_calls import settle_sorts
@@ -82,6 +83,7 @@ PASSES: tuple[Callable[[Program, DeviceMachine], Program], ...] = (
     row_tiles,
     sorted_scatter,
     settle_sorts,
+    row_scans,
     split_scans,
     split_recurrences,
     split_sums,

@@ -102,6 +102,18 @@ def find_tiles(scanned: Loop, running: Sequence[Running], machine: DeviceMachine
     return None
 
 
+def row_tile(scanned: Loop, running: Sequence[Running], machine: DeviceMachine) -> Tiles | None:
+    """The one tile that a loop is, of a warp's or a block's threads; None where it does not fit."""
+    count = constant_trip(scanned) or 0
+    threads = machine.warp if count <= max(EACH) * machine.warp else machine.threads
+    loads, stores = _places(scanned)
+    found = Tiles(threads, -(-count // threads), loads, stores)
+    near = sum(place.buffer.dtype.itemsize * (found.each | 1) for place in found.places)
+    totals = 2 * sum(one.dtype.itemsize for one in running)
+    fits = (near + totals) * machine.threads <= machine.shared * SHARE
+    return found if found.places and found.each <= max(EACH) and fits else None
+
+
 def _places(scanned: Loop) -> tuple[list[_Place], list[_Place]]:
     """The accesses of a loop's body that walk through memory with it."""
     changing = {
@@ -172,7 +184,7 @@ class TileWriter:
     terms: Body
     tile: Expression
     tiles: int
-    starts: Mapping[str, Load]
+    starts: Mapping[str, Expression]
     near: dict[_Place, Buffer] = field(default_factory=dict)
 
     def begin(self) -> Let:

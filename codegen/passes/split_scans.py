@@ -144,7 +144,7 @@ class _Splitter:
             enough = enough and around * work_of((loop,)) >= machine.small
         if not enough:
             return None
-        running = _running(loop)
+        running = running_values(loop)
         terms = terms_of(loop, running) if running else None
         if not running or terms is None:
             return None
@@ -255,7 +255,7 @@ def carried_assigns(loop: Loop) -> list[Assign] | None:
     return None if found is None or found.private or found.reductions else assigns
 
 
-def _running(loop: Loop) -> tuple[Running, ...] | None:
+def running_values(loop: Loop) -> tuple[Running, ...] | None:
     """What a loop carries, if that is running values only."""
     assigns = carried_assigns(loop)
     if assigns is None:

@@ -59,6 +59,8 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], Shapes, str]] = {
     "points": (tracer.grad(lengths), ((50_001, 3),), NEAR),
     "running": (lambda x: np.cumsum(x), ((50_001,),), SHARED),
     "running-from-the-end": (tracer.grad(from_the_end), ((50_001,), (50_001,)), SHARED),
+    "running-many-rows": (lambda x: np.cumsum(x, axis=1), ((301, 1000),), SHARED),
+    "running-short-rows": (lambda x: np.cumsum(x, axis=1), ((3001, 100),), SHARED),
     "running-rows": (lambda x: np.cumsum(x, axis=1), ((5, 20_000),), SHARED),
 }
 

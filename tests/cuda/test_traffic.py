@@ -183,6 +183,10 @@ CASES: dict[str, Case] = {
         lambda x: np.cumsum(x, axis=0), (zeros(10_000, 1000),), 1.6, 0.99
     ),
     "running-sum": Case(lambda x: np.cumsum(x), (zeros(10_000_000),), 1.51, 0.99),
+    "running-sums-of-rows": Case(lambda x: np.cumsum(x, axis=1), (zeros(10_000, 1000),), 1.0, 1.0),
+    "running-sums-of-short-rows": Case(
+        lambda x: np.cumsum(x, axis=1), (zeros(100_000, 100),), 1.0, 0.9
+    ),
     "running-sum-from-the-end": Case(
         tracer.grad(lambda x, w: (np.cumsum(x) * w).sum()),
         (zeros(10_000_000), zeros(10_000_000)),

@@ -68,6 +68,20 @@ def test_rows_and_columns() -> None:
     run(lambda x: np.cumsum(x[:, 1], axis=0), values(150, 3))
 
 
+@pytest.mark.parametrize("shape", [(9, 9), (5, 32), (5, 33), (3, 64), (2, 3, 20)], ids=str)
+def test_many_rows(shape: tuple[int, ...]) -> None:
+    """A row is a tile of a warp's or a block's."""
+    source = run(lambda x: np.cumsum(x, axis=-1), values(*shape))
+    assert "cuda.shared.array" in source
+    weights = values(*shape)
+    run(tracer.grad(lambda x: (np.cumsum(np.exp(x), axis=-1) * weights).sum()), values(*shape))
+    run(lambda x: np.maximum.accumulate(x, axis=-1) + np.cumsum(x * x, axis=-1), values(*shape))
+
+
+def test_what_is_used_after_a_row() -> None:
+    run(lambda x: np.cumsum(x, axis=1) / x.sum(axis=1, keepdims=True), values(6, 20))
+
+
 def test_special_values() -> None:
     x = values(200)
     x[[20, 70, 130]] = np.inf, -0.0, np.nan
