@@ -8,10 +8,8 @@ from typing import NamedTuple
 from codegen.device.plan_kernel import KernelPlan
 from codegen.device.sort_step import SortStep
 from codegen.device.sorting import ALONE, roles_of
+from codegen.device.traffic_sum import SECTOR
 from codegen.loops.nodes import Buffer, Call
-
-SECTOR = 32
-"""Bytes that memory moves at least."""
 
 
 class Moved(NamedTuple):

@@ -21,6 +21,8 @@ from codegen.device.schedule import Choose, Launch, Library, Repeat, RepeatWhile
 from codegen.device.sort_step import SortStep
 from codegen.device.sort_traffic import moved_by, statements_of_step
 from codegen.device.tiles import Tiles, find_tiles
+from codegen.device.traffic_sum import SECTOR as SECTOR
+from codegen.device.traffic_sum import Traffic as Traffic
 from codegen.device.work import UNKNOWN_TRIPS, is_wide, trips_of
 from codegen.loops.linear import strides
 from codegen.loops.nodes import (
@@ -46,8 +48,6 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import evaluate
 from codegen.loops.walk import blocks, own_expressions, subexpressions
 
-SECTOR = 32
-"""Bytes that memory moves at least."""
 SAMPLES = 4
 """Iterations whose addresses are looked at, spread over all."""
 SPREAD = 0x9E3779B1
@@ -60,41 +60,6 @@ MEETING = 10
 
 Lanes = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 """A number of each thread of a warp, in each sample; of one thread where all have the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What kernels do to global memory.
-
-    least    bytes that must move: each element that a kernel reads, once, and that it writes, once
-    asked    bytes that the warps' loads and stores ask for
-    needed   sectors of memory that would hold what each warp asks for, if it lay together
-    sectors  sectors that the warps' loads and stores touch
-    """
-
-    least: float = 0.0
-    asked: float = 0.0
-    needed: float = 0.0
-    sectors: float = 0.0
-
-    @property
-    def coalescing(self) -> float:
-        """How much of what is touched is asked for: 1 where neighbours read neighbours."""
-        return self.needed / self.sectors if self.sectors else 1.0
-
-    def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.least + other.least,
-            self.asked + other.asked,
-            self.needed + other.needed,
-            self.sectors + other.sectors,
-        )
-
-    def times(self, count: float) -> Traffic:
-        """That of so many runs."""
-        return Traffic(
-            self.least * count, self.asked * count, self.needed * count, self.sectors * count
-        )
 
 
 def schedule_traffic(steps: Sequence[Step], machine: DeviceMachine) -> Traffic:

@@ -185,14 +185,9 @@ base = row * {step.length} + start
         first = f"{start} + " if start else ""
         return f"{first}warp * {step.warp * step.items} + item * {step.warp} + rank"
 
-    def ranked(self, start: str, stop: str, digit: str, width: int = 0, order: str = "") -> None:
-        """The rank of each key among those of its digit in its warp; what all warps have, added up
-        over warps and digits; and the keys in order in shared memory. Five barriers.
-
-        The lines `digit` find the digit, of `width` bits, of `key`; `order` is where it stood.
-        """
-        step, width = self.step, width or self.step.width
-        digits = 2**width
+    def rank_in_warps(self, start: str, stop: str, digit: str, width: int) -> None:
+        """The rank of each key among those of its digit in its warp, and its digit, in `ranks`."""
+        step, digits = self.step, 2**width
         every = (1 << step.warp) - 1
         total = self.warps * digits
         self.write(f"for item in range(thread, {total}, {step.threads}):\n    counters[item] = 0")
@@ -218,6 +213,16 @@ if below == 0:
 cuda.syncwarp(0xFFFFFFFF)
 """)
         self.close()
+
+    def ranked(self, start: str, stop: str, digit: str, width: int = 0, order: str = "") -> None:
+        """The rank of each key among those of its digit in its warp; what all warps have, added up
+        over warps and digits; and the keys in order in shared memory. Five barriers.
+
+        The lines `digit` find the digit, of `width` bits, of `key`; `order` is where it stood.
+        """
+        step, width = self.step, width or self.step.width
+        digits = 2**width
+        self.rank_in_warps(start, stop, digit, width)
         self.write("cuda.syncthreads()\ntotal = np.int32(0)")
         self.threads_digits(
             digits,
