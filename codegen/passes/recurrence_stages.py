@@ -90,7 +90,7 @@ class StageWriter:
         self.extents = tuple([constant_trip(part) or 0 for part in plan.nest])
         self.around = tuple([position(part) for part in plan.nest])
         self.linear = plan.carried.linear
-        self.exact = all(one.dtype.kind != "f" for one in self.linear)
+        self.exact = all(one.dtype.kind not in "fc" for one in self.linear)
 
     def stages(self) -> Stages:
         """All of them."""
@@ -325,7 +325,7 @@ class StageWriter:
             values = [*_elements(self.loaded(matrices, index))]
             values += [Variable(own[name], dtype) for name, dtype in dtypes.items()]
             for value in values:
-                if value.dtype.kind == "f":
+                if value.dtype.kind in "fc":
                     good = operation("isfinite", value)
                     turn.append(Assign(well.name, operation("logical_and", well, good)))
             after.append(Store(fine, self.around, well))

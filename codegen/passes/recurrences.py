@@ -69,7 +69,7 @@ def carried_by(loop: Loop) -> Carried | None:
     if not forms:
         return None
     dtypes = {one.name: one.value.dtype for one in assigns if one.name not in aside}
-    if any(dtype.kind not in "fiu" or dtype.itemsize < 4 for dtype in dtypes.values()):
+    if any(dtype.kind not in "fciu" or dtype.itemsize < 4 for dtype in dtypes.values()):
         return None
     linear: list[Linear] = []
     for names in _coupled(forms):

@@ -110,12 +110,13 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "reset": (reset, (X,)),
     "moments": (moments, (X,)),
     "float32": (average, (X.astype(np.float32), np.float32(0.9))),
+    "complex": (lambda x, a: running(lambda s, v: a * s + v, 0j, x)[1], (X, 0.9 * np.exp(0.3j))),
     "of lanes that lie apart": (lambda x, r: lanes(x.T, r), (LANES.T.copy(), RATES)),
 }
 CASES |= {
     f"gradient of {name}": (tracer.grad(squared(function), tuple(range(len(inputs)))), inputs)
     for name, (function, inputs) in CASES.items()
-    if name != "moments"
+    if name not in ("moments", "complex")
 }
 
 

@@ -65,6 +65,11 @@ def test_values_and_gradients(name: str) -> None:
     Compiled(tracer.grad(total, tuple(range(len(inputs)))), *inputs).check()
 
 
+def test_complex_numbers() -> None:
+    rate = np.complex128(0.8 * np.exp(0.4j))
+    Compiled(lambda x, a: running(lambda s, v: a * s + v, 0j, x), X, rate).check()
+
+
 def test_what_is_not_finite_is_found_by_one_loop() -> None:
     x = X.copy()
     x[7], x[30] = np.inf, -np.inf
