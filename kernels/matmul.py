@@ -19,14 +19,15 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
     The parameter `kept` says whether the result is needed in memory, where something is made of
     its elements at once; `batch`, how many axes the stacks have, of which an operand that is one
     for all has none. A library's product may have a third operand, `(n,)`, which is added to each
-    row, and be `relu` in the end: what is not above 0 becomes 0, and NaN stays.
+    row, and be `relu` in the end: what is not above 0 becomes 0, and NaN stays. That of float16 or
+    bfloat16 may be `wide`: float32, as its sums are.
     """
-    if len(operands) not in (2, 3) or not set(params) <= {"kept", "batch", "relu"}:
-        raise ValueError("matmul takes two operands and a bias, kept, batch and relu, no others")
+    if len(operands) not in (2, 3) or not set(params) <= {"kept", "batch", "relu", "wide"}:
+        raise ValueError("matmul takes two operands and a bias, kept, batch, relu, wide, no others")
     if params.get("batch"):
         leads = [operand.shape[:-2] for operand in operands]
         inner = tuple(ArraySpec(operand.dtype, operand.shape[-2:]) for operand in operands)
-        (one,) = result_spec(inner, {})
+        (one,) = result_spec(inner, {"wide": params.get("wide", False)})
         return (ArraySpec(one.dtype, (*np.broadcast_shapes(*leads), *one.shape)),)
     left, right, *bias = operands
     if bias and bias[0] != ArraySpec(right.dtype, right.shape[1:]):
@@ -37,13 +38,18 @@ def result_spec(operands: tuple[ArraySpec, ...], params: Params) -> tuple[ArrayS
         raise ValueError(f"matmul takes vectors and matrices, not {left.shape} and {right.shape}")
     if left.shape[-1] != right.shape[0]:
         raise ValueError(f"matmul cannot contract {left.shape} with {right.shape}")
-    return (ArraySpec(left.dtype, left.shape[:-1] + right.shape[1:]),)
+    dtype = np.dtype(np.float32) if params.get("wide") else left.dtype
+    return (ArraySpec(dtype, left.shape[:-1] + right.shape[1:]),)
 
 
 def evaluate(operands: tuple[Array, ...], params: Params) -> tuple[Array, ...]:
     """NumPy's own; of bfloat16 float32's, rounded at its end."""
     left, right, *bias = operands
-    result = np.asarray(np.matmul(left, right)).astype(left.dtype, copy=False)
+    dtype = left.dtype
+    if params.get("wide"):
+        dtype = np.dtype(np.float32)
+        left, right = left.astype(dtype), right.astype(dtype)
+    result = np.asarray(np.matmul(left, right)).astype(dtype, copy=False)
     for row in bias:
         result = result + row
     return (np.maximum(result, 0) if params.get("relu") else result,)

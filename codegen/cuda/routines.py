@@ -124,6 +124,7 @@ class CudaRoutines:
         code = result.array.dtype.str[1:]
         scalar = np.dtype(np.float32) if code in ("f2", "V2") else result.array.dtype
         one, zero, kind = np.ones((), scalar), np.zeros((), scalar), TYPE_CODES[code]
+        source = TYPE_CODES[left.array.dtype.str[1:]]  # float32 may be of float16 or bfloat16
         rows, columns, depth = sizes
         self.cublas.gemmStridedBatchedEx(
             self.device.get_cublas_handle(),
@@ -133,8 +134,8 @@ class CudaRoutines:
             columns,
             depth,
             one.ctypes.data,
-            *(left.array.data.ptr, kind, left.leading, left.stride),
-            *(right.array.data.ptr, kind, right.leading, right.stride),
+            *(left.array.data.ptr, source, left.leading, left.stride),
+            *(right.array.data.ptr, source, right.leading, right.stride),
             zero.ctypes.data,
             *(result.array.data.ptr, kind, result.leading, result.stride),
             count,

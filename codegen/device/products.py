@@ -61,7 +61,7 @@ def has_tiles(dtype: DType) -> bool:
 class Product:
     """`count` products (m, k) @ (k, n) of dense matrices; a transposed operand lies as (k, m), or
     (n, k). `strides`: elements from one matrix of a to the next, and of b; 0 where there is one for
-    all. Results lie side by side in C order."""
+    all. Results lie side by side in C order, in the operands' dtype, or `wide`: as float32."""
 
     m: int
     k: int
@@ -71,6 +71,7 @@ class Product:
     transpose_b: bool = False
     count: int = 1
     strides: tuple[int, int] = (0, 0)
+    wide: bool = False
 
     @property
     def work(self) -> int:
@@ -175,13 +176,14 @@ def product_nest(statement: Statement) -> ProductNest | None:
     shapes = (result.shape, left.shape, right.shape)
     if any(len(shape) != 2 for shape in shapes) or result.axes not in (None, (0, 1)):
         return None
-    dtype = result.buffer.dtype
+    dtype = left.buffer.dtype
     rows, columns, depth = *result.shape, left.shape[1]
     if not has_tiles(dtype) or not rows * columns * depth:
         return None
     count = math.prod(constant_trip(loop) or 1 for loop in loops)
     flipped = left.axes == (1, 0), right.axes == (1, 0)
-    product = Product(rows, depth, columns, dtype, *flipped, count)
+    wide = result.buffer.dtype != dtype
+    product = Product(rows, depth, columns, dtype, *flipped, count, wide=wide)
     return ProductNest(tuple(loops), statement, product)
 
 
@@ -288,7 +290,7 @@ def _divided(nest: ProductNest, order: Sequence[Loop], body: Body) -> Made | Non
         if math.prod(constant_trip(loop) or 0 for loop in group) != extent:
             return None
         groups.append(tuple(group))
-    value = Variable(f"{nest.result.name}_value", nest.product.dtype)
+    value = Variable(f"{nest.result.name}_value", nest.result.dtype)
     columns, rows, stack = groups
     return Made(value.name, stack, rows, columns, _with_value(body, nest.result, value))
 

@@ -68,16 +68,30 @@ def operand_order(sides: Sides, first: bool) -> tuple[tuple[int, ...], list[int]
     return (*sides.batch_y, *sides.contract_y, *sides.free_y), sides.depth, sides.columns
 
 
+def is_widening(node: Node) -> bool:
+    """Whether a node makes float32 of float16 or bfloat16."""
+    source, target = node.operands[0].type.dtype, node.results[0].type.dtype
+    return node.primitive.name == "cast" and target == SINGLE and is_half(source)
+
+
 def matrix_view(
-    context: Context, operand: Any, order: tuple[int, ...], lead: int, split: int
+    context: Context,
+    operand: Any,
+    order: tuple[int, ...],
+    lead: int,
+    split: int,
+    narrow: bool = False,
 ) -> Any:
     """A stored operand as (batch…, outer, inner) without a copy, or None: (buffer, prefix,
-    flipped).
+    flipped). `narrow`: what it was widened from, if it was.
     """
     axes = list(order)
     while isinstance(operand, Variable) and isinstance(context.places.get(operand), Inline):
         place = context.places[operand]
         assert isinstance(place, Inline), "only inline values are followed"
+        if narrow and is_widening(place.node):
+            operand = place.node.operands[0]
+            continue
         if place.node.primitive.name != "transpose":
             return None
         axes = [place.node.params["axes"][axis] for axis in axes]
@@ -149,10 +163,32 @@ def _stored_matrix(context: Context, operand: Any, sides: Sides, first: bool, dt
     return context.alias(copy, (*sides.batch, *matrix)), (), False
 
 
+def _narrow_matrices(context: Context, sides: Sides) -> tuple[Any, Any] | None:
+    """Both operands as they were before they became float32, if they are of one dtype: a device
+    multiplies those, and its sums are float32 anyhow.
+    """
+    views = []
+    for operand, first in ((sides.x, True), (sides.y, False)):
+        order, outer, _ = operand_order(sides, first)
+        view = matrix_view(context, operand, order, len(sides.batch), len(outer), narrow=True)
+        if view is None or not is_half(view[0].dtype):
+            return None
+        views.append(view)
+    left, right = views
+    return (left, right) if left[0].dtype == right[0].dtype else None
+
+
 def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -> None:
     sides, dtype = Sides(node), target.dtype
-    left, left_prefix, left_flipped = _stored_matrix(context, sides.x, sides, True, dtype)
-    right, right_prefix, right_flipped = _stored_matrix(context, sides.y, sides, False, dtype)
+    short = context.target == "device" and dtype == SINGLE
+    found = _narrow_matrices(context, sides) if short else None
+    wide = found is not None
+    if found is None:
+        found = (
+            _stored_matrix(context, sides.x, sides, True, dtype),
+            _stored_matrix(context, sides.y, sides, False, dtype),
+        )
+    (left, left_prefix, left_flipped), (right, right_prefix, right_flipped) = found
     shape = (
         *target.shape[: len(place)],
         *sides.batch,
@@ -169,6 +205,7 @@ def _emit_kernel(context: Context, node: Node, target: Buffer, place: Indices) -
                     View(left, (*left_prefix, *batch), (1, 0) if left_flipped else None),
                     View(right, (*right_prefix, *batch), (1, 0) if right_flipped else None),
                 ),
+                {"wide": True} if wide else {},
             )
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from codegen.lower.contraction import uses_kernel
+from codegen.lower.contraction import is_widening, uses_kernel
 from codegen.lower.elementwise import operation_cost
 from codegen.lower.views import PIECEWISE, is_index_map
 from tracer.graph.nodes import Graph, Node, Variable
@@ -22,6 +23,7 @@ class Plan:
     def __init__(self, graph: Graph, carried: Sequence[Variable] = (), target: str = "cpu") -> None:
         self.target = target
         self.local = {result for node in graph.nodes for result in node.results} | set(carried)
+        self.makers = {result: node for node in graph.nodes for result in node.results}
         self.users: dict[Variable, list[Node]] = {}
         for node in graph.nodes:
             for operand in dict.fromkeys(node.operands):
@@ -88,10 +90,19 @@ class Plan:
             return user.operands[0] is operand and self.cost[operand] > 0
         if kind == "contraction":
             calls = uses_kernel(user, self.target)
+            if calls and self.target == "device" and all(map(self._is_widened, user.operands)):
+                return False
             return not (calls and self._is_transpose(operand)) and (calls or self.cost[operand] > 0)
         if kind == "lapack":
             return not self._is_transpose(operand)
         return True
+
+    def _is_widened(self, operand: Any) -> bool:
+        """Whether it is float32 that a cast has made of float16 or bfloat16, transposed or not."""
+        node = self.makers.get(operand) if type(operand) is Variable else None
+        while node is not None and node.primitive.name == "transpose":
+            node = self.makers.get(node.operands[0])
+        return node is not None and is_widening(node)
 
     def _is_transpose(self, operand: Variable) -> bool:
         return self.cost[operand] == 0 and self.loads[operand] == 1

@@ -45,29 +45,30 @@ def group_product(
     lane: str,
     size: str,
     prefix: str = "product",
+    wide: bool = False,
 ) -> list[str]:
     """c = a @ b for (m, k) @ (k, n), as lines of a kernel which `size` threads run together.
 
     `lane` is the text of the thread's number among them. Each thread makes every `size`-th element,
     along rows, so that neighbours write side by side; no thread reads what another writes here,
     and where others read the result afterwards a barrier is the caller's. All names that the lines
-    define begin with `prefix`.
+    define begin with `prefix`. A `wide` result is of the dtype of the sums.
     """
     p = prefix
-    wide = accumulator(dtype)
-    start = f"{p}_sum = {zero_text(wide)}"
+    start = f"{p}_sum = {zero_text(accumulator(dtype))}"
     x = wide_text(f"{a.array}[{p}_a + {_times(f'{p}_k', a.column)}]", dtype)
     y = wide_text(f"{b.array}[{p}_b + {_times(f'{p}_k', b.row)}]", dtype)
     one = np.dtype(np.bool_) == dtype
     step = f"{p}_sum = {p}_sum or ({x} and {y})" if one else f"{p}_sum += {x} * {y}"
     place = f"{c.offset} + {_times(f'{p}_i', c.row)} + {_times(f'{p}_j', c.column)}"
+    total = f"{p}_sum" if wide else narrow_text(f"{p}_sum", dtype)
     body = [
         f"{p}_a = {a.offset} + {_times(f'{p}_i', a.row)}",
         f"{p}_b = {b.offset} + {_times(f'{p}_j', b.column)}",
         start,
         f"for {p}_k in range({k}):",
         f"    {step}",
-        f"{c.array}[{place}] = {narrow_text(f'{p}_sum', dtype)}",
+        f"{c.array}[{place}] = {total}",
     ]
     if size == "1":
         rows = [f"for {p}_i in range({m}):", f"    for {p}_j in range({n}):"]
@@ -367,7 +368,7 @@ class _Writer:
     def stores(self) -> list[str]:
         """The sums, where they are within the result."""
         t, product = self.tiling, self.product
-        value = narrow_text(self.sum(), product.dtype)
+        value = self.sum() if product.wide else narrow_text(self.sum(), product.dtype)
         store = self.kernel.store or self.plain_store
         lines = list(store("stack", "row", "column", value))
         tests = [f"row < {product.m}"] if product.m % t.rows else []

@@ -220,6 +220,7 @@ class ThreadWriter(ExpressionWriter):
             lane,
             size,
             self.fresh(f"product{self.products}"),
+            wide=bool(call.params.get("wide")),
         )
         for line in lines:
             self.line(line)

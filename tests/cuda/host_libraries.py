@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from codegen.cuda.operands import COMPUTE_CODES, TYPE_CODES, Operand
@@ -16,10 +17,12 @@ from codegen.cuda.routines import CudaRoutines
 from tests.cuda.host_products import HostProducts
 from tests.cuda.host_routines import HostRoutines
 from tests.cuda.memory import memory
+from tracer.types import is_half
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DTYPES = {"s": "f4", "d": "f8", "c": "c8", "z": "c16"}
-CODES = {code: np.dtype(name) for name, code in TYPE_CODES.items()}
+CODES = {code: np.dtype(name) for name, code in TYPE_CODES.items() if name != "V2"}
+CODES[TYPE_CODES["V2"]] = np.dtype(ml_dtypes.bfloat16)
 SOLVER, BLAS = 5, 6
 """The handles of the libraries."""
 ROOM = 3
@@ -271,18 +274,20 @@ def blas_routines(host: HostRoutines) -> dict[str, Callable[..., Any]]:
     ):
         dtype = CODES[Ctype]
         code = dtype.str[1:]
-        assert (handle, Atype, Btype, algo) == (BLAS, Ctype, Ctype, -1)
+        assert (handle, Btype, algo) == (BLAS, Atype, -1)
+        source = CODES[Atype]
+        assert Atype == Ctype or (is_half(source) and code == "f4"), "what cuBLAS has"
         assert computeType == COMPUTE_CODES[code]
-        scalar = np.float32 if code == "f2" else dtype
+        scalar = np.float32 if is_half(dtype) else dtype
         assert (memory(alpha, scalar, 1)[0], memory(beta, scalar, 1)[0]) == (1, 0)
 
-        def operand(address, leading, stride, columns, transposed):  # type: ignore[no-untyped-def]
+        def operand(address, kind, leading, stride, columns, transposed):  # type: ignore[no-untyped-def]
             size = (batchCount - 1) * stride + leading * columns
-            return Operand(memory(address, dtype, size), leading, stride, bool(transposed))
+            return Operand(memory(address, kind, size), leading, stride, bool(transposed))
 
-        left = operand(A, lda, strideA, m if transa else k, transa)
-        right = operand(B, ldb, strideB, k if transb else n, transb)
-        host.gemm((m, n, k), left, right, operand(C, ldc, strideC, n, 0), batchCount)
+        left = operand(A, source, lda, strideA, m if transa else k, transa)
+        right = operand(B, source, ldb, strideB, k if transb else n, transb)
+        host.gemm((m, n, k), left, right, operand(C, dtype, ldc, strideC, n, 0), batchCount)
 
     found: dict[str, Callable[..., Any]] = {"gemmStridedBatchedEx": gemm}
     for letter, dtype in DTYPES.items():

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 
 from codegen.cuda.operands import Operand, Sizes
+from tracer.types import is_half
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,7 +68,7 @@ class HostRoutines:
         """Sums of float16 are float32's, as cuBLAS is asked for."""
         self.asked.append("gemm")
         rows, columns, depth = sizes
-        wide = np.float32 if result.array.dtype == np.float16 else result.array.dtype
+        wide = np.float32 if is_half(result.array.dtype) else result.array.dtype
         x = stack(left, rows, depth, count).astype(wide)
         y = stack(right, depth, columns, count).astype(wide)
         assert result.array.flags.c_contiguous, "results lie in C order"

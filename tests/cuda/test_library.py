@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -298,6 +299,21 @@ def test_half_precision_is_summed_in_single() -> None:
     ones = np.ones((2, 4096), np.float16)
     result, _ = product(ones, ones.T)
     np.testing.assert_array_equal(result, np.full((2, 2), 4096, np.float16))
+
+
+@pytest.mark.parametrize("result_dtype", ["float32", "the operands'"])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_products_of_halves_may_be_single(dtype: type, result_dtype: str) -> None:
+    ones = np.ones((2, 4096), dtype)
+    wanted = np.dtype(np.float32 if result_dtype == "float32" else dtype)
+    result, again = np.zeros((2, 2), wanted), on_device(np.zeros((2, 2), wanted))
+    library.run_call(product_call(result), [result], [ones, ones.T], np, HostRoutines())
+    operands = [on_device(ones), on_device(ones).T]
+    xp = SimpleNamespace(**vars(ARRAYS))
+    library.run_call(product_call(result), [again], operands, xp, cuda_routines(HostRoutines()))
+    for found in (result, np.asarray(again)):
+        assert found.dtype == wanted
+        np.testing.assert_array_equal(found, np.full((2, 2), 4096, wanted))
 
 
 def test_product_with_memory() -> None:
