@@ -258,8 +258,11 @@ def moved_near(
         part = known.get(buffer)
         if part is None:
             return buffer, indices
+        element = _flat(buffer, indices[part.place + 1 :])
+        if len(near[buffer].shape) == 1:  # of one row
+            return near[buffer], (element,)
         row = operation("subtract", indices[part.place], first)
-        return near[buffer], (row, _flat(buffer, indices[part.place + 1 :]))
+        return near[buffer], (row, element)
 
     return map_accesses(body, place)
 

@@ -37,6 +37,7 @@ from codegen.loops.nodes import (
 from codegen.loops.operations import DType
 from codegen.loops.walk import statements
 from codegen.passes.chunks import Names, neutral, perfect_nest, plus, retarget, times, trips, wrap
+from codegen.passes.contract import MOST_REGISTERS
 from codegen.passes.device_fuse import DEVICE
 from codegen.passes.fission import is_distinct
 from codegen.passes.forward import forward
@@ -71,11 +72,13 @@ def row_tiles(program: Program, machine: DeviceMachine) -> Program:
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """Rows of a tile: how many, what lies near the threads, and which of that stays there."""
+    """Rows of a tile: how many, what lies near the threads, which of that stays there, and which
+    is each thread's own."""
 
     threads: int
     found: tuple[Rows, ...]
     kept: frozenset[Buffer]
+    own: frozenset[Buffer]
 
 
 class _Joiner(Joiner):
@@ -134,12 +137,21 @@ class _Joiner(Joiner):
             and part.is_written
         )
         found = tuple([part for part in rows.values() if part.buffer in kept or _is_moved(part)])
-        widths = sum(part.apart * part.buffer.dtype.itemsize for part in found)
+        if any(_is_far(member, {part.buffer for part in found}) for member in group.members):
+            return None
+        added = {
+            buffer
+            for member in group.members
+            if member.kind == "columns"
+            for buffer in member.facts.reads
+        }
+        own = frozenset(kept - added)
+        widths = sum(p.apart * p.buffer.dtype.itemsize for p in found if p.buffer not in own)
         sums = sum(size for _, size in _sums_of(group))
         threads = self.machine.threads
         while threads >= max(self.machine.threads // 4, 2):
             if widths * threads + sums <= self.machine.shared * SHARE and found:
-                return _Tile(threads, found, kept)
+                return _Tile(threads, found, kept, own)
             threads //= 2
         return None
 
@@ -155,7 +167,10 @@ class _Joiner(Joiner):
         chunk, step = (Variable(self.names.fresh("i"), INT64) for _ in range(2))
         first, last = (Variable(self.names.fresh("v"), INT64) for _ in range(2))
         near = {
-            part.buffer: self.names.workspace(part.buffer.dtype, (tile.threads, part.apart))
+            part.buffer: self.names.workspace(
+                part.buffer.dtype,
+                (part.length,) if part.buffer in tile.own else (tile.threads, part.apart),
+            )
             for part in tile.found
         }
         each = -(-tiles // chunks)
@@ -316,10 +331,23 @@ def _is_moved(rows: Rows) -> bool:
     return rows.length > 1 and rows.is_worthwhile()
 
 
+def _is_far(member: Member, near: set[Buffer]) -> bool:
+    """Whether rows that neighbours run lie apart in memory, and are not brought near."""
+    row = member.rows[0].index
+    return member.kind == "rows" and any(
+        row in names[:-1] and names[-1] != row and base not in near
+        for base, (_, names) in member.facts.accesses.items()
+    )
+
+
 def _is_heavy(member: Member) -> bool:
     """Whether a row of a loop is too much for one thread."""
     if member.kind == "columns":
         return False
+    row = member.rows[0].index
+    for base, (_, names) in member.facts.accesses.items():
+        if base in member.facts.writes and row not in names and base.size > MOST_REGISTERS:
+            return True  # what a row has for itself would lie far away
     parts = [part for outer in member.body for part in statements((outer,))]
     known = all(constant_trip(part) is not None for part in parts if isinstance(part, Loop))
     return (

@@ -60,6 +60,19 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...], str]] = 
 }
 
 
+def differences(centres: Any, x: Any) -> Any:
+    """Rows of 100 elements that are results lie apart in memory."""
+    found = x[:, None, :] - centres
+    powers = np.exp(-(found**2).sum(axis=2))
+    return found, (powers / powers.sum(axis=1, keepdims=True)).sum(axis=0)
+
+
+def test_rows_that_lie_apart_are_not_run_by_single_threads() -> None:
+    inputs = [random.normal(size=shape) for shape in ((20, 5), (40, 5))]
+    program = check_same(lowered(differences, *inputs), inputs, TINY, 1000, changed)
+    assert tiles_in(program) == 0
+
+
 def inputs_of(name: str) -> list[Array]:
     _, shapes, dtype = CASES[name]
     return [(random.normal(size=shape) * 3).astype(dtype) for shape in shapes]
