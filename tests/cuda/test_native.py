@@ -157,7 +157,10 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "sort": (lambda a: (np.sort(a, axis=1), np.argsort(a, axis=1)), (MATRIX[:31],)),
     "gather": (lambda a, i: a[i], (TALL, PLACES)),
     "scatter": (added_up, (TALL, PLACES)),
-    "transpose": (lambda a: (a.T * 2.0, a.reshape(47, 11, 203).transpose(2, 0, 1) + 1.0), (MATRIX,)),
+    "transpose": (
+        lambda a: (a.T * 2.0, a.reshape(47, 11, 203).transpose(2, 0, 1) + 1.0),
+        (MATRIX,),
+    ),
     "products": (lambda a: (a @ a.T, a.T @ a[:, :9], a @ a[0]), (MATRIX[:, :130],)),
     "small products": (lambda a, v: (a @ v, a.T @ a), (TALL, TALL[:7, :3])),
     "small matrices": (lambda a: (np.linalg.inv(a), np.linalg.det(a)), (STACK,)),

@@ -98,7 +98,8 @@ def test_threads_of_a_warp_exchange_numbers() -> None:
     first = np.arange(64) // 32 * 32
     np.testing.assert_array_equal(got["shfl_xor_sync"], first + (lanes ^ 5))
     np.testing.assert_array_equal(got["shfl_sync"], first + 7)
-    np.testing.assert_array_equal(got["shfl_up_sync"], first + np.where(lanes < 3, lanes, lanes - 3))
+    above = np.where(lanes < 3, lanes, lanes - 3)
+    np.testing.assert_array_equal(got["shfl_up_sync"], first + above)
     np.testing.assert_array_equal(
         got["shfl_down_sync"], first + np.where(lanes > 27, lanes, lanes + 4)
     )
@@ -117,7 +118,8 @@ def test_votes() -> None:
 
 def test_every_thread_of_every_block_runs() -> None:
     x = np.arange(5000.0)
-    body = "for i in range(cuda.grid(1), 5000, cuda.gridsize(1)):\n    y[i] = x[i] + cuda.blockIdx.x"
+    loop = "for i in range(cuda.grid(1), 5000, cuda.gridsize(1)):"
+    body = f"{loop}\n    y[i] = x[i] + cuda.blockIdx.x"
     found = run(body, x, np.zeros(5000), blocks=7, threads=128)
     np.testing.assert_array_equal(found, x + np.arange(5000) % 896 // 128)
 

@@ -1,4 +1,4 @@
-"""Memory as compiled kernels access it: neighbours at once, shared and own arrays, atomic changes."""
+"""Memory as compiled kernels access it: neighbours at once, arrays of blocks, atomic changes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def values(code: str, count: int) -> np.ndarray[Any, Any]:
         limits = np.iinfo(dtype)
         return RNG.integers(limits.min, limits.max, count, dtype, endpoint=True)
     drawn = RNG.normal(size=count)
-    return drawn > 0 if code == "?" else (drawn + 1j * drawn[::-1] if "c" in code else drawn).astype(
-        dtype
-    )
+    if code == "?":
+        return drawn > 0
+    return (drawn + 1j * drawn[::-1] if dtype.kind == "c" else drawn).astype(dtype)
 
 
 def run(lines: str, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], threads: int = 64) -> Any:

@@ -6,13 +6,8 @@ import ast
 
 import pytest
 
-from tests.cuda.native.random_text import (
-    by_kernel,
-    by_numba,
-    differences,
-    inputs,
-    random_text,
-)
+from tests.cuda.native.against_numba import by_kernel, by_numba, differences, inputs
+from tests.cuda.native.random_text import random_text
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from tests.cuda.native.scheduler import MISALIGNED, OUTSIDE
 from tests.cuda.native.text import split
+from tests.cuda.native.warps import MISALIGNED, OUTSIDE
 
 ALLOCATED = re.compile(r"^\s*(%[\w.$-]+) = alloca ")
 DERIVED = re.compile(
@@ -102,8 +102,8 @@ def ranges_of(globals_: dict[str, tuple[str, bool]]) -> str:
     whether it may be written.
     """
     rows = ", ".join(
-        f"{{i64, i64, i64}} {{i64 ptrtoint (ptr @{name} to i64), "
-        f"i64 ptrtoint (ptr getelementptr ({kind}, ptr @{name}, i32 1) to i64), i64 {int(writable)}}}"
+        f"{{i64, i64, i64}} {{i64 ptrtoint (ptr @{name} to i64), i64 ptrtoint "
+        f"(ptr getelementptr ({kind}, ptr @{name}, i32 1) to i64), i64 {int(writable)}}}"
         for name, (kind, writable) in globals_.items()
     )
     count = len(globals_)

@@ -1,5 +1,5 @@
-"""How accurate the functions of float32 and float64 are on a GPU: the largest errors in units in the
-last place, against mpmath.
+"""How accurate the functions of float32 and float64 are on a GPU: the largest errors in units in
+the last place, against mpmath.
 
     python -m tests.cuda.native.accuracy
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from codegen.cuda import driver as drivers
 from codegen.cuda.driver import Span
-from codegen.cuda.simulator_driver import SimulatorDriver, _array, _check_aliases
 from codegen.cuda.races import Memory
+from codegen.cuda.simulator_driver import SimulatorDriver, _array, _check_aliases
 from codegen.device.machine import DeviceMachine
 from codegen.device.schedule import Kernel
 from tests.cuda.native.compilers import Compiler, product

@@ -16,7 +16,7 @@ ANSWERS = {"__CUDA_ARCH": 900, "__CUDA_FTZ": 0, "__CUDA_PREC_SQRT": 1, "__CUDA_P
 """What libdevice asks its compiler for: as for sm_90, without options."""
 ATTACHED = re.compile(r", ![\w.]+ !\d+| #\d+")
 SHIFT = re.compile(r"\b(shl|lshr|ashr)(?: nuw| nsw| exact)* (i\d+) (\S+), (%[\w.]+)")
-"""By how much is not known: by more than there are bits gives 0 on a GPU, or the sign everywhere."""
+"""By as many bits as a number has, and by more, gives 0 on a GPU, or the sign everywhere."""
 START = re.compile(r"^(?:define|declare) ", re.MULTILINE)
 
 

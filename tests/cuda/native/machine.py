@@ -11,7 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from tests.cuda.native import accesses, libdevice, meetings, scheduler
+from tests.cuda.native import accesses, libdevice, meetings, scheduler, warps
 from tests.cuda.native.text import FUNCTION, USED, plain, split, type_and_value
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -101,8 +101,8 @@ class NativeKernel:
 
     def _message(self, error: list[int], memory: Sequence[tuple[int, int, bool]]) -> str:
         number, block, thread, *details = error
-        text = scheduler.MESSAGES[number]
-        if number in (scheduler.OUTSIDE, scheduler.MISALIGNED):
+        text = warps.MESSAGES[number]
+        if number in (warps.OUTSIDE, warps.MISALIGNED):
             address, size = details[0], details[1]
             near = min(memory, key=lambda part: abs(part[0] - address), default=(0, 0, False))
             place = memory.index(near) if near in memory else -1
@@ -206,8 +206,8 @@ def _start(entry: str, parameters: list[str], meeting: bool) -> str:
 def _forget(shared: set[str], variables: dict[str, tuple[str, bool]]) -> str:
     """`host.forget`: a block's shared memory, of which nothing is known, is full of ones."""
     lines = [
-        f"  call void @llvm.memset.p0.i64(ptr @{name}, i8 -1, "
-        f"i64 ptrtoint (ptr getelementptr ({variables[name][0]}, ptr null, i32 1) to i64), i1 false)"
+        f"  call void @llvm.memset.p0.i64(ptr @{name}, i8 -1, i64 ptrtoint "
+        f"(ptr getelementptr ({variables[name][0]}, ptr null, i32 1) to i64), i1 false)"
         for name in sorted(shared)
     ]
     body = "\n".join(lines)

@@ -1,20 +1,12 @@
-"""Kernel texts at random, and what Numba, whose Python they are, computes of them on the CPU.
+"""Kernel texts at random, in the Python that the compiler knows.
 
 All arithmetic is exact or rounded once, so that results are equal to the bit.
 """
 
 from __future__ import annotations
 
-import re
 from random import Random
-from typing import Any
 
-import numpy as np
-
-from tests.cuda.native.compilers import Compiler, product
-from tests.cuda.native.scalars import Call
-
-Array = np.ndarray[Any, np.dtype[Any]]
 COUNT = 97
 WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 REAL = ("float32", "float64")
@@ -101,7 +93,8 @@ class Writer:
         if choice == 7:
             return f"({a} % {self.random.choice([b, '5', '32', '-3'])})"
         if choice == 8:
-            return f"({a} {self.random.choice(['<<', '>>'])} ({b} & {self.random.choice([7, 31, 63])}))"
+            sign, most = self.random.choice(["<<", ">>"]), self.random.choice([7, 31, 63])
+            return f"({a} {sign} ({b} & {most}))"
         if choice == 9:
             return f"({self.random.choice('-~')}{a})"
         if choice == 10:
@@ -196,9 +189,7 @@ class Writer:
             self.variable()
         elif choice < 0.55 and self.fixed:
             self.change()
-        elif choice < 0.65:
-            self.output()
-        elif depth == 0:
+        elif choice < 0.65 or depth == 0:
             self.output()
         elif choice < 0.80:
             self.line(f"if {self.value('b', 2)}:")
@@ -327,64 +318,5 @@ def random_text(seed: int, statements: int = 12) -> str:
     writer.line(f"for i in {LOOP}:")
     writer.block(statements, 2)
     parameters = ", ".join(["count", *(f"{way}_{kind}" for way in "xy" for kind in KINDS)])
-    return HEAD + "".join(functions) + f"def kernel({parameters}):\n" + "\n".join(writer.lines) + "\n"
-
-
-def inputs(seed: int) -> dict[str, Array]:
-    """An array of each dtype, with the numbers at its limits."""
-    random = np.random.default_rng(seed)
-    made: dict[str, Array] = {}
-    for kind in KINDS:
-        dtype = np.dtype(kind)
-        if dtype.kind in "iu":
-            limits = np.iinfo(dtype)
-            whole = random.integers(limits.min, limits.max, COUNT, dtype, endpoint=True)
-            small = random.integers(0, 10, COUNT).astype(dtype)
-            made[kind] = np.where(random.random(COUNT) < 0.5, whole, small)
-            made[kind][:2] = limits.min, limits.max
-        elif dtype.kind == "b":
-            made[kind] = random.random(COUNT) < 0.5
-        else:
-            drawn = random.normal(size=COUNT) * 10.0 ** random.integers(-2, 3, COUNT)
-            other = random.normal(size=COUNT) if dtype.kind == "c" else 0.0
-            made[kind] = (drawn + 1j * other if dtype.kind == "c" else drawn).astype(dtype)
-    return made
-
-
-def by_numba(text: str, given: dict[str, Array]) -> dict[str, Array]:
-    """What Numba makes of the text, for the CPU."""
-    import numba
-
-    text = text.replace(DEVICE, "@njit\n").replace(LOOP, "range(count)")
-    text = re.sub(r"math\.(floor|ceil|trunc)", r"np.\1", text)
-    text = re.sub(r"cuda\.local\.array\((\d+), np\.(\w+)\)", r"np.empty(\1, np.\2)", text)
-    njit = numba.njit(error_model="numpy")
-    names: dict[str, Any] = {"njit": njit}
-    exec(text.replace("from numba import cuda\n", ""), names)
-    results = {kind: np.zeros(COUNT, kind) for kind in KINDS}
-    njit(names["kernel"])(COUNT, *given.values(), *results.values())
-    return results
-
-
-def by_kernel(text: str, given: dict[str, Array], make: Compiler = product) -> dict[str, Array]:
-    """What the kernel's machine code computes, on two blocks."""
-    call = Call()
-    call.number("count", np.int64(COUNT))
-    for kind, array in given.items():
-        call.array(f"x_{kind}", array)
-    results = {
-        kind: call.array(f"y_{kind}", np.zeros(COUNT, kind), written=True) for kind in KINDS
-    }
-    call.run(text, 2, 32, make)
-    return results
-
-
-def differences(one: dict[str, Array], other: dict[str, Array]) -> list[str]:
-    """Where they differ, as text; NaNs are alike."""
-    found = []
-    for kind, array in one.items():
-        due = other[kind]
-        same = (array == due) | ((array != array) & (due != due))
-        for place in np.flatnonzero(~same)[:2]:
-            found.append(f"y_{kind}[{place}] is {array[place]}, not {due[place]}")
-    return found
+    lines = [*functions, f"def kernel({parameters}):\n", "\n".join(writer.lines), "\n"]
+    return HEAD + "".join(lines)

@@ -5,7 +5,6 @@ address space, and functions instead of what only NVIDIA's hardware has.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 
 CLOSING = {"}": "{", "]": "[", ">": "<", ")": "("}
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|;.*|\*')
@@ -34,8 +33,8 @@ LONG = {
 
 
 def plain(text: str) -> str:
-    """Text that the host's LLVM can read: pointers are `ptr`, there is one address space, and NVVM's
-    intrinsics and inline assembly are functions `@host.…`.
+    """Text that the host's LLVM can read: pointers are `ptr`, there is one address space, and
+    NVVM's intrinsics and inline assembly are functions `@host.…`.
     """
     text = "\n".join(_opaque(line) if "*" in line else line for line in text.split("\n"))
     text = ASSEMBLY.sub(lambda found: f"@{assembly_name(found[1])}", text)
@@ -120,15 +119,3 @@ def type_and_value(operand: str) -> tuple[str, str]:
         elif character == " " and depth == 0:
             return operand[:place], operand.rsplit(" ", 1)[1]
     return operand, ""
-
-
-def needed(names: Sequence[str], texts: Mapping[str, str]) -> list[str]:
-    """The names, and those which their texts use, as far as there are texts."""
-    found: dict[str, None] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name in texts and name not in found:
-            found[name] = None
-            waiting += USED.findall(texts[name])
-    return list(found)
