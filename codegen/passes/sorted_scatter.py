@@ -90,8 +90,10 @@ class _Order:
                 result.append(statement)
             elif isinstance(statement, Loop) and statement.kind != "serial":
                 first, *others = self.ordered(statement)
-                checked = _with_checks(result[-1], first) if result else None
-                result[len(result) - (checked is not None) :] = [checked or first, *others]
+                while result and (checked := _with_checks(result[-1], first)) is not None:
+                    first = checked
+                    result.pop()
+                result += [first, *others]
             else:
                 result.append(map_blocks(statement, self.inside))
         return tuple(result)
@@ -156,7 +158,7 @@ def _with_checks(before: Statement, after: Statement) -> Loop | None:
         return None
     if not all(isinstance(part, Let | Check) for part in before.body):
         return None
-    if not all(isinstance(part, Let | Store | Update) for part in after.body):
+    if not all(isinstance(part, Let | Check | Store | Update) for part in after.body):
         return None
     checks = rename(before.body, {before.index: Variable(after.index, INT64)})
     return replace(after, body=(*checks, *after.body))
