@@ -36,6 +36,7 @@ from codegen.lower.context import (
     add_index,
     integer,
 )
+from codegen.lower.index import index_range
 from codegen.lower.reduction import identity
 from tracer.errors import BackendError
 from tracer.graph.nodes import Node
@@ -132,7 +133,9 @@ def _call_sort(
     if turned or order.buffer.root is source.buffer.root:
         order = View(context.new_buffer(ArrayType(INT64, (*outer, length))))
     keys = context.new_buffer(ArrayType(dtype, (*outer, length)))
-    add_sort(context, source, keys=View(keys), order=order)
+    known = index_range(context, operand) if dtype.kind in "iu" else None
+    bits = max(1, known[1].bit_length()) if known is not None and known[0] >= 0 else 0
+    add_sort(context, source, View(keys), order, bits)
     if order.buffer is not target[0]:
         with context.loops(outer) as rest, context.loop(length) as where:
             position = context.load(order.buffer, (*rest, where))

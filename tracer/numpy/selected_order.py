@@ -16,7 +16,6 @@ from tracer.numpy.selected_functions import aligned, copy, handles
 from tracer.primitives import ordering
 from tracer.primitives.arithmetic import maximum, minimum
 from tracer.primitives.broadcast import broadcast_to, reshape
-from tracer.primitives.cast import cast
 from tracer.primitives.comparison import (
     greater_equal,
     isnan,
@@ -26,7 +25,7 @@ from tracer.primitives.comparison import (
     select,
 )
 from tracer.primitives.shape import flip
-from tracer.types import BOOL, INT64, is_inexact
+from tracer.types import BOOL, is_inexact
 
 
 def in_order(x: Any) -> tuple[Any, Any]:
@@ -35,7 +34,7 @@ def in_order(x: Any) -> tuple[Any, Any]:
     if x.rest:
         raise refuse("the order of rows")
     order = ordering.argsort(values, 0)
-    later = ordering.argsort(cast(logical_not(take(mask, order)), INT64), 0)
+    later = ordering.argsort(logical_not(take(mask, order)), 0)
     return take(values, take(order, later)), x.count
 
 

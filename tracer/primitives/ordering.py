@@ -24,6 +24,8 @@ from tracer.primitives.index import gather
 from tracer.trace import bind, is_abstract
 from tracer.types import INT64, ArrayType
 
+INT8 = np.dtype(np.int8)
+
 argsort_p = register(
     Primitive(
         "argsort",
@@ -48,7 +50,7 @@ def _keys(x: Any) -> tuple[Any, Any, Any]:
     without NaN first, then those whose imaginary, whose real, and of which both parts are NaN."""
     real, imag = real_part(x), imag_part(x)
     zero = real.dtype.type(0)
-    kind = cast(isnan(real), INT64) * 2 + cast(isnan(imag), INT64)
+    kind = cast(isnan(real), INT8) * 2 + cast(isnan(imag), INT8)
     return kind, select(isnan(real), zero, real), select(isnan(imag), zero, imag)
 
 
