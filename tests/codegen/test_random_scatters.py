@@ -19,9 +19,9 @@ from tests.codegen.device_programs import Array, backwards
 from tracer import config, grad, jit, vmap
 
 Key = tuple[Any, ...]
-MACHINES = ((0, 0, 30, 400), (0, 0, 3, 20), (1, 2, 9))
+MACHINES = ((0, 0, 0, 60, 400), (0, 0, 3, 40), (1, 9, 40))
 """What a device is drawn from: statements of a launch, iterations of a sort, processors."""
-SHAPES = ((7,), (11,), (3, 4), (1, 5), (4, 1), (6, 2))
+SHAPES = ((17,), (31,), (5, 7), (1, 19), (9, 1), (6, 4))
 
 
 class Draw:
@@ -108,7 +108,7 @@ def test_results_are_those_of_numpy(seed: int, monkeypatch: pytest.MonkeyPatch) 
     machine = DeviceMachine(2, 4, processors, small=small, serial=serial, simulated=True)
     monkeypatch.setattr(segment_sums, "LONGEST", int(draw.random.choice([2, 4, 1024])))
     monkeypatch.setattr(segment_sums, "OFTEN", int(draw.random.choice([1, 32])))
-    monkeypatch.setattr(config.SWITCHES["scatter"], "value", ("sorted", "atomic")[seed % 2])
+    monkeypatch.setattr(config.SWITCHES["scatter"], "value", ("sorted", "sorted", "atomic")[seed % 3])
     graph = jit(function).trace(*args).graph
     program = sorted_scatter(optimize(lower_graph(graph, "device"), "device"), machine)
     check_program(program)
