@@ -4,6 +4,7 @@ factors have its signs, as loops over their elements; and the arithmetic of such
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from codegen.loops.nodes import Buffer, Expression, Literal, Operation
 from codegen.lower.context import BOOL, Indices, integer
 from codegen.lower.device_matrices import Scalars
 from codegen.lower.lapack import Emission
+from tracer.types import real_dtype
 
 Place = tuple[Buffer, Indices]
 """A matrix in memory: a buffer, and the indices of its first axes."""
@@ -19,14 +21,36 @@ Place = tuple[Buffer, Indices]
 class Arithmetic(Scalars):
     """Scalars of the matrices' dtype, and elements of matrices."""
 
-    def __init__(self, emission: Emission) -> None:
+    def __init__(self, emission: Emission, dtype: np.dtype[Any] | None = None) -> None:
         super().__init__(emission)
-        self.dtype = emission.dtype
-        self.eps = float(np.finfo(emission.dtype).eps)
+        self.dtype = emission.dtype if dtype is None else dtype
+        self.wide = self.dtype.kind == "c"
+        self.eps = float(np.finfo(self.dtype).eps)
+        self.one, self.zero = self.number(1.0), self.number(0.0)
+        self.real = Arithmetic(emission, real_dtype(self.dtype)) if self.wide else self
 
     def number(self, value: float) -> Literal:
         """A number."""
-        return Literal(value, self.dtype)
+        return Literal(complex(value) if self.wide else value, self.dtype)
+
+    def real_of(self, x: Expression) -> Expression:
+        """The real part."""
+        return self.real.run("real", x) if self.wide else x
+
+    def conjugate(self, x: Expression) -> Expression:
+        """The conjugate."""
+        return self.run("conjugate", x) if self.wide else x
+
+    def widened(self, x: Expression) -> Expression:
+        """A real number as one of the matrices' dtype."""
+        return self.run("cast", x) if self.wide else x
+
+    def turned_by(self, x: Expression) -> Expression:
+        """x/|x|, 1 for 0, of complex numbers."""
+        size = self.real.run("absolute", x)
+        none = self.test("equal", size, self.real.zero)
+        size = self.real.choose(none, self.real.one, size)
+        return self.choose(none, self.one, self.run("divide", x, self.widened(size)))
 
     def run(self, name: str, *operands: Expression) -> Expression:
         """An operation on numbers."""
@@ -68,15 +92,15 @@ class Arithmetic(Scalars):
 
     def largest(self, extent: Expression, part: Callable[[Expression], Expression]) -> Expression:
         """The largest absolute value over an index, 0 at least; NaN where there is one."""
-        found = self.context.declare("s", self.zero)
+        found = self.context.declare("s", self.real.zero)
         with self.context.loop(extent, "reduce") as index:
-            self.context.reduce(found, "maximum", self.run("absolute", part(index)))
+            self.context.reduce(found, "maximum", self.real.run("absolute", part(index)))
         return self.context.settled(found)
 
 
 def emit_qr(emission: Emission) -> None:
-    """The reflections 1 − τ·v·vᵀ take the matrix to R, and in the other order 1 to Q. v has a one
-    at its step, and lies below R; all lies transposed."""
+    """The reflections 1 − τ̄·v·vᴴ take the matrix to R, and 1 − τ·v·vᴴ in the other order 1 to Q. v
+    has a one at its step, and lies below R; all lies transposed."""
     context, (a,), scalars = emission.context, emission.operands, Arithmetic(emission)
     rows, columns = emission.node.operands[0].type.shape[-2:]
     inner, count = emission.node.results[0].type.shape[-2], min(rows, columns)
@@ -89,8 +113,9 @@ def emit_qr(emission: Emission) -> None:
         with context.loop(count, "serial") as step:
             scale = _reflection(scalars, packed, rows, step)
             context.store(scales, (*batch, step), scale)
+            turned = scalars.conjugate(scale)
             with scalars.after(columns, step) as column:
-                _reflect(scalars, packed, packed, rows, step, column, scale)
+                _reflect(scalars, packed, packed, rows, step, column, turned)
         r, q = (emission.result(place, batch) for place in (1, 0))
         with context.loops((inner, columns)) as (row, column):
             above = Operation("less_equal", (row, column), BOOL)
@@ -111,26 +136,29 @@ def emit_qr(emission: Emission) -> None:
 def _reflection(scalars: Arithmetic, packed: Place, rows: int, step: Expression) -> Expression:
     """The reflection that clears a column below its diagonal, which becomes R's; its τ is 0 where
     there is nothing to clear. (Golub and Van Loan, algorithm 5.1.1, with LAPACK's signs.)"""
-    context = scalars.context
+    context, real = scalars.context, scalars.real
     begin, rest = scalars.below(step), scalars.rest(rows, step)
 
     def entry(over: Expression) -> Expression:
         return scalars.at(packed, step, context.operation("add", begin, over))
 
     below, top = scalars.largest(rest, entry), scalars.at(packed, step, step)
-    unit = scalars.run("maximum", below, scalars.run("absolute", top))
-    unit = scalars.choose(scalars.test("greater", unit, scalars.zero), unit, scalars.one)
+    unit = real.run("maximum", below, real.run("absolute", top))
+    unit = real.choose(real.test("greater", unit, real.zero), unit, real.one)
 
     def square(over: Expression) -> Expression:
-        part = scalars.run("divide", entry(over), unit)
-        return scalars.times(part, part)
+        part = real.run("divide", real.run("absolute", entry(over)), unit)
+        return real.times(part, part)
 
-    first = scalars.run("divide", top, unit)
-    squares = scalars.run("add", scalars.total(rest, square), scalars.times(first, first))
-    length = scalars.times(unit, scalars.run("sqrt", squares))
-    end = scalars.run("negative", scalars.run("copysign", length, top))
-    clear = scalars.test("equal", below, scalars.zero)
-    end = scalars.choose(clear, scalars.one, end)
+    first = real.run("divide", real.run("absolute", top), unit)
+    squares = real.run("add", real.total(rest, square), real.times(first, first))
+    length = real.times(unit, real.run("sqrt", squares))
+    end = real.run("negative", real.run("copysign", length, scalars.real_of(top)))
+    clear = real.test("equal", below, real.zero)
+    if scalars.wide:  # R's diagonal is real, too
+        plain = real.test("equal", real.run("imag", top), real.zero)
+        clear = context.operation("logical_and", clear, plain, dtype=BOOL)
+    end = scalars.choose(clear, scalars.one, scalars.widened(end))
     scale = scalars.run("divide", scalars.run("subtract", end, top), end)
     divisor = scalars.choose(clear, scalars.one, scalars.run("subtract", top, end))
     scalars.put(packed, step, step, scalars.choose(clear, top, end))
@@ -155,7 +183,8 @@ def _reflect(
 
     def part(over: Expression) -> Expression:
         row = context.operation("add", begin, over)
-        return scalars.times(scalars.at(packed, step, row), scalars.at(target, column, row))
+        own = scalars.conjugate(scalars.at(packed, step, row))
+        return scalars.times(own, scalars.at(target, column, row))
 
     top = scalars.at(target, column, step)
     moved = scalars.times(scale, scalars.run("add", top, scalars.total(rest, part)))

@@ -151,14 +151,14 @@ def _qr_reference(x: Any) -> Any:
 
 
 def _signs(rows: Any) -> Any:
-    """What makes the larger part of each row positive: signs of vectors are the routine's affair."""
-    return np.sign(np.sum(rows * rows * rows, axis=-1, keepdims=True))
+    """What makes the larger part of each row positive: signs are the routine's affair."""
+    part = np.real(rows) + np.imag(rows) if rows.dtype.kind == "c" else rows
+    signs = np.sign(np.sum(part * part * part, axis=-1, keepdims=True))
+    return signs.astype(rows.dtype)
 
 
 def _signed_svd(s: Any, u: Any, v: Any) -> tuple[Any, Any, Any]:
-    """Real singular vectors, rows of `u` and columns of `v`, with one of their two signs."""
-    if u.dtype.kind == "c":
-        return s, u, v
+    """Singular vectors, rows of `u` and columns of `v`, with one of their two signs."""
     signs = _signs(u)
     return s, u * signs, v * np.swapaxes(signs, -1, -2)
 
@@ -169,8 +169,8 @@ def _svd_reference(x: Any) -> Any:
 
 
 def _signed_eigh(values: Any, rows: Any) -> tuple[Any, Any]:
-    """Real eigenvectors with one of their two signs."""
-    return values, rows if rows.dtype.kind == "c" else rows * _signs(rows)
+    """Eigenvectors with one of their two signs."""
+    return values, rows * _signs(rows)
 
 
 def _eigh_reference(x: Any) -> Any:

@@ -65,7 +65,19 @@ def test_rotations_and_reflections(lead: tuple[int, ...]) -> None:
         run(tnp.linalg.eigvalsh, a * np.nan)
 
 
+def test_rotations_of_complex_numbers() -> None:
+    a = random.normal(size=(2, 2, 2)) + 1j * random.normal(size=(2, 2, 2))
+    (q, r), (u, s, vt) = (
+        run(lambda x, f=f: tuple(f(x)), a) for f in (tnp.linalg.qr, tnp.linalg.svd)
+    )
+    np.testing.assert_allclose(q @ r, a, atol=1e-12)
+    np.testing.assert_allclose((u * s[..., None, :]) @ vt, a, atol=1e-12)
+    values, vectors = run(lambda x: tuple(tnp.linalg.eigh(x)), a + a.conj().swapaxes(-1, -2))
+    whole = a + a.conj().swapaxes(-1, -2)
+    np.testing.assert_allclose(whole @ vectors, vectors * values[..., None, :], atol=1e-12)
+
+
 def test_calls_between_kernels() -> None:
-    a = random.normal(size=(2, 5, 5)) + 1j
+    a = random.normal(size=(2, 9, 9))
     (found,) = run(lambda x: tnp.linalg.svd(x, compute_uv=False) * 2.0, a)
     np.testing.assert_allclose(found, 2 * np.linalg.svd(a, compute_uv=False), rtol=1e-9)
