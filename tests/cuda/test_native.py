@@ -123,7 +123,7 @@ def vectors(a: Any) -> Any:
     """What of them does not depend on their signs."""
     values, found = np.linalg.eigh(a)
     u, s, vt = np.linalg.svd(a)
-    return values, found**2, s, u**2, vt**2
+    return values, found**2, s, u**2, vt**2, *np.linalg.qr(a)
 
 
 def decays(x: Any) -> Any:
@@ -166,7 +166,8 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "small matrices": (lambda a: (np.linalg.inv(a), np.linalg.det(a)), (STACK,)),
     "rotations": (vectors, (APART,)),
     "reflections": (lambda a: (*np.linalg.qr(a), *np.linalg.qr(a[:, :5])), (STACK,)),
-    "one small matrix": (lambda a: (*vectors(a), *np.linalg.qr(a)), (APART[0, :6, :6],)),
+    "one small matrix": (vectors, (APART[0, :6, :6],)),
+    "complex rotations": (vectors, (APART[:, :4, :4] * (1 + 0.25j) + 0.3j * STACK[:, 4:, 4:],)),
     "while": (decays, (X[:5000],)),
     "cond": (chosen_branch, (X[:5000],)),
     "scan": (steps, (X[:3000],)),
