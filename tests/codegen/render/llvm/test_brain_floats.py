@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -337,3 +341,28 @@ def test_operations_on_the_bits_are_refused() -> None:
         tracer.jit(np.spacing, backend="llvm")(x)
     with pytest.raises(tracer.errors.UnsupportedProgramError, match="nextafter of bfloat16"):
         tracer.jit(lambda x: np.nextafter(x, number(0)), backend="llvm")(x)
+
+
+def test_compiled_programs_are_found_on_disk(tmp_path: Path) -> None:
+    """With constants of bfloat16, which have no name that NumPy reads by itself."""
+    code = (
+        "import numpy as np, tracer, ml_dtypes\n"
+        "table = np.sin(np.arange(500)).astype(ml_dtypes.bfloat16)\n"
+        "program = tracer.jit(lambda x: x * table, backend='llvm')\n"
+        "result = program(np.ones(500, ml_dtypes.bfloat16))\n"
+        "assert result.dtype == table.dtype and np.array_equal(result, table)\n"
+        "print(program.cache_info().loaded)\n"
+    )
+    environment = {**os.environ, "TRACER_CACHE_DIR": str(tmp_path)}
+    loaded = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).resolve().parents[4],
+            env=environment,
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert loaded == ["0", "1"]
