@@ -9,9 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen.loops.build import literal, operation
-from codegen.loops.nodes import Assign, Expression, Let, Literal, Loop, Operation, Variable
+from codegen.loops.nodes import (
+    Assign,
+    Buffer,
+    Expression,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operation,
+    Statement,
+    Variable,
+)
 from codegen.loops.operations import DType
-from codegen.loops.walk import subexpressions
+from codegen.loops.walk import buffers_written, own_expressions, statements, subexpressions
 from codegen.passes.effects import written_in
 from codegen.passes.rewrite import Body, substitute
 from codegen.passes.scan_tiles import Running
@@ -82,8 +93,26 @@ def carried_by(loop: Loop) -> Carried | None:
     values = [value for row in rows for value in row if value is not None]
     wanted = [Running(one.name, "add", literal(0, one.value.dtype)) for one in assigns]
     wanted += [Running(assigns[0].name, "add", value) for value in values]
-    terms = terms_of(loop, wanted)
+    terms = terms_of(loop, wanted, _read_first(loop.body))
     return None if terms is None else Carried(tuple(linear), tuple(sums), terms)
+
+
+def _read_first(body: Body) -> set[Buffer]:
+    """Memory that an iteration reads before it writes there: what it reads of its own is there
+    until then."""
+    first: dict[Buffer, int] = {}
+    last: dict[Buffer, int] = {}
+    for number, part in enumerate(body):
+        for inner in statements((part,)):
+            last.update({buffer.root: number for buffer in _loaded(inner)})
+            for buffer in buffers_written(inner):
+                first.setdefault(buffer.root, number)
+    return {root for root, number in last.items() if number < first.get(root, len(body))}
+
+
+def _loaded(statement: Statement) -> set[Buffer]:
+    values = own_expressions(statement)
+    return {p.buffer for value in values for p in subexpressions(value) if isinstance(p, Load)}
 
 
 def _as_sum(body: Body, assign: Assign) -> Running | None:

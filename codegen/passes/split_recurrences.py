@@ -43,6 +43,7 @@ from codegen.passes.chunks import (
 )
 from codegen.passes.fission import Part, apart, cut, is_distinct
 from codegen.passes.parallel import buffer_uses
+from codegen.passes.recalled import recalled
 from codegen.passes.recurrence_stages import Plan, StageWriter
 from codegen.passes.recurrences import carried_by
 from codegen.passes.rewrite import Body, map_blocks
@@ -81,7 +82,7 @@ class _Splitter:
     def block(self, body: Body) -> Body:
         """Statements that run one after the other."""
         result: list[Statement] = []
-        for statement in body:
+        for statement in self.recalled(body, ()):
             if isinstance(statement, Loop) and statement.kind == "parallel":
                 result.extend(self.nest(statement))
             elif isinstance(statement, Loop) and (plan := self.plan(statement, ())) is not None:
@@ -97,12 +98,37 @@ class _Splitter:
     def nest(self, loop: Loop) -> Sequence[Statement]:
         """Parallel loops, perhaps with such a loop inside."""
         nest = tuple(perfect_nest(loop, "parallel"))
+        again = self.recalled(nest[-1].body, nest) if nest else ()
+        if nest and again is not nest[-1].body:
+            nest = (*nest[:-1], replace(nest[-1], body=again))
+            loop = nest[-1]
+            for part in reversed(nest[:-1]):
+                loop = replace(part, body=(loop,))
         if not nest or not any(self.plan(part, nest) for part in nest[-1].body):
             return (loop,)
         body = apart(nest, self.uses, self.names) if is_distinct(loop) else None
         if body is None:
             return (loop,)
         return self.split(nest, body, [self.plan(part, nest) for part in body])
+
+    def recalled(self, body: Body, nest: tuple[Loop, ...]) -> Body:
+        """The block, in which loops that carry a recurrence in memory do so in a scalar."""
+        result: list[Statement] = []
+        for statement in body:
+            made: Body = (statement,)
+            if (
+                isinstance(statement, Loop)
+                and (constant_trip(statement) or 0) >= FEWEST * self.machine.threads
+                and self.plan(statement, nest) is None
+            ):
+                made = recalled(statement, self.names)
+                if not any(self.plan(part, nest) for part in made):
+                    made = (statement,)
+                for name, count in _reads(made).items():
+                    self.reads.setdefault(name, count)
+            result += made
+        same = len(result) == len(body) and all(a is b for a, b in zip(result, body, strict=True))
+        return body if same else tuple(result)
 
     def plan(self, loop: Statement, nest: tuple[Loop, ...]) -> Plan | None:
         """How a loop inside of a nest is split; None where it stays."""

@@ -10,7 +10,7 @@ integers, extremes, NaN and infinities in the operands come out as in one loop.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.device.machine import DeviceMachine
@@ -310,9 +310,11 @@ def running_term(scalar: str, value: Expression) -> Running | None:
     return Running(scalar, name, term)
 
 
-def terms_of(loop: Loop, running: Sequence[Running]) -> Body | None:
+def terms_of(
+    loop: Loop, running: Sequence[Running], read_first: Collection[Buffer] = ()
+) -> Body | None:
     """The statements of a loop that the terms of its running values need; None where they do more
-    than compute scalars, or read what the loop writes."""
+    than compute scalars, or read what the loop writes, but for memory that is `read_first`."""
     needed = {name for one in running for name in names_in(one.value)}
     written = written_in(loop.body)
     own = {one.name for one in running}
@@ -337,7 +339,9 @@ def terms_of(loop: Loop, running: Sequence[Running]) -> Body | None:
         for part in subexpressions(value)
         if isinstance(part, Load)
     ]
-    if any(root in written for root in loads) or not needed.isdisjoint(own):
+    if any(root in written and root not in read_first for root in loads):
+        return None
+    if not needed.isdisjoint(own):
         return None
     return tuple(kept)
 

@@ -92,6 +92,21 @@ def moments(x: Any) -> Any:
     return tracer.scan(step, (0.0, 1.0, 0, -np.inf, 0.0), x)
 
 
+def filtered_as_written(x: Any, rate: Any) -> Any:
+    y = np.zeros(x.shape)
+    y[0] = x[0]
+    for t in range(1, x.shape[0]):
+        y[t] = rate * y[t - 1] + x[t]
+    return y
+
+
+def returns_as_written(rewards: Any) -> Any:
+    y = rewards * 1.0
+    for t in range(rewards.shape[0] - 2, -1, -1):
+        y[t] = y[t] + 0.9 * y[t + 1]
+    return y
+
+
 def squared(function: Callable[..., Any]) -> Callable[..., Any]:
     def total(*inputs: Any) -> Any:
         return sum(np.sum(leaf * leaf) for leaf in tracer.tree.leaves(function(*inputs)))
@@ -103,6 +118,9 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "average": (average, (X, 0.9)),
     "average as written": (average_as_written, (X, 0.2)),
     "returns": (returns, (X, 0.97)),
+    "filtered as written": (filtered_as_written, (X, 0.8)),
+    "lanes as written": (filtered_as_written, (LANES, RATES)),
+    "returns as written": (returns_as_written, (X,)),
     "decayed": (decayed, (X, DECAYS)),
     "lanes": (lanes, (LANES, RATES)),
     "momentum": (momentum, (X,)),

@@ -36,10 +36,19 @@ def average(x: Any, rate: Any) -> Any:
     return tracer.scan(step, np.zeros(x.shape[1:]), x)[1]
 
 
+def filtered(x: Any, rate: Any) -> Any:
+    y = np.zeros(x.shape)
+    y[0] = x[0]
+    for t in range(1, x.shape[0]):
+        y[t] = rate * y[t - 1] + x[t]
+    return y
+
+
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "halved": (halved, (RNG.normal(size=5000),)),
     "branches": (branches, (RNG.normal(size=5000),)),
     "average": (average, (RNG.normal(size=30_000), 0.9)),
+    "filtered": (filtered, (RNG.normal(size=10_000), 0.9)),
     "average of lanes": (average, (RNG.normal(size=(6000, 8)), np.linspace(0.1, 0.9, 8))),
 }
 

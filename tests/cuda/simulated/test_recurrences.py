@@ -41,11 +41,20 @@ def second_order(x: Any) -> Any:
     return running(lambda c, v: (1.2 * c[0] - 0.5 * c[1] + v, c[0]), (0.0, 0.5), x)[0]
 
 
+def as_written(x: Any, rate: Any) -> Any:
+    y = np.zeros(x.shape)
+    y[0] = x[0]
+    for t in range(1, x.shape[0]):
+        y[t] = rate * y[t - 1] + x[t]
+    return y
+
+
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "average": (average, (X, 0.8)),
     "returns": (returns, (X, RNG.uniform(0.5, 1.0, STEPS))),
     "lanes": (lanes, (RNG.normal(size=(STEPS, 2)), np.array([0.9, -0.4]))),
     "second order": (second_order, (X,)),
+    "as written": (as_written, (X, 0.7)),
     "in tiles": (average, (RNG.normal(size=150), 0.7)),
     "in tiles from the end": (returns, (RNG.normal(size=150), RNG.uniform(0.5, 1.0, 150))),
 }
