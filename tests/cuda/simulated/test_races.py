@@ -221,6 +221,17 @@ def test_warps_exchange_values() -> None:
     assert run("y[t] = cuda.shfl_xor_sync(0xFFFFFFFF, x[t], 1)")[:4].tolist() == [1, 0, 3, 2]
 
 
+def test_warps_vote_and_shift() -> None:
+    vote = "y[t] = cuda.ballot_sync(0xFFFFFFFF, t != 2)"
+    assert run(vote)[:4].tolist() == [3, 3, 2, 2]
+    shift = "y[t] = cuda.shfl_up_sync(0xFFFFFFFF, x[t], 1)"
+    assert run(shift)[:4].tolist() == [0, 0, 2, 2]
+    with pytest.raises(DivergenceError, match="not all threads of the warp take part"):
+        run("cuda.ballot_sync(1, t)")
+    with pytest.raises(DivergenceError, match="the warp moves values by"):
+        run("cuda.shfl_up_sync(0xFFFFFFFF, 1.0, t)")
+
+
 def test_what_nobody_has_written() -> None:
     driver = SimulatorDriver()
     fresh, other = driver.empty((4,), F64), driver.upload(np.zeros(4))
