@@ -35,6 +35,8 @@ from codegen.passes.rewrite import Body, map_own, substitute
 from tracer.types import INT64
 
 Indices = tuple[Expression, ...]
+_Made = tuple[Declare, Loop, list[Update]]
+"""What stands before a loop, the loop, and what stands behind it."""
 
 
 def recalled(loop: Loop, names: Names) -> Body:
@@ -46,8 +48,9 @@ def recalled(loop: Loop, names: Names) -> Body:
         known = _integers(loop.body)
         written = [part.root for one in statements(loop.body) for part in buffers_written(one)]
         for root in dict.fromkeys(written):
-            found = _carried_in(loop, root, known, names)
-            if found is not None:
+            places = _places(loop, root, known)
+            found = places and (places.read_again(names) or places.added_to(names))
+            if found:
                 first, loop, last = found
                 before.append(first)
                 after += last
@@ -64,18 +67,77 @@ class _Access:
     ahead: int = 0
 
 
-def _carried_in(
-    loop: Loop, root: Buffer, known: dict[str, Expression], names: Names
-) -> tuple[Statement, Loop, list[Statement]] | None:
-    """What stands before the loop, the loop, and what stands behind it."""
+@dataclass(slots=True)
+class _Places:
+    """A loop's accesses of some memory, of which one is a store; `known` are the integers that
+    indices are made of."""
+
+    loop: Loop
+    root: Buffer
+    known: dict[str, Expression]
+    store: _Access
+    loads: list[_Access]
+    updates: list[_Access]
+
+    def at(self, access: _Access, *, end: bool) -> Indices:
+        """Where an access is in the first iteration, or at the end, in the last."""
+        loop = self.loop
+        place = first_of(loop)
+        if end is not loop.reverse:
+            place += (constant_trip(loop) or 0) - 1
+        there: dict[str, Expression] = {loop.index: integer(place)}
+        return tuple([substitute(substitute(part, self.known), there) for part in access.indices])
+
+    def read_again(self, names: Names) -> _Made | None:
+        """With what the iteration before has stored in a scalar."""
+        again = [access for access in self.loads if access.ahead == -1]
+        if not again or self.updates or any(access.ahead not in (-1, 0) for access in self.loads):
+            return None
+        name, root, number = names.fresh("s"), self.root, self.store.part
+        value = Variable(names.fresh("v"), root.dtype)
+        scalar = Variable(name, root.dtype)
+        body = _with_loads(self.loop.body, root, {access.indices for access in again}, scalar)
+        written = body[number]
+        assert isinstance(written, Store), "its part is the store"
+        kept = (Let(value.name, written.value), replace(written, value=value))
+        body = (*body[:number], *kept, *body[number + 1 :], Assign(name, value))
+        start = Declare(name, Load(root, self.at(again[0], end=False)))
+        return start, replace(self.loop, body=body), []
+
+    def added_to(self, names: Names) -> _Made | None:
+        """With what the iteration before has added in a scalar."""
+        own = [access for access in self.updates if access.ahead == 0]
+        further = [access for access in self.updates if access.ahead != 0]
+        early = all(access.ahead == 0 and access.part < self.store.part for access in self.loads)
+        late = all(access.part > self.store.part for access in own)
+        if not (early and late and self.loads) or [one.ahead for one in further] != [1]:
+            return None
+        root, (update,) = self.root, further
+        added = self.loop.body[update.part]
+        assert isinstance(added, Update), "its part is the update"
+        if added.operation != "add" or root.dtype.kind not in "fiu":
+            return None
+        name, value = names.fresh("s"), Variable(names.fresh("v"), root.dtype)
+        scalar = Variable(name, root.dtype)
+        both = operation("add", Load(root, self.loads[0].indices), scalar)
+        body = _with_loads(self.loop.body, root, {one.indices for one in self.loads}, both)
+        kept = Let(value.name, added.value)
+        body = (*body[: update.part], kept, *body[update.part + 1 :], Assign(name, value))
+        nothing = literal(-0.0 if root.dtype.kind == "f" else 0, root.dtype)
+        end = Update(root, self.at(update, end=True), "add", scalar)
+        return Declare(name, nothing), replace(self.loop, body=body), [end]
+
+
+def _places(loop: Loop, root: Buffer, known: dict[str, Expression]) -> _Places | None:
+    """The accesses of memory, where each is so many iterations ahead of the store's."""
     loads: list[_Access] = []
     stores: list[_Access] = []
     updates: list[_Access] = []
     for number, part in enumerate(loop.body):
-        found = [inner for value in own_expressions(part) for inner in subexpressions(value)]
+        inside = [inner for value in own_expressions(part) for inner in subexpressions(value)]
         loads += [
             _Access(number, inner.indices)
-            for inner in found
+            for inner in inside
             if isinstance(inner, Load) and inner.buffer.root is root
         ]
         if isinstance(part, Store) and part.buffer.root is root:
@@ -85,53 +147,14 @@ def _carried_in(
     if len(stores) != 1 or not _is_plain(loop, root):
         return None
     own = flat_index(root, stores[0].indices, known)
-    index = Variable(loop.index, INT64)
-    step = own.terms.get(index, 0) * (-1 if loop.reverse else 1)
+    step = own.terms.get(Variable(loop.index, INT64), 0) * (-1 if loop.reverse else 1)
     for access in (*loads, *updates):
         form = flat_index(root, access.indices, known)
         distance = form.constant - own.constant
         if step == 0 or form.terms != own.terms or distance % step:
             return None
         access.ahead = distance // step
-    count = constant_trip(loop) or 0
-    ends = [first_of(loop), first_of(loop) + count - 1]
-    first, last = reversed(ends) if loop.reverse else ends
-
-    def at(access: _Access, place: int) -> Indices:
-        """Where an access is in one iteration."""
-        there: dict[str, Expression] = {loop.index: integer(place)}
-        return tuple([substitute(substitute(part, known), there) for part in access.indices])
-
-    name = names.fresh("s")
-    scalar = Variable(name, root.dtype)
-    (store,) = stores
-    read_again = [access for access in loads if access.ahead == -1]
-    if read_again and not updates and all(access.ahead in (-1, 0) for access in loads):
-        value = Variable(names.fresh("v"), root.dtype)
-        body = _with_loads(loop.body, root, {access.indices for access in read_again}, scalar)
-        written = body[store.part]
-        assert isinstance(written, Store), "its part is the store"
-        kept = (Let(value.name, written.value), replace(written, value=value))
-        body = (*body[: store.part], *kept, *body[store.part + 1 :], Assign(name, value))
-        start = Declare(name, Load(root, at(read_again[0], first)))
-        return start, replace(loop, body=body), []
-    early = all(access.ahead == 0 and access.part < store.part for access in loads)
-    late = all(access.part > store.part for access in updates if access.ahead == 0)
-    updates = [access for access in updates if access.ahead != 0]
-    if len(updates) != 1 or updates[0].ahead != 1 or not loads or not (early and late):
-        return None
-    update = loop.body[updates[0].part]
-    assert isinstance(update, Update), "its part is the update"
-    if update.operation != "add" or root.dtype.kind not in "fiu":
-        return None
-    none = literal(-0.0 if root.dtype.kind == "f" else 0, root.dtype)
-    added = operation("add", Load(root, loads[0].indices), scalar)
-    body = _with_loads(loop.body, root, {access.indices for access in loads}, added)
-    value = Variable(names.fresh("v"), root.dtype)
-    place = updates[0].part
-    body = (*body[:place], Let(value.name, update.value), *body[place + 1 :], Assign(name, value))
-    end = Update(root, at(updates[0], last), "add", scalar)
-    return Declare(name, none), replace(loop, body=body), [end]
+    return _Places(loop, root, known, stores[0], loads, updates)
 
 
 def _is_plain(loop: Loop, root: Buffer) -> bool:
