@@ -19,7 +19,18 @@ from tracer.errors import DerivativeError, LinAlgError
 def test_compiled_value_is_that_of_numpy(case: Case) -> None:
     arrays = [np.array(array) for array in case.arrays]
     compiled = tracer.jit(lambda *args: case.function(tnp, *args), backend=FAST)
-    all_same(results(compiled(*arrays)), case.plain())
+    found, due = results(compiled(*arrays)), case.plain()
+    if FAST == "cuda" and case.name.startswith(("svd", "eigh")):
+        found, due = without_signs(case, found), without_signs(case, due)
+    all_same(found, due)
+
+
+def without_signs(case: Case, values: list[Any]) -> list[Any]:
+    """What of vectors is not the routine's affair: signs are, and how a basis is completed."""
+    parts = [np.abs(value) for value in values]
+    if case.name == "svd full":
+        parts[0] = parts[0][:, : parts[1].size]
+    return parts
 
 
 def test_every_name_is_there() -> None:
