@@ -6,7 +6,7 @@ in memory, where what comes after the loop adds them up, in the order of the chu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.device.machine import DeviceMachine
@@ -182,12 +182,12 @@ class _Writer:
             rest = whole
         return [*lets, Let(sums.rows[0], rest)]
 
-    def each(self, buffer: Buffer, write: object) -> Statement:
+    def each(self, buffer: Buffer, write: Callable[..., Statement]) -> Statement:
         """A loop over all elements of memory."""
         names = [self.names.fresh("i") for _ in buffer.shape]
         at = tuple([Variable(name, INT64) for name in names])
         loops = [loop(name, extent) for name, extent in zip(names, buffer.shape, strict=True)]
-        return wrap(loops, (write(at),))  # type: ignore[operator]
+        return wrap(loops, (write(at),))
 
     def final(self, loop: Loop) -> Statement:
         """The loop that adds up what all chunks have left."""
