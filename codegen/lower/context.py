@@ -121,7 +121,7 @@ class Context:
         self.ranges: dict[str, tuple[int, int]] = {}
         self.value_ranges: dict[GraphVariable, Range] = {}  # least and largest elements
         self.distinct: dict[GraphVariable, frozenset[int]] = {}  # axes along which none are equal
-        # Of a permutation that sorts: what it sorts, along which axis, and that in order, the axis last.
+        # Of a permutation that sorts: what, along which axis, and that in order, the axis last.
         self.sorted: dict[GraphVariable, tuple[GraphVariable, int, Buffer]] = {}
         self.inner_values: list[GraphVariable] = []
         self.open_tapes: list[tuple[Buffer, str, Expression, Block]] = []
