@@ -16,6 +16,7 @@ from codegen.loops.nodes import (
     Buffer,
     Call,
     Expression,
+    Let,
     Literal,
     Load,
     Loop,
@@ -75,13 +76,16 @@ def round_halves(program: Program) -> Program:
 class _Writer:
     """`wide` has the float32 memory that takes the place of memory that is updated, which is
     rounded before a call that reads it (`read`); `sums` the names of registers and the memory of
-    which an element is rounded when it is read.
+    which an element is rounded when it is read. Names that are stored as they are (`copied_names`)
+    have another one for the element before it became float32, `bits`.
     """
 
     def __init__(self, program: Program) -> None:
         self.names = {buffer.name for buffer in _buffers(program)}
         self.sums: set[str | Buffer] = set()
         self.wide: dict[Buffer, Buffer] = {}
+        self.copied_names: set[str] = set()
+        self.bits: dict[str, Variable] = {}
         updated: dict[Buffer, None] = {}
         self.read: set[Buffer] = set()
         called: set[Buffer] = set()
@@ -90,6 +94,8 @@ class _Writer:
                 case Reduce(name, operation, value):
                     if is_half(value.dtype) and operation not in EXACT:
                         self.sums.add(name)
+                case Store(buffer, _, Variable(name)) if is_half(buffer.dtype):
+                    self.copied_names.add(name)
                 case Update(buffer, _, operation, _):
                     if is_half(buffer.dtype):
                         updated[buffer.root] = None
@@ -143,8 +149,25 @@ class _Writer:
                 roots = dict.fromkeys(view.buffer.root for view in statement.operands)
                 changed = [root for root in roots if root in self.wide]
                 written += [self.copied(self.wide[root], root) for root in changed]
+            if isinstance(statement, Let) and statement.name in self.copied_names:
+                written += self.named_twice(statement)
+                continue
             written.append(map_blocks(self.statement(statement), self.block))
         return tuple(written)
+
+    def named_twice(self, statement: Let) -> list[Statement]:
+        """What is stored as it is has a name of its own before it becomes float32: it is rounded
+        once, and an element that is copied keeps the bits of NaN.
+        """
+        single = self.single(statement.value)
+        match single:
+            case Operation("cast", (source,)) if source.dtype == statement.value.dtype:
+                bits = Variable(f"{statement.name}_bits", source.dtype)
+                self.bits[statement.name] = bits
+                wide = Operation("cast", (bits,), SINGLE)
+                return [Let(bits.name, source), Let(statement.name, wide)]
+        self.bits.pop(statement.name, None)  # another one of that name, elsewhere
+        return [Let(statement.name, single)]
 
     def statement(self, statement: Statement) -> Statement:
         """A statement, but for its blocks."""
@@ -168,6 +191,10 @@ class _Writer:
 
     def kept(self, memory: Buffer, value: Expression) -> Expression:
         """A value as memory holds it."""
+        if isinstance(value, Variable):
+            bits = self.bits.get(value.name)
+            if bits is not None and bits.dtype == memory.dtype:
+                return bits
         single = self.single(value)
         if memory.dtype == SINGLE:
             return single

@@ -90,12 +90,13 @@ def test_every_number_is_converted_as_ml_dtypes_does(driver: NativeDriver) -> No
     every = np.arange(1 << 16, dtype=np.uint16).view(BRAIN)
     bits = RNG.integers(0, 1 << 32, 1 << 16, np.uint32).view(np.float32)
     with np.errstate(invalid="ignore"):
-        wide_ones, narrow = tracer.jit(
-            lambda x, y: (x.astype(np.float32), y.astype(BRAIN)), backend="cuda"
+        wide_ones, narrow, copied = tracer.jit(
+            lambda x, y: (x.astype(np.float32), y.astype(BRAIN), x[::-1]), backend="cuda"
         )(every, bits)
         np.testing.assert_array_equal(wide_ones, every.astype(np.float32))
         expected = bits.astype(BRAIN).view(np.uint16)
     np.testing.assert_array_equal(narrow.view(np.uint16), expected)
+    np.testing.assert_array_equal(copied.view(np.uint16), every[::-1].view(np.uint16))
     assert driver.launches
 
 
