@@ -305,7 +305,9 @@ class _Counter:
         """An integer of the warp's threads."""
         match expression:
             case Literal(value):
-                return np.full((SAMPLES, 1), int(value.real), np.int64)
+                whole = int(value.real) if math.isfinite(value.real) else 0
+                bits = np.uint64(whole & (2**64 - 1))  # a uint64 may have all of them
+                return np.full((SAMPLES, 1), bits.astype(np.int64), np.int64)
             case Variable(name) if name in self.values:
                 return self.values[name]
             case Load(_, indices):

@@ -150,6 +150,10 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "rows": (lambda a: (a.sum(axis=1), a.max(axis=1), a.argmax(axis=1)), (MATRIX,)),
     "columns": (lambda a: (a.sum(axis=0), a.min(axis=0), a.argmin(axis=0)), (MATRIX,)),
     "tall": (lambda a: (a.sum(axis=0), a.var(axis=0), a.mean(axis=1)), (TALL,)),
+    "limits": (
+        lambda u, x: (u.min(axis=0), x[np.where(x < np.inf, 3, 2)]),
+        (RNG.integers(0, 2**64 - 1, (67, 1303), np.uint64), X[:5000]),
+    ),
     "log_sum_exp": (log_sum_exp, (MATRIX,)),
     "layer norm": (normalised, (MATRIX,)),
     "running sums": (lambda a: (np.cumsum(a, axis=1), np.cumsum(a, axis=0)), (MATRIX,)),
