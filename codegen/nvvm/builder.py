@@ -11,8 +11,15 @@ LAYOUT = (
     "v16:16:16-v32:32:32-v64:64:64-v128:128:128-n16:32:64"
 )
 
-LOOPS = {"": "", "rolled": ", !llvm.loop !6", "full": ", !llvm.loop !8"}
-"""What the jump to the head of a loop says: nothing, that it is not unrolled, or that it is."""
+LOOPS = {
+    "": "",
+    "rolled": ", !llvm.loop !6",
+    "full": ", !llvm.loop !8",
+    "eights": ", !llvm.loop !10",
+}
+"""What the jump to the head of a loop says: nothing, that it is not unrolled, that all of it is, or
+eight turns at a time.
+"""
 
 
 class Builder:
@@ -50,9 +57,7 @@ class Builder:
         self.block = label
 
     def jump(self, label: str, how: str = "") -> None:
-        """Leave the block, if it has not been left; for the head of a loop that stays "rolled", or
-        is to be written out in "full".
-        """
+        """Leave the block, if it has not been left; `how` is one of `LOOPS`."""
         if self.block is not None:
             self.do(f"br label %{label}" + LOOPS[how])
             self.block = None
@@ -149,6 +154,8 @@ class Builder:
                 '!7 = !{!"llvm.loop.unroll.disable"}',
                 "!8 = distinct !{!8, !9}",
                 '!9 = !{!"llvm.loop.unroll.full"}',
+                "!10 = distinct !{!10, !11}",
+                '!11 = !{!"llvm.loop.unroll.count", i32 8}',
                 "",
             ]
         )

@@ -17,6 +17,8 @@ ATTEMPTS = 1000
 """How often a kernel is begun again at most; each time some name has become memory or wider."""
 MOST_TURNS = 32
 """Turns of a loop that is written out so that a thread's own memory is in registers, at most."""
+SHORT = 8
+"""Statements of a loop of more turns that is unrolled by eights, at most."""
 RESULT = "result of the function"
 
 
@@ -187,18 +189,21 @@ class Compiler(Expressions):
         builder.start(following)
         builder.do(f"{moved} = add nsw i64 {place}, {step.text}")
         # A grid's steps: few for each thread. Unrolled, they would begin with a division.
-        how = "rolled" if step.number is None else "full" if self.is_private(statement) else ""
-        builder.jump(head, how)
+        rolled = "rolled" if step.number is None else ""
+        builder.jump(head, rolled or self.unrolled(statement))
         builder.start(after)
 
-    def is_private(self, loop: ast.For) -> bool:
-        """Whether a loop of few turns walks through a thread's own memory, which is in registers
-        only where all places are numbers.
+    def unrolled(self, loop: ast.For) -> str:
+        """How a loop of known turns is unrolled: in full where it has few and walks through a
+        thread's own memory, which is in registers only where all places are numbers; by eights a
+        short one of many, of which NVVM would keep all that it reads in registers.
         """
         match loop:
             case ast.For(ast.Name(index), ast.Call(_, [ast.Constant(int(turns))]), body, []):
-                return turns <= MOST_TURNS and any(self.has_own_element(p, index) for p in body)
-        return False
+                if turns > MOST_TURNS:
+                    return "eights" if len(body) <= SHORT else ""
+                return "full" if any(self.has_own_element(part, index) for part in body) else ""
+        return ""
 
     def has_own_element(self, statement: ast.stmt, index: str) -> bool:
         """Whether a statement accesses an element of such memory at a place that `index` tells."""

@@ -104,6 +104,13 @@ def test_a_walk_through_a_threads_own_memory_is_written_out() -> None:
     assert "!llvm.loop !8" not in shared
 
 
+def test_short_loops_of_many_turns_are_unrolled_by_eights() -> None:
+    lines = ["for i in range(64):", "    y[0] = x[i] + y[0]"]
+    assert "!llvm.loop !10" in compiled(*lines)
+    assert "!llvm.loop" not in compiled(*lines, *["    y[1] = x[1] + y[1]"] * 8).split("\n}\n")[0]
+    assert "!llvm.loop" not in compiled(lines[0].replace("64", "32"), lines[1]).split("\n}\n")[0]
+
+
 def test_functions_are_put_in_place() -> None:
     before = (
         '@cuda.jit(device=True, inline="always")',
