@@ -108,7 +108,8 @@ def test_results_are_those_of_numpy(seed: int, monkeypatch: pytest.MonkeyPatch) 
     machine = DeviceMachine(2, 4, processors, small=small, serial=serial, simulated=True)
     monkeypatch.setattr(segment_sums, "LONGEST", int(draw.random.choice([2, 4, 1024])))
     monkeypatch.setattr(segment_sums, "OFTEN", int(draw.random.choice([1, 32])))
-    monkeypatch.setattr(config.SWITCHES["scatter"], "value", ("sorted", "sorted", "atomic")[seed % 3])
+    scatter = ("sorted", "sorted", "atomic")[seed % 3]
+    monkeypatch.setattr(config.SWITCHES["scatter"], "value", scatter)
     graph = jit(function).trace(*args).graph
     program = sorted_scatter(optimize(lower_graph(graph, "device"), "device"), machine)
     check_program(program)
