@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def is_harmless(node: ast.expr) -> bool:
     )
 
 
-class Expressions:
+class Expressions(ABC):
     """Writes the instructions that compute expressions. `frame` has the names."""
 
     builder: Builder
@@ -251,6 +252,6 @@ class Expressions:
             raise KernelError(f"there is no dtype {ast.unparse(node)}")
         return kind
 
+    @abstractmethod
     def procedure(self, function: ast.FunctionDef, values: list[Value]) -> Value:
         """The result of one of the module's own functions, which is put in place."""
-        raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,7 +56,7 @@ class Member:
     sums: dict[str, tuple[str, DType]] = field(default_factory=dict)
 
 
-class Joiner:
+class Joiner(ABC):
     """Joins groups of loops in blocks; which, and how, says who inherits it."""
 
     kinds = frozenset({"rows", "columns", "all"})
@@ -163,18 +164,18 @@ class Joiner:
         member.facts = facts_of(entries, place, known)
         return None if member.facts.has_call or member.facts.has_check else member
 
+    @abstractmethod
     def most(self) -> int:
         """Columns that lie near a group of threads, at most."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gains(self, group: Group) -> bool:
         """Whether the loops of a group, as one, move much less."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, group: Group) -> list[Statement] | None:
         """The loops of a group as one, with what comes before and after it; None where they cannot
         be."""
-        raise NotImplementedError
 
 
 class Group:

@@ -12,6 +12,7 @@ and then what they gave. The order is fixed: that of the loop where a thread add
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -71,7 +72,7 @@ class _Part:
     place: Expression
 
 
-class _Sums:
+class _Sums(ABC):
     """What updates add up, and where segments begin and end."""
 
     def __init__(self, context: Context, plans: Sequence[Plan], found: Segments) -> None:
@@ -80,17 +81,17 @@ class _Sums:
         self.number = math.prod(self.plan.extents)
         self.usual = min(LONGEST, max(1, 2 * found.count // self.number))
 
+    @abstractmethod
     def write_first(self) -> None:
         """Write the sums of the first terms of all segments."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_parts(self, partial: Sequence[Buffer]) -> None:
         """Write the sums of the parts of long segments."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin_of(self, place: Expression) -> Expression:
         """Where the segment of a place begins."""
-        raise NotImplementedError
 
     def each_element(self, count: int, write: Callable[[Expression], None]) -> None:
         """Write parallel loops over so many numbers and over the loops of the update that lie

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 
 from codegen.loops.errors import UnsupportedProgramError
@@ -43,9 +45,9 @@ class ExpressionWriter(MemoryWriter):
         self.halves: dict[str, tuple[str, DType]] = {}
         self.composites = 0
 
+    @abstractmethod
     def statement(self, statement: Statement) -> None:
         """Write a statement; the statement writer's."""
-        raise NotImplementedError
 
     def value(self, expression: Expression) -> Value:
         """The value of an expression: a vector only if it differs between lanes."""

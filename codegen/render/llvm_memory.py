@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from codegen.loops.linear import LinearForm
@@ -43,7 +44,7 @@ class LaneState:
     reductions: dict[str, tuple[str, DType]] = field(default_factory=dict)
 
 
-class MemoryWriter(Emitter):
+class MemoryWriter(Emitter, ABC):
     """Addresses, loads and stores.
 
     `stores_by_count` says whether the first lanes are better stored in pieces than under a mask.
@@ -58,9 +59,9 @@ class MemoryWriter(Emitter):
         self.lane_state: LaneState | None = None
         self.guard: str | None = None
 
+    @abstractmethod
     def value(self, expression: Expression) -> Value:
         """The value of an expression; the expression writer's."""
-        raise NotImplementedError
 
     # Addresses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -300,9 +301,9 @@ class StatementWriter(ExpressionWriter):
 
     # Control-C
 
+    @abstractmethod
     def poll_period(self, body: Iterable[Statement], trips: int | None) -> int:
         """After how many iterations of a loop Python may look for signals; 0 for never."""
-        raise NotImplementedError
 
     def ticking(
         self, names: list[str], body: Callable[[Value], None], period: int
@@ -414,9 +415,9 @@ class StatementWriter(ExpressionWriter):
             self.line(f"call void @tracer_libc_free(ptr {memory})")
         self.line(f"ret i32 {code}")
 
+    @abstractmethod
     def call(self, call: Call) -> None:
         """A kernel; the kernel writer's."""
-        raise NotImplementedError
 
 
 def literal_range(loop: Loop) -> range | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, TypeGuard
@@ -29,15 +30,15 @@ _OPERATIONS = (*BINARY, *(f"r{name}" for name in BINARY), *_UNARY)
 _PLAIN_OWNERS = frozenset({ModuleType, np.ndarray, type})
 
 
-class Members:
+class Members(ABC):
     """What an attribute, an operator or a class's name leads to."""
 
     host: Host
     _plain_sum: Callable[..., Any]
 
+    @abstractmethod
     def convert(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function` converted, if it is a Python function of the user's."""
-        raise NotImplementedError
 
     def attribute(self, owner: Any, name: str) -> Any:
         """`owner.name`, where a property of the user's is a function like others."""
