@@ -20,7 +20,7 @@ from tracer.types import is_brain, kind_of
 Array = np.ndarray[Any, np.dtype[Any]]
 
 COMPILED = ("cuda",) if simulated() else ("llvm", "numba")
-"""In a process where Numba simulates CUDA the tests of the compiled backends test that one."""
+"""In a process where a GPU is simulated the tests of the compiled backends test that one."""
 BACKENDS = ("numpy", *COMPILED)
 FAST = COMPILED[0]
 """The compiled backend that a test takes which needs but one."""

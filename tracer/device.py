@@ -35,7 +35,7 @@ def device_put(values: Any, device: int | None = None) -> Any:
     `__cuda_array_interface__` tells of it, if it is C-ordered and aligned, and else copied; so is
     what lies on another GPU. Traced arrays stay as they are. Raises DeviceNotFoundError or
     MissingPackageError where there is no GPU that could be used, DeviceMemoryError where it has no
-    room, NotAnArrayError for what is no array. In Numba's simulator the arrays are NumPy's.
+    room, NotAnArrayError for what is no array. In the simulator the arrays are NumPy's.
     """
 
     def put(leaf: Any) -> Any:

@@ -1,7 +1,7 @@
 """Who is measured on a device: this library, JAX, and PyTorch with and without its compiler.
 
 `device` is "cuda"; or "host" in a dry run, where peers run on the CPU, this library by its NumPy
-reference (or in Numba's simulator), and clocks are the host's.
+reference (or in the simulator), and clocks are the host's.
 """
 
 import importlib

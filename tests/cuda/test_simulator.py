@@ -1,4 +1,4 @@
-"""Runs what tests the CUDA backend in processes where Numba simulates CUDA.
+"""Runs what tests the CUDA backend in processes where a GPU is simulated.
 
 The choice between simulator and compiler is made when Numba is imported, once in a process. Each
 case below is such a process: the files of tests/cuda/simulated, and the tests of the compiled
