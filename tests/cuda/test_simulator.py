@@ -1,6 +1,6 @@
 """Runs what tests the CUDA backend in processes where a GPU is simulated.
 
-The choice between simulator and compiler is made when Numba is imported, once in a process. Each
+The choice between simulator and GPU is an environment variable, made once for a process. Each
 case below is such a process: the files of tests/cuda/simulated, and the tests of the compiled
 backends, which take "cuda" for their backend there, as does every `jit` without one.
 
